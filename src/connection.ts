@@ -1,0 +1,97 @@
+import { AsyncResource } from 'node:async_hooks'
+import type { FastifyBaseLogger, FastifyInstance, FastifyRequest } from 'fastify'
+import { isDisconnect, isProtocolError } from './errors'
+import type { ConnectionOwner } from './stream/inbound'
+import type { StreamSettings } from './stream/settings'
+import type { StreamSocket } from './stream/socket'
+import { SocketStream } from './stream/stream'
+import { kHandling, kOwn } from './symbols'
+import { isThenable } from './thenable'
+import type { WebsocketErrorHandler, WebsocketHandler } from './types'
+
+/** What the connections of one registration of the plugin share. */
+export interface ConnectionContext {
+  readonly fastify: FastifyInstance
+  readonly errorHandler: WebsocketErrorHandler | null
+  readonly streamSettings: StreamSettings
+  /** The connections that are not closed yet. */
+  readonly connections: Set<StreamSocket>
+}
+
+const SCOPE_OPTIONS = { requireManualDestroy: true }
+
+/** An accepted upgrade: its stream, its log and the one path of its errors. */
+export class Connection implements ConnectionOwner {
+  readonly scope = new AsyncResource('fastify-websocket', SCOPE_OPTIONS)
+  readonly stream: SocketStream
+
+  readonly #context: ConnectionContext
+  readonly #log: FastifyBaseLogger
+  /** Kept only for an error handler of the application, the one who needs it later. */
+  readonly #request: FastifyRequest | null
+
+  constructor (context: ConnectionContext, socket: StreamSocket, request: FastifyRequest) {
+    this.#context = context
+    this.#log = request.log
+    this.#request = context.errorHandler === null ? null : request
+    socket[kOwn](this)
+    this.stream = new SocketStream(socket, context.streamSettings)
+    context.connections.add(socket)
+  }
+
+  /** Runs the handler of a route, `instance` being the one that the route was declared on. */
+  run (handler: WebsocketHandler, instance: FastifyInstance, request: FastifyRequest): void {
+    const { socket } = this.stream
+    socket[kHandling](true)
+    try {
+      const result = handler.call(instance, this.stream, request.raw, request)
+      if (!isThenable(result)) {
+        socket[kHandling](false)
+        return
+      }
+      result.then(
+        () => { socket[kHandling](false) },
+        (error: unknown) => { this.#failHandler(error) }
+      )
+    } catch (error) {
+      this.#failHandler(error)
+    }
+  }
+
+  #failHandler (error: unknown): void {
+    this.onError(error)
+    this.stream.socket[kHandling](false)
+  }
+
+  onError (error: unknown): void {
+    const { errorHandler, fastify } = this.#context
+    if (errorHandler === null || this.#request === null) {
+      this.#logAndClose(error)
+      return
+    }
+    try {
+      const result = errorHandler.call(fastify, error, this.stream, this.#request)
+      if (isThenable(result)) {
+        result.then(undefined, (failure: unknown) => { this.#logAndClose(failure) })
+      }
+    } catch (failure) {
+      this.#logAndClose(failure)
+    }
+  }
+
+  onWarning (warning: Error): void {
+    this.#log.warn({ err: warning }, 'websocket messages dropped')
+  }
+
+  onClose (): void {
+    this.#context.connections.delete(this.stream.socket)
+    this.scope.emitDestroy()
+  }
+
+  #logAndClose (error: unknown): void {
+    if (isDisconnect(error)) this.#log.debug({ err: error }, 'websocket connection lost')
+    else if (isProtocolError(error)) this.#log.info({ err: error }, 'websocket peer broke a rule')
+    else this.#log.error({ err: error }, 'websocket connection failed')
+    this.stream.destroy(error instanceof Error ? error : new Error(String(error), { cause: error }))
+  }
+}

@@ -1,0 +1,97 @@
+import createError from '@fastify/error'
+
+// --- Bad use, thrown at registration ---
+
+/** `handle` is given and is not a function. */
+export const InvalidHandleError = createError(
+  'FST_WS_INVALID_HANDLE', 'invalid handle function', 500, TypeError)
+
+/** `wsHandler` of a route is not a function. */
+export const InvalidWsHandlerError = createError(
+  'FST_WS_INVALID_WS_HANDLER', 'invalid wsHandler function', 500, TypeError)
+
+/** A websocket route is declared for a method other than GET. */
+export const InvalidMethodError = createError(
+  'FST_WS_INVALID_METHOD', 'websocket handler can only be declared in GET method', 500, TypeError)
+
+/**
+ * An option has a value of the wrong type or out of range.
+ * Arguments: name, what it must be, what it is.
+ */
+export const InvalidOptionError = createError<[name: string, wanted: string, value: unknown]>(
+  'FST_WS_INVALID_OPTION', 'invalid option %s: %s is expected, got %o', 500, TypeError)
+
+/** Options that exclude each other. Arguments: the two names. */
+export const ConflictingOptionsError = createError<[one: string, other: string]>(
+  'FST_WS_CONFLICTING_OPTIONS', 'options %s and %s exclude each other', 500, TypeError)
+
+/** An option that does nothing without another. Arguments: the two names. */
+export const MissingOptionError = createError<[one: string, other: string]>(
+  'FST_WS_MISSING_OPTION', 'option %s does nothing without option %s', 500, TypeError)
+
+/** The server of the `port` option cannot listen. Arguments: address, the system's message. */
+export const ListenError = createError<
+  [address: string, message: string, options: { cause: unknown }]
+>('FST_WS_LISTEN', 'cannot listen on %s: %s', 500)
+
+// --- Refused upgrades, before the 101 ---
+
+/** The upgrade request is not a WebSocket handshake. Arguments: what is wrong. */
+export const InvalidHandshakeError = createError<[problem: string]>(
+  'FST_WS_INVALID_HANDSHAKE', 'invalid WebSocket handshake: %s', 400)
+
+/** An upgrade with a method other than GET (RFC 6455 section 4.1). */
+export const MethodNotAllowedError = createError(
+  'FST_WS_METHOD_NOT_ALLOWED', 'a WebSocket handshake is a GET request', 405)
+
+/** The client speaks a version of the protocol that is not supported (RFC 6455 section 4.4). */
+export const UnsupportedVersionError = createError(
+  'FST_WS_UNSUPPORTED_VERSION', 'unsupported WebSocket version', 426)
+
+/** The upgrade came while the server is closing. */
+export const ClosingError = createError(
+  'FST_WS_CLOSING', 'the server is closing', 503)
+
+// --- Running connections ---
+
+/** The connection is gone without a close frame (close code 1006). */
+export const AbnormalCloseError = createError(
+  'FST_WS_ABNORMAL_CLOSE', 'the connection was lost without a close frame', 0)
+
+/** Something was written to a connection that is closing or closed. */
+export const NotOpenError = createError(
+  'FST_WS_NOT_OPEN', 'the connection is not open', 0)
+
+/** A chunk of a type that cannot be sent. Arguments: its type. */
+export const InvalidChunkError = createError<[type: string]>(
+  'FST_WS_INVALID_CHUNK',
+  'a chunk must be a string, a Buffer, a TypedArray, a DataView or an ArrayBuffer, got %s',
+  0, TypeError)
+
+/** Messages that nobody read were dropped. Arguments: the bound in bytes. */
+export const UnreadOverflowError = createError<[bytes: number]>(
+  'FST_WS_UNREAD_OVERFLOW',
+  'more than %d bytes of messages wait and nobody reads them: ' +
+  'they and what follows are dropped until somebody does', 0)
+
+/** Codes of the system and of Node.js streams that say: the peer is gone. */
+const DISCONNECT_CODES = new Set<unknown>([
+  'FST_WS_ABNORMAL_CLOSE', 'FST_WS_NOT_OPEN',
+  'ECONNRESET', 'EPIPE', 'ECONNABORTED', 'ETIMEDOUT',
+  'ERR_STREAM_DESTROYED', 'ERR_STREAM_WRITE_AFTER_END', 'ERR_STREAM_PREMATURE_CLOSE'
+])
+
+/** Whether an error only says that the peer has gone. */
+export function isDisconnect (error: unknown): boolean {
+  return DISCONNECT_CODES.has(codeOf(error))
+}
+
+/** Whether a peer has broken the protocol or a limit; ws names those errors `WS_ERR_…`. */
+export function isProtocolError (error: unknown): boolean {
+  const code = codeOf(error)
+  return typeof code === 'string' && code.startsWith('WS_ERR_')
+}
+
+function codeOf (error: unknown): unknown {
+  return error instanceof Error && 'code' in error ? error.code : undefined
+}

@@ -1,0 +1,223 @@
+import {
+  STATUS_CODES, ServerResponse, type IncomingMessage, type OutgoingHttpHeader
+} from 'node:http'
+import type { Socket } from 'node:net'
+import type { Duplex } from 'node:stream'
+
+/**
+ * Bytes of frames that may arrive before the upgrade is decided; then the client
+ * feels backpressure.
+ */
+const MAX_EARLY_BYTES = 64 * 1024
+
+/** Milliseconds that a refused client has to read its answer and hang up. */
+const LINGER_TIMEOUT = 2_000
+
+/** What the handshake itself says, and what a response without a body cannot say. */
+const RESERVED_HEADERS = new Set([
+  'connection', 'upgrade', 'keep-alive',
+  'transfer-encoding', 'trailer', 'content-length', 'content-type',
+  'sec-websocket-accept', 'sec-websocket-protocol', 'sec-websocket-extensions'
+])
+
+/**
+ * Performs the handshake of an accepted upgrade, `head` being what came behind the request.
+ * Returns what runs once the response has finished.
+ *
+ * @throws what refuses the handshake after all; its `statusCode` is the status of the answer
+ */
+export type Handshake = (transport: Duplex, head: Buffer) => () => void
+
+interface ErrorLog {
+  error (details: object, message: string): void
+}
+
+/**
+ * The response to an upgrade request. Its 101 is the handshake that `accept` was given; with any
+ * other status it is a plain HTTP response, and the socket is closed after it.
+ */
+export class UpgradeResponse extends ServerResponse {
+  /** The application's own check of the client has passed. */
+  isVerified = false
+
+  readonly #request: IncomingMessage
+  readonly #transport: Duplex
+  #early: Buffer[]
+  #earlyBytes = 0
+  #handshake: Handshake | null = null
+  #log: ErrorLog | null = null
+  #isSwitching = false
+
+  constructor (request: IncomingMessage, transport: Duplex, head: Buffer) {
+    super(request)
+    this.#request = request
+    this.#transport = transport
+    this.#early = [head]
+    // An exception from public API: Node.js documents the class, not how to make one and to give
+    // it a socket, which is what an HTTP server does for every response.
+    this.assignSocket(transport as Socket)
+    transport.on('error', ignore)
+    this.on('finish', this.#closeTransport)
+    transport.on('data', this.#onData)
+    transport.on('drain', this.#onDrain)
+    transport.on('end', this.#onEnd)
+    transport.on('close', this.#onClose)
+  }
+
+  /** From now on a 101 performs `handshake`. If that fails, it is logged and answered by HTTP. */
+  accept (handshake: Handshake, log: ErrorLog): void {
+    this.#handshake = handshake
+    this.#log = log
+  }
+
+  /** Header lines that hooks and the application add to the 101. */
+  get handshakeHeaders (): string[] {
+    const lines: string[] = []
+    for (const [name, value] of Object.entries(this.getHeaders())) {
+      if (value === undefined || RESERVED_HEADERS.has(name)) continue
+      for (const each of Array.isArray(value) ? value : [value]) lines.push(`${name}: ${each}`)
+    }
+    return lines
+  }
+
+  override writeHead (statusCode: number, ...reasonAndHeaders: unknown[]): this {
+    try {
+      this.#setHeaders(reasonAndHeaders.at(-1))
+    } catch (error) {
+      if (statusCode !== 101) throw error
+      // Thrown out of here, it could end as an uncaught exception when a hook was asynchronous.
+      this.refuse(error)
+      return this
+    }
+    if (statusCode !== 101 || this.#handshake === null) return this.#writeRefusal(statusCode)
+    this.statusCode = statusCode
+    this.#isSwitching = true
+    return this
+  }
+
+  override end (...args: unknown[]): this {
+    if (this.#isSwitching) this.#switch()
+    else Reflect.apply(super.end, this, args)
+    return this
+  }
+
+  #setHeaders (headers: unknown): void {
+    if (typeof headers !== 'object' || headers === null) return
+    for (const [name, value] of Object.entries<OutgoingHttpHeader>({ ...headers })) {
+      this.setHeader(name, value)
+    }
+  }
+
+  #writeRefusal (statusCode: number): this {
+    this.setHeader('connection', 'close')
+    return super.writeHead(statusCode)
+  }
+
+  /** Answers with an error in the shape of Fastify, past the router. */
+  refuse (error: unknown): void {
+    this.#log?.error({ err: error }, 'websocket handshake failed')
+    const { statusCode, message } = describe(error)
+    const body = JSON.stringify({ statusCode, error: STATUS_CODES[statusCode], message })
+    for (const name of this.getHeaderNames()) this.removeHeader(name)
+    this.setHeader('content-type', 'application/json; charset=utf-8')
+    this.setHeader('content-length', Buffer.byteLength(body))
+    this.#writeRefusal(statusCode)
+    super.end(body)
+  }
+
+  #switch (): void {
+    this.#isSwitching = false
+    const start = this.#shakeHands()
+    if (start === null) return
+    this.#release()
+    this.detachSocket(this.#transport as Socket)
+    // Nothing is written through this response, so it cannot notice by itself that it is finished.
+    this.finished = true
+    this.emit('finish')
+    process.nextTick(emitClose, this)
+    start()
+    this.#transport.resume()
+  }
+
+  #shakeHands (): (() => void) | null {
+    this.#transport.off('data', this.#onData)
+    this.#transport.pause()
+    try {
+      return this.#handshake?.(this.#transport, Buffer.concat(this.#early)) ?? null
+    } catch (error) {
+      this.refuse(error)
+      return null
+    }
+  }
+
+  #release (): void {
+    this.off('finish', this.#closeTransport)
+    this.#early = []
+    this.#transport.off('data', this.#onData)
+    this.#transport.off('drain', this.#onDrain)
+    this.#transport.off('end', this.#onEnd)
+    this.#transport.off('close', this.#onClose)
+    this.#transport.off('error', ignore)
+  }
+
+  // Frames that come before the decision are kept for the handshake, and reading them is also the
+  // only way to learn that the client has gone.
+  #onData = (chunk: Buffer): void => {
+    this.#early.push(chunk)
+    this.#earlyBytes += chunk.length
+    if (this.#earlyBytes > MAX_EARLY_BYTES) this.#transport.pause()
+  }
+
+  // Without it a body of more than the socket's buffer would stop there.
+  #onDrain = (): void => {
+    this.emit('drain')
+  }
+
+  // As an HTTP server does: a client that has ended its side waits for nothing any more.
+  #onEnd = (): void => {
+    this.#transport.destroy()
+  }
+
+  // Fastify's `onRequestAbort` waits for it.
+  #onClose = (): void => {
+    this.#release()
+    this.#request.destroy()
+  }
+
+  // To close a socket that has unread data resets the connection, and the answer could be lost. So
+  // what the client still sends is read and thrown away until it hangs up, for a while.
+  #closeTransport = (): void => {
+    const transport = this.#transport
+    this.#release()
+    transport.on('error', ignore)
+    this.detachSocket(transport as Socket)
+    const timer = setTimeout(() => { transport.destroy() }, LINGER_TIMEOUT).unref()
+    transport.once('close', () => { clearTimeout(timer) })
+    transport.end()
+    transport.resume()
+    process.nextTick(emitClose, this)
+  }
+
+  /** Cuts the client off. */
+  abort (): void {
+    this.#transport.destroy()
+  }
+}
+
+/** As for any response, `close` follows `finish`. */
+function emitClose (response: UpgradeResponse): void {
+  response.emit('close')
+}
+
+/** A reset, before ws owns the socket or after a refusal: `close` follows and is what counts. */
+function ignore (): void {}
+
+/** Status and message of an error, as Fastify would answer it. */
+function describe (error: unknown): { statusCode: number, message: string } {
+  const hasStatusCode = error instanceof Error && 'statusCode' in error
+  const statusCode = hasStatusCode ? Number(error.statusCode) : NaN
+  return {
+    statusCode: statusCode >= 400 && statusCode < 600 ? statusCode : 500,
+    message: error instanceof Error ? error.message : String(error)
+  }
+}

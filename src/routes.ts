@@ -1,0 +1,156 @@
+import { subscribe } from 'node:diagnostics_channel'
+import type { FastifyInstance, FastifyReply, FastifyRequest, RouteOptions } from 'fastify'
+import type { IncomingMessage } from 'node:http'
+import { InvalidMethodError, InvalidOptionError, InvalidWsHandlerError } from './errors'
+import type { UpgradeResponse } from './response'
+import { kPlugin, kRoutes, kUpgrade } from './symbols'
+import type { WebsocketHandler } from './types'
+
+/** A GET route, of whatever kind, as its instance declared it. */
+export interface DeclaredRoute {
+  readonly instance: FastifyInstance
+  readonly url: string
+  readonly isWebsocket: boolean
+  /** The handler that the user wrote. */
+  readonly handler: unknown
+  /** What is wrong with it as a websocket route, or null. */
+  readonly problem: Error | null
+}
+
+/** The plugin, as the routes on its instance and below see it. */
+export interface RoutePlugin {
+  /** Takes an upgrade that reached a GET route; `handler` is null if that is no websocket route. */
+  takeUpgrade (
+    handler: WebsocketHandler | null,
+    request: FastifyRequest, reply: FastifyReply, upgrade: UpgradeResponse
+  ): void
+}
+
+type RouteHandler = (this: FastifyInstance, ...args: unknown[]) => unknown
+
+// Fastify runs `onRoute` at once, so a plugin, which loads later, would miss the routes on the
+// lines after `register`. Fastify announces every new instance on this channel, which is
+// documented, and there the routes are seen from the first.
+subscribe('fastify.initialization', (message) => {
+  // The documented shape of the message.
+  const { fastify } = message as { fastify: FastifyInstance }
+  watchRoutes(fastify)
+})
+
+/**
+ * The GET routes declared so far on the root of `fastify` and below. An instance that was made
+ * before this module was loaded is watched from now on, with a warning if it has routes already.
+ */
+export function routesOf (fastify: FastifyInstance): DeclaredRoute[] {
+  const routes = property<DeclaredRoute[]>(fastify, kRoutes)
+  if (routes !== undefined) return routes
+  if (fastify.printRoutes() !== NO_ROUTES) {
+    process.emitWarning(LATE_WARNING, { code: 'FST_WS_LOADED_LATE' })
+  }
+  return watchRoutes(fastify)
+}
+
+/** What Fastify prints for an instance without routes. */
+const NO_ROUTES = '(empty tree)'
+
+const LATE_WARNING =
+  'fastify-websocket was loaded after this Fastify instance had declared routes, so it cannot ' +
+  'serve them. Load it before the instance is created, at the top of the file, or declare the ' +
+  'routes in a plugin or after `await fastify.register(fastifyWebsocket)`.'
+
+function watchRoutes (fastify: FastifyInstance): DeclaredRoute[] {
+  const routes: DeclaredRoute[] = []
+  Object.defineProperty(fastify, kRoutes, { value: routes })
+  fastify.addHook('onRoute', function (options) { adoptRoute(this, options, routes) })
+  return routes
+}
+
+function adoptRoute (
+  instance: FastifyInstance, options: RouteOptions, routes: DeclaredRoute[]
+): void {
+  const isWebsocket = options.wsHandler !== undefined ||
+    (options.websocket !== undefined && options.websocket !== false)
+  const methods = [options.method].flat()
+  if (!isWebsocket && !methods.includes('GET')) return
+
+  const { handler, url } = options
+  const problem = isWebsocket ? findProblem(options, methods, routes) : null
+  if (problem !== null && pluginOf(instance) !== undefined) throw problem
+  if (methods.includes('GET')) routes.push({ instance, url, isWebsocket, handler, problem })
+
+  const isWebsocketOnly = isWebsocket && options.wsHandler === undefined
+  // What answers 404 to HTTP is no part of the HTTP interface that @fastify/swagger describes.
+  if (isWebsocketOnly) options.schema = Object.assign({}, options.schema, { hide: true })
+  options.handler = wrapHandler(options, isWebsocketOnly)
+}
+
+function findProblem (
+  options: RouteOptions, methods: string[], routes: DeclaredRoute[]
+): Error | null {
+  if (options.websocket !== undefined && typeof options.websocket !== 'boolean') {
+    return new InvalidOptionError('websocket', 'a boolean', options.websocket)
+  }
+  if (options.wsHandler !== undefined && typeof options.wsHandler !== 'function') {
+    return new InvalidWsHandlerError()
+  }
+  if (methods.some((method) => method !== 'GET' && method !== 'HEAD')) {
+    return new InvalidMethodError()
+  }
+  if (methods.includes('GET')) return null
+  // Fastify declares a HEAD route of its own for every GET route, with the same handler.
+  const isAutomatic = routes.some(({ url, handler }) => {
+    return url === options.url && handler === options.handler
+  })
+  return isAutomatic ? null : new InvalidMethodError()
+}
+
+/** Wrapped once for all: whether the plugin is there is known only when requests come. */
+function wrapHandler (options: RouteOptions, isWebsocketOnly: boolean): RouteHandler {
+  // The handler of a websocket route has another signature than Fastify's types say here.
+  const handler = options.handler as unknown as RouteHandler
+  const wsHandler = isWebsocketOnly
+    ? options.handler as unknown as WebsocketHandler
+    : options.wsHandler ?? null
+
+  return function (this: FastifyInstance, ...args: unknown[]) {
+    const upgrade = upgradeOf(rawOf(args[0]))
+    if (upgrade !== undefined) {
+      const [request, reply] = args as [FastifyRequest, FastifyReply]
+      passUpgrade(pluginOf(this), wsHandler, request, reply, upgrade)
+      return undefined
+    }
+    // Without the plugin on this instance another one may call the handler, with any arguments.
+    if (!isWebsocketOnly || pluginOf(this) === undefined) return handler.apply(this, args)
+    const reply = args[1] as FastifyReply
+    reply.code(404).send()
+    return undefined
+  }
+}
+
+function passUpgrade (
+  plugin: RoutePlugin | undefined, handler: WebsocketHandler | null,
+  request: FastifyRequest, reply: FastifyReply, upgrade: UpgradeResponse
+): void {
+  if (plugin === undefined) reply.callNotFound()
+  else plugin.takeUpgrade(handler, request, reply, upgrade)
+}
+
+/** The response to a raw request that is an upgrade. */
+export function upgradeOf (raw: IncomingMessage | undefined): UpgradeResponse | undefined {
+  return property<UpgradeResponse>(raw, kUpgrade)
+}
+
+/** The raw request, if `request` is a request of Fastify. */
+function rawOf (request: unknown): IncomingMessage | undefined {
+  return (request as Partial<FastifyRequest> | undefined)?.raw
+}
+
+/** The plugin that is registered on an instance or above it. */
+export function pluginOf (instance: FastifyInstance): RoutePlugin | undefined {
+  return property<RoutePlugin>(instance, kPlugin)
+}
+
+/** Reads what this library has put, under a symbol of its own, on an object of others. */
+function property<T> (target: object | undefined, key: symbol): T | undefined {
+  return target === undefined ? undefined : Reflect.get(target, key) as T | undefined
+}

@@ -1,0 +1,64 @@
+import type { IncomingMessage } from 'node:http'
+import type { Duplex } from 'node:stream'
+import { WebSocketServer, type ServerOptions } from 'ws'
+import { kAttach, kStream } from '../symbols'
+import { StreamSettings, type SocketStreamOptions } from './settings'
+import { StreamSocket } from './socket'
+import { SocketStream } from './stream'
+
+/** Options of ws's `WebSocketServer` and of {@link SocketStream}. */
+export interface WebSocketStreamServerOptions
+  extends Omit<ServerOptions<typeof StreamSocket>, 'WebSocket'>, SocketStreamOptions {
+  /** Milliseconds to wait for the peer's close frame. Default: 30000. The types of ws lack it. */
+  closeTimeout?: number | undefined
+}
+
+/** Listener of the `stream` event. */
+export type StreamListener = (stream: SocketStream, request: IncomingMessage) => void
+
+type UpgradeCallback = (socket: StreamSocket, request: IncomingMessage) => void
+
+/**
+ * A ws server that emits `stream`, with a {@link SocketStream} and the request, for every
+ * connection. Made with `server`, `port` or `noServer`, like any ws server.
+ */
+export class WebSocketStreamServer extends WebSocketServer<typeof StreamSocket> {
+  readonly streamSettings: StreamSettings
+
+  /**
+   * @param onStream added as a listener of `stream`
+   * @throws FST_WS_INVALID_OPTION, and what ws throws for its own options
+   */
+  constructor (options: WebSocketStreamServerOptions = {}, onStream?: StreamListener) {
+    super({ ...options, WebSocket: StreamSocket })
+    this.streamSettings = new StreamSettings(options)
+    this.on('connection', this.#emitStream)
+    if (onStream !== undefined) this.on('stream', onStream)
+  }
+
+  override handleUpgrade (
+    request: IncomingMessage, transport: Duplex, head: Buffer, callback: UpgradeCallback
+  ): void {
+    super.handleUpgrade(request, transport, head, (socket, request) => {
+      socket[kAttach](transport, this.streamSettings)
+      callback(socket, request)
+    })
+  }
+
+  #emitStream (socket: StreamSocket, request: IncomingMessage): void {
+    if (this.listenerCount('stream') === 0) return
+    const stream = socket[kStream] ?? new SocketStream(socket, this.streamSettings)
+    this.emit('stream', stream, request)
+  }
+}
+
+/**
+ * Creates a {@link WebSocketStreamServer}.
+ *
+ * @param onStream called with the stream and the request of every connection
+ */
+export function createServer (
+  options?: WebSocketStreamServerOptions, onStream?: StreamListener
+): WebSocketStreamServer {
+  return new WebSocketStreamServer(options, onStream)
+}

@@ -1,0 +1,65 @@
+import type { DuplexOptions } from 'node:stream'
+import { InvalidOptionError } from '../errors'
+
+/** Options of a {@link SocketStream}. */
+export interface SocketStreamOptions {
+  /**
+   * Each chunk is a message of its own and text messages are strings, both ways. Default: `false`,
+   * a stream of bytes in which a message is binary and its boundaries mean nothing.
+   */
+  objectMode?: boolean | undefined
+  /**
+   * `false` is another way to say `objectMode: true`; ignored beside `objectMode`.
+   * Default: `true`.
+   */
+  binary?: boolean | undefined
+  /**
+   * Bytes that may wait for a reader, and bytes that may be unsent before `write` returns `false`.
+   * In object mode the stream itself counts chunks, 16 of them. Default: 65536.
+   */
+  highWaterMark?: number | undefined
+  /**
+   * Milliseconds that a handler which is still running, but does not read, may keep the connection
+   * paused once `highWaterMark` is reached. Default: 10000.
+   */
+  pauseTimeout?: number | undefined
+}
+
+const DEFAULT_HIGH_WATER_MARK = 64 * 1024
+const DEFAULT_PAUSE_TIMEOUT = 10_000
+
+/** Longest delay of a Node.js timer, in milliseconds: more would fire at once. */
+const MAX_DELAY = 2 ** 31 - 1
+
+/** Checked, complete options of a {@link SocketStream}; one object serves a server's streams. */
+export class StreamSettings {
+  static readonly defaults = new StreamSettings()
+
+  readonly objectMode: boolean
+  readonly highWaterMark: number
+  readonly pauseTimeout: number
+  /** What the constructor of Duplex takes; its types do not know `captureRejections`. */
+  readonly duplex: DuplexOptions & { captureRejections: boolean }
+
+  /** @throws FST_WS_INVALID_OPTION */
+  constructor (options: SocketStreamOptions = {}) {
+    this.objectMode = options.objectMode ?? options.binary === false
+    const { highWaterMark, pauseTimeout } = options
+    this.highWaterMark = checkNumber('highWaterMark', highWaterMark, DEFAULT_HIGH_WATER_MARK)
+    this.pauseTimeout = checkNumber('pauseTimeout', pauseTimeout, DEFAULT_PAUSE_TIMEOUT)
+    this.duplex = {
+      objectMode: this.objectMode,
+      decodeStrings: !this.objectMode,
+      captureRejections: true,
+      ...(!this.objectMode && { highWaterMark: this.highWaterMark })
+    }
+  }
+}
+
+function checkNumber (name: string, value: number | undefined, fallback: number): number {
+  if (value === undefined) return fallback
+  if (!Number.isInteger(value) || value < 0 || value > MAX_DELAY) {
+    throw new InvalidOptionError(name, 'an integer from 0 to 2147483647', value)
+  }
+  return value
+}

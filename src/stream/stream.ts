@@ -1,0 +1,286 @@
+import { EventEmitter } from 'node:events'
+import { Duplex } from 'node:stream'
+import {
+  AbnormalCloseError, InvalidChunkError, isDisconnect, isProtocolError, NotOpenError
+} from '../errors'
+import {
+  kAccept, kDiscard, kEnded, kFlushed, kFull, kOwner, kReaderChange, kReading, kReport, kStream
+} from '../symbols'
+import { CLOSE_ABNORMAL, CLOSE_INTERNAL_ERROR, CLOSE_NORMAL } from './close-codes'
+import type { SocketReader } from './inbound'
+import { StreamSettings, type SocketStreamOptions } from './settings'
+import type { StreamSocket } from './socket'
+
+type Callback = (error?: Error | null) => void
+type Listener = Parameters<EventEmitter['on']>[1]
+
+interface WrittenChunk {
+  chunk: unknown
+  encoding: BufferEncoding
+}
+
+const TEXT = { binary: false }
+const BINARY = { binary: true }
+
+/**
+ * A Duplex over one WebSocket, which stays reachable as `socket`. It reads the messages that
+ * arrive and sends what is written to it: bytes by default, messages in object mode.
+ *
+ * `end()` closes the connection with code 1000, and `finish` says that the close frame has left.
+ * `destroy()` closes with 1000 and `destroy(error)` with 1011. `close` comes when the connection is
+ * gone.
+ */
+export class SocketStream extends Duplex implements SocketReader {
+  /** The WebSocket below, of the class of ws. */
+  readonly socket: StreamSocket
+
+  readonly #settings: StreamSettings
+  #hasReader = false
+  #isDraining = false
+  #isEnded = false
+  #lost: Error | null | undefined
+  #reported: unknown
+  #onFinal: Callback | null = null
+  #onGone: Callback | null = null;
+  [kFull] = false
+
+  /** @throws FST_WS_INVALID_OPTION */
+  constructor (
+    socket: StreamSocket, options: SocketStreamOptions | StreamSettings = StreamSettings.defaults
+  ) {
+    const settings = options instanceof StreamSettings ? options : new StreamSettings(options)
+    super(settings.duplex)
+    this.#settings = settings
+    this.socket = socket
+    socket[kStream] = this
+  }
+
+  /**
+   * Close code of the connection, once it is closed: 1005 if the peer gave none, 1006
+   * if it was lost.
+   */
+  get closeCode (): number | undefined {
+    return this.socket.closeCode
+  }
+
+  /** Close reason that the peer gave, once the connection is closed. */
+  get closeReason (): string | undefined {
+    return this.socket.closeReason
+  }
+
+  // --- Reading ---
+
+  /**
+   * A flowing stream whose last `data` listener has left is between two `once`: its
+   * messages wait.
+   */
+  get [kReading] (): boolean {
+    if (!this.#hasReader) return false
+    return this.readableFlowing !== true || this.#isDraining || this.listenerCount('data') > 0
+  }
+
+  override on (event: string | symbol, listener: Listener): this {
+    super.on(event, listener)
+    if (event === 'data' || event === 'readable') this.#comeReader()
+    return this
+  }
+
+  override addListener (event: string | symbol, listener: Listener): this {
+    return this.on(event, listener)
+  }
+
+  // Duplex itself calls this when a `data` listener comes; called by the user without one, it
+  // throws away what arrives, as in any stream.
+  override resume (): this {
+    super.resume()
+    this.#isDraining = this.listenerCount('data') === 0
+    this.#comeReader()
+    return this
+  }
+
+  override read (size?: number): unknown {
+    this.#hasReader = true
+    const chunk: unknown = super.read(size)
+    if (this.#lost !== undefined) this.#destroyWhenEmpty()
+    return chunk
+  }
+
+  override _read (): void {
+    this[kFull] = false
+    this.#comeReader()
+  }
+
+  #comeReader (): void {
+    this.#hasReader = true
+    this.socket[kReaderChange]()
+  }
+
+  [kAccept] (data: Buffer, isBinary: boolean): void {
+    if (this.destroyed) return
+    const chunk = this.#settings.objectMode && !isBinary ? data.toString() : data
+    if (this.push(chunk)) return
+    this[kFull] = true
+    this.socket[kReaderChange]()
+  }
+
+  // --- Writing ---
+
+  override _write (chunk: unknown, _encoding: BufferEncoding, callback: Callback): void {
+    const socket = this.socket
+    if (socket.readyState !== socket.OPEN) {
+      callback(new NotOpenError())
+      return
+    }
+    if (!isSendable(chunk)) {
+      callback(new InvalidChunkError(typeof chunk))
+      return
+    }
+    const options = typeof chunk === 'string' ? TEXT : BINARY
+    if (socket.bufferedAmount < this.#settings.highWaterMark) {
+      socket.send(chunk, options)
+      callback()
+    } else {
+      socket.send(chunk, options, callback)
+    }
+  }
+
+  /**
+   * In byte mode, chunks that were written while corked or while the peer was slow
+   * share one message.
+   */
+  override _writev (chunks: WrittenChunk[], callback: Callback): void {
+    if (this.#settings.objectMode) {
+      this.#writeEach(chunks, callback)
+      return
+    }
+    // Outside object mode Duplex has made a Buffer of every chunk.
+    const buffers = chunks.map(({ chunk }) => chunk as Buffer)
+    this._write(Buffer.concat(buffers), 'utf8', callback)
+  }
+
+  #writeEach (chunks: WrittenChunk[], callback: Callback): void {
+    let unwritten = chunks.length
+    let failure: Error | null | undefined
+    const onWritten: Callback = (error) => {
+      failure ??= error
+      if (--unwritten === 0) callback(failure)
+    }
+    for (const { chunk, encoding } of chunks) this._write(chunk, encoding, onWritten)
+  }
+
+  override _final (callback: Callback): void {
+    const socket = this.socket
+    if (socket.readyState === socket.CLOSED) {
+      callback()
+      return
+    }
+    this.#onFinal = callback
+    if (socket.readyState === socket.OPEN) socket.close(CLOSE_NORMAL)
+    socket[kFlushed](() => { this.#finish() })
+  }
+
+  #finish (): void {
+    const callback = this.#onFinal
+    this.#onFinal = null
+    callback?.()
+  }
+
+  // --- Ends ---
+
+  override _destroy (error: Error | null, callback: Callback): void {
+    const socket = this.socket
+    socket[kDiscard]()
+    if (socket.readyState === socket.CLOSED) {
+      callback(error)
+      return
+    }
+    this.#onGone = () => { callback(error) }
+    if (socket.readyState === socket.OPEN) {
+      socket.close(error === null ? CLOSE_NORMAL : CLOSE_INTERNAL_ERROR)
+    }
+  }
+
+  /** The WebSocket is closed and all that it received has been handed over. */
+  [kEnded] (): void {
+    if (this.#isEnded) return
+    this.#isEnded = true
+    if (this.#onGone !== null) this.#onGone()
+    else if (!this.#hasReader) this.#close()
+    else if (this.socket.closeCode === CLOSE_ABNORMAL) this.#lose()
+    else this.#endNormally()
+  }
+
+  /** Nobody reads, so there is no end to wait for. */
+  #close (): void {
+    if (this.socket.closeCode !== CLOSE_ABNORMAL) this.#finish()
+    else if (!this.socket.wasClosedHere) this[kReport](new AbnormalCloseError())
+    this.destroy()
+  }
+
+  #endNormally (): void {
+    this.push(null)
+    this.#finish()
+    // What is still unsent fails with an error of its own and destroys the stream.
+    if (this.writableLength === 0) this.end()
+  }
+
+  /** The connection broke: what came is still read, but it does not end as if it were complete. */
+  #lose (): void {
+    this.#lost = this.socket.wasClosedHere ? null : new AbnormalCloseError()
+    if (this.#lost !== null) this[kReport](this.#lost)
+    this.#destroyWhenEmpty()
+  }
+
+  #destroyWhenEmpty (): void {
+    if (this.readableLength > 0 || this.#lost === undefined) return
+    const lost = this.#lost
+    // The chunk that `read` is about to return comes first.
+    process.nextTick(() => { this.destroy(lost ?? undefined) })
+  }
+
+  // --- Errors ---
+
+  override emit (event: string | symbol, ...args: unknown[]): boolean {
+    if (event === 'error') return this.#emitError(args[0] as Error)
+    if (this.socket[kOwner] === null) return super.emit(event, ...args)
+    try {
+      return super.emit(event, ...args)
+    } catch (error) {
+      this[kReport](error)
+      return true
+    }
+  }
+
+  #emitError (error: Error): boolean {
+    this[kReport](error)
+    const owner = this.socket[kOwner]
+    // An error without a listener is thrown, but nothing that a peer does may be thrown.
+    if (this.listenerCount('error') === 0) {
+      if (owner !== null || isDisconnect(error) || isProtocolError(error)) return false
+      return super.emit('error', error)
+    }
+    if (owner === null) return super.emit('error', error)
+    try {
+      return super.emit('error', error)
+    } catch (thrown) {
+      this[kReport](thrown)
+      return true
+    }
+  }
+
+  override [EventEmitter.captureRejectionSymbol] (error: Error, ..._emission: unknown[]): void {
+    if (this.socket[kOwner] === null) this.destroy(error)
+    else this[kReport](error)
+  }
+
+  /** Tells the owner once of each error, however many ways it takes to get here. */
+  [kReport] (error: unknown): void {
+    if (error === this.#reported) return
+    this.#reported = error
+    this.socket[kOwner]?.onError(error)
+  }
+}
+
+function isSendable (chunk: unknown): chunk is string | ArrayBuffer | Uint8Array {
+  return typeof chunk === 'string' || ArrayBuffer.isView(chunk) || chunk instanceof ArrayBuffer
+}

@@ -1,0 +1,53 @@
+/** On the raw request of a WebSocket upgrade: the response that answers it. */
+export const kUpgrade = Symbol('fastify-websocket.upgrade')
+
+/**
+ * On a Fastify instance and, by inheritance, its children: the state of the plugin
+ * registered there.
+ */
+export const kPlugin = Symbol('fastify-websocket.plugin')
+
+/** On a root Fastify instance: the GET routes declared so far on it and below it. */
+export const kRoutes = Symbol('fastify-websocket.routes')
+
+/** On a StreamSocket: the Duplex made for it, or null. */
+export const kStream = Symbol('fastify-websocket.stream')
+
+/** On a StreamSocket: who answers for the connection, or null. */
+export const kOwner = Symbol('fastify-websocket.owner')
+
+/** StreamSocket method: take over the TCP socket and the server's settings. */
+export const kAttach = Symbol('fastify-websocket.attach')
+
+/** StreamSocket method: name who answers for the connection. */
+export const kOwn = Symbol('fastify-websocket.own')
+
+/** StreamSocket method: the handler has started, or has finished. */
+export const kHandling = Symbol('fastify-websocket.handling')
+
+/** StreamSocket method: a reader has come, has room again or is full. */
+export const kReaderChange = Symbol('fastify-websocket.reader-change')
+
+/** StreamSocket method: nothing that arrives is wanted any more. */
+export const kDiscard = Symbol('fastify-websocket.discard')
+
+/** StreamSocket method: call back when all that was written has left the process. */
+export const kFlushed = Symbol('fastify-websocket.flushed')
+
+/** StreamSocket method: the tick is over, its frames go to the TCP socket. */
+export const kFlush = Symbol('fastify-websocket.flush')
+
+/** SocketStream getter: somebody reads it. */
+export const kReading = Symbol('fastify-websocket.reading')
+
+/** On a SocketStream: it holds as much as its reader allows. */
+export const kFull = Symbol('fastify-websocket.full')
+
+/** SocketStream method: here is a message. */
+export const kAccept = Symbol('fastify-websocket.accept')
+
+/** SocketStream method: the WebSocket is closed and has nothing more to give. */
+export const kEnded = Symbol('fastify-websocket.ended')
+
+/** StreamSocket and SocketStream method: something went wrong on this connection. */
+export const kReport = Symbol('fastify-websocket.report')

@@ -1,0 +1,49 @@
+import { once } from 'node:events'
+import { connect as connectTcp, type Socket } from 'node:net'
+import type { Teardown } from './servers'
+
+/** The head of a valid upgrade request; `lines` are added to it, or replace the header of their name. */
+export function upgradeHead (path: string, lines: Record<string, string> = {}): string {
+  const headers = {
+    Host: 'localhost',
+    Connection: 'Upgrade',
+    Upgrade: 'websocket',
+    'Sec-WebSocket-Version': '13',
+    'Sec-WebSocket-Key': 'dGhlIHNhbXBsZSBub25jZQ==',
+    ...lines
+  }
+  const list = Object.entries(headers).map(([name, value]) => `${name}: ${value}\r\n`)
+  return `GET ${path} HTTP/1.1\r\n${list.join('')}\r\n`
+}
+
+/** A masked client frame, with a payload shorter than 126 bytes and `first` as its first byte. */
+export function frame (first: number, payload: string | Buffer = ''): Buffer {
+  const data = Buffer.from(payload)
+  // A mask of zeros leaves the payload as it is.
+  return Buffer.concat([Buffer.from([first, 0x80 | data.length, 0, 0, 0, 0]), data])
+}
+
+/** A TCP connection that keeps all it receives, cut off with the test. */
+export class RawClient {
+  readonly socket: Socket
+  readonly closed: Promise<unknown>
+  received = Buffer.alloc(0)
+
+  constructor (t: Teardown, port: number) {
+    this.socket = connectTcp(port, '127.0.0.1')
+    this.socket.on('data', (chunk) => { this.received = Buffer.concat([this.received, chunk]) })
+    this.socket.on('error', () => {})
+    this.closed = once(this.socket, 'close')
+    t.teardown(() => { this.socket.destroy() })
+  }
+
+  write (data: string | Buffer): void {
+    this.socket.write(data)
+  }
+
+  /** Waits until what was received, as Latin-1 text, holds `text`. */
+  async until (text: string): Promise<string> {
+    while (!this.received.toString('latin1').includes(text)) await once(this.socket, 'data')
+    return this.received.toString('latin1')
+  }
+}

@@ -1,0 +1,40 @@
+import { once } from 'node:events'
+import { createServer as createHttpServer, type Server } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import Fastify, { type FastifyInstance, type FastifyServerOptions } from 'fastify'
+
+/** What a helper needs of a tap test: it closes there what it opens. */
+export interface Teardown {
+  teardown (close: () => unknown): void
+}
+
+/** A Fastify instance that is closed with the test. */
+export function createFastify (t: Teardown, options: FastifyServerOptions = {}): FastifyInstance {
+  const fastify = Fastify(options)
+  t.teardown(() => fastify.close())
+  return fastify
+}
+
+/** Listens on a free port of 127.0.0.1 and returns the `ws://` origin. */
+export async function listen (fastify: FastifyInstance): Promise<string> {
+  const address = await fastify.listen({ port: 0, host: '127.0.0.1' })
+  return address.replace('http', 'ws')
+}
+
+/** An HTTP server on a free port of 127.0.0.1, closed with the test, and its `ws://` origin. */
+export async function createHttp (t: Teardown): Promise<{ server: Server, origin: string }> {
+  const server = createHttpServer()
+  t.teardown(() => new Promise((resolve) => {
+    server.close(resolve)
+    server.closeAllConnections()
+  }))
+  server.listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  return { server, origin: `ws://127.0.0.1:${portOf(server)}` }
+}
+
+/** The port a server listens on. */
+export function portOf (server: Server): number {
+  // A server on a TCP port has an address of this shape.
+  return (server.address() as AddressInfo).port
+}
