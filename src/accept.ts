@@ -1,47 +1,46 @@
 import type { FastifyReply, FastifyRequest } from 'fastify'
-import { STATUS_CODES, type IncomingMessage, type OutgoingHttpHeaders } from 'node:http'
+import { STATUS_CODES, type IncomingMessage } from 'node:http'
 import { isThenable } from './thenable'
 import { upgradeOf } from './routes'
-import { InvalidHandshakeError, UnsupportedVersionError } from './errors'
+import { InvalidHandshakeError, toError, UnsupportedVersionError } from './errors'
 import type { Handshake, UpgradeResponse } from './response'
 import type { WebSocketStreamServer } from './stream/server'
 import type { StreamSocket } from './stream/socket'
-
-interface ClientInfo {
-  origin: string | undefined
-  secure: boolean
-  req: IncomingMessage
-}
-
-type VerifyCallback = (
-  isAllowed: boolean, code?: number, message?: string, headers?: OutgoingHttpHeaders
-) => void
-
-/** The `verifyClient` option of ws: with two parameters it answers through the callback. */
-export type VerifyClient = (info: ClientInfo, callback: VerifyCallback) => unknown
+import type { ClientInfo, VerifyCallback, VerifyClient } from './types'
 
 /** Base64 of 16 bytes (RFC 6455 section 4.1). */
 const KEY = /^[+/0-9A-Za-z]{22}==$/
 
 const SUPPORTED_VERSIONS = ['13', '8']
 
+const UNAUTHORIZED = 401
+const SERVER_ERROR = 500
+
+/** Who takes upgrades: a registration of the plugin. */
+export interface UpgradeAcceptor {
+  readonly server: WebSocketStreamServer
+  readonly verifyClient: VerifyClient | null
+  /** @throws FST_WS_CLOSING */
+  checkOpen (): void
+}
+
 /**
  * Answers an upgrade: checks the handshake, asks `verifyClient`, and replies with 101
  * or a refusal.
  */
 export function acceptUpgrade (
-  server: WebSocketStreamServer, verifyClient: VerifyClient | null,
-  request: FastifyRequest, reply: FastifyReply, upgrade: UpgradeResponse,
-  open: (socket: StreamSocket) => void
+  acceptor: UpgradeAcceptor, request: FastifyRequest, reply: FastifyReply,
+  upgrade: UpgradeResponse, open: (socket: StreamSocket) => void
 ): void {
+  acceptor.checkOpen()
   checkHandshake(request.raw, reply)
   const accept = (): void => {
     upgrade.isVerified = true
-    upgrade.accept(createHandshake(server, request.raw, open), request.log)
+    upgrade.accept(createHandshake(acceptor, request.raw, open), request.log)
     reply.code(101).send()
   }
-  if (verifyClient === null) accept()
-  else verify(verifyClient, request.raw, reply, accept)
+  if (acceptor.verifyClient === null) accept()
+  else verify(acceptor.verifyClient, request.raw, reply, accept)
 }
 
 /** @throws FST_WS_INVALID_HANDSHAKE, FST_WS_UNSUPPORTED_VERSION */
@@ -59,28 +58,44 @@ function checkHandshake ({ headers }: IncomingMessage, reply: FastifyReply): voi
 function verify (
   verifyClient: VerifyClient, req: IncomingMessage, reply: FastifyReply, accept: () => void
 ): void {
-  const onVerified: VerifyCallback = (
-    isAllowed, code = 401, message = STATUS_CODES[code], headers = {}
-  ) => {
+  const onVerified: VerifyCallback = (isAllowed, status, message, headers = {}) => {
     // The answer may come late: the client has gone, or a timeout of Fastify has answered.
     if (reply.sent || req.destroyed) return
+    const code = status || UNAUTHORIZED
     try {
       if (isAllowed) accept()
-      else reply.code(code).type('text/plain').headers(headers).send(message)
+      else reply.code(code).type('text/plain').headers(headers).send(message ?? STATUS_CODES[code])
     } catch (error) {
       reply.send(error)
     }
   }
-  const result = verifyClient(clientInfo(req), onVerified)
-  if (verifyClient.length === 2) return
-  // ws would take a promise for a yes.
-  if (isThenable(result)) {
-    result.then(
-      (isAllowed) => { onVerified(isAllowed === true) },
-      (error: unknown) => { if (!reply.sent) reply.send(error) }
-    )
-  } else {
-    onVerified(result === true)
+  const onFailed = (error: unknown): void => { if (!reply.sent) reply.send(toError(error)) }
+  askOnce(verifyClient, clientInfo(req), onVerified, onFailed)
+}
+
+/** Calls `verifyClient` in any of its forms. Only its first answer, or failure, counts. */
+function askOnce (
+  verifyClient: VerifyClient, info: ClientInfo,
+  answer: VerifyCallback, fail: (error: unknown) => void
+): void {
+  let isDecided = false
+  const once = <Args extends unknown[]>(decide: (...args: Args) => void) => (...args: Args) => {
+    if (isDecided) return
+    isDecided = true
+    decide(...args)
+  }
+  const onAnswer = once(answer)
+  const onFailure = once(fail)
+  const onResult = (isAllowed: unknown): void => {
+    if (verifyClient.length !== 2) onAnswer(Boolean(isAllowed))
+  }
+  try {
+    const result = verifyClient(info, onAnswer)
+    // ws would take a promise for a yes.
+    if (isThenable(result)) result.then(onResult, onFailure)
+    else onResult(result)
+  } catch (error) {
+    onFailure(error)
   }
 }
 
@@ -97,15 +112,17 @@ function clientInfo (req: IncomingMessage): ClientInfo {
 export function skipVerified (verifyClient: VerifyClient): VerifyClient {
   return function (info: ClientInfo, answer: VerifyCallback): void {
     if (upgradeOf(info.req)?.isVerified === true) answer(true)
-    else if (verifyClient.length === 2) verifyClient(info, answer)
-    else answer(verifyClient(info, answer) === true)
+    else askOnce(verifyClient, info, answer, () => { answer(false, SERVER_ERROR) })
   }
 }
 
 function createHandshake (
-  server: WebSocketStreamServer, req: IncomingMessage, open: (socket: StreamSocket) => void
+  acceptor: UpgradeAcceptor, req: IncomingMessage, open: (socket: StreamSocket) => void
 ): Handshake {
   return (transport, head) => {
+    // An `onSend` hook may have taken its time.
+    acceptor.checkOpen()
+    const { server } = acceptor
     const sockets: StreamSocket[] = []
     const refusals: Error[] = []
     const onRefused = (error: Error): void => { refusals.push(error) }

@@ -1,6 +1,6 @@
 import { AsyncResource } from 'node:async_hooks'
 import type { FastifyBaseLogger, FastifyInstance, FastifyRequest } from 'fastify'
-import { isDisconnect, isProtocolError } from './errors'
+import { isDisconnect, isProtocolError, toError } from './errors'
 import type { ConnectionOwner } from './stream/inbound'
 import type { StreamSettings } from './stream/settings'
 import type { StreamSocket } from './stream/socket'
@@ -92,6 +92,6 @@ export class Connection implements ConnectionOwner {
     if (isDisconnect(error)) this.#log.debug({ err: error }, 'websocket connection lost')
     else if (isProtocolError(error)) this.#log.info({ err: error }, 'websocket peer broke a rule')
     else this.#log.error({ err: error }, 'websocket connection failed')
-    this.stream.destroy(error instanceof Error ? error : new Error(String(error), { cause: error }))
+    this.stream.destroy(toError(error))
   }
 }

@@ -1,4 +1,5 @@
 import createError from '@fastify/error'
+import { inspect } from 'node:util'
 
 // --- Bad use, thrown at registration ---
 
@@ -34,6 +35,12 @@ export const ListenError = createError<
   [address: string, message: string, options: { cause: unknown }]
 >('FST_WS_LISTEN', 'cannot listen on %s: %s', 500)
 
+/** The server speaks HTTP/2 alone, which has no upgrades. */
+export const Http2UnsupportedError = createError(
+  'FST_WS_HTTP2_UNSUPPORTED',
+  'WebSockets over HTTP/2 are not supported: serve HTTP/1, or HTTP/2 with `https.allowHTTP1`, ' +
+  'or give option port, server or noServer', 500, TypeError)
+
 // --- Refused upgrades, before the 101 ---
 
 /** The upgrade request is not a WebSocket handshake. Arguments: what is wrong. */
@@ -44,6 +51,14 @@ export const InvalidHandshakeError = createError<[problem: string]>(
 export const MethodNotAllowedError = createError(
   'FST_WS_METHOD_NOT_ALLOWED', 'a WebSocket handshake is a GET request', 405)
 
+/** The request has as many headers as Node.js keeps, or more. */
+export const HeadersTooLargeError = createError(
+  'FST_WS_HEADERS_TOO_LARGE', 'too many headers', 431)
+
+/** A hook answered 101, which only the handshake of a websocket route can. */
+export const UnexpectedSwitchError = createError(
+  'FST_WS_UNEXPECTED_SWITCH', 'the status 101 is for the handshake of a websocket route', 500)
+
 /** The client speaks a version of the protocol that is not supported (RFC 6455 section 4.4). */
 export const UnsupportedVersionError = createError(
   'FST_WS_UNSUPPORTED_VERSION', 'unsupported WebSocket version', 426)
@@ -52,11 +67,18 @@ export const UnsupportedVersionError = createError(
 export const ClosingError = createError(
   'FST_WS_CLOSING', 'the server is closing', 503)
 
+/** `fastify.injectWS` got another answer than the handshake. Arguments: the status. */
+export const InjectRefusedError = createError<[statusCode: number]>(
+  'FST_WS_INJECT_REFUSED', 'the server answered the upgrade with %s')
+
 // --- Running connections ---
 
-/** The connection is gone without a close frame (close code 1006). */
+/**
+ * The connection is gone without a close frame (close code 1006). It has no stack: nobody called
+ * anything, and a thousand lost connections should cost nothing.
+ */
 export const AbnormalCloseError = createError(
-  'FST_WS_ABNORMAL_CLOSE', 'the connection was lost without a close frame', 0)
+  'FST_WS_ABNORMAL_CLOSE', 'the connection was lost without a close frame', 0, Error, false)
 
 /** Something was written to a connection that is closing or closed. */
 export const NotOpenError = createError(
@@ -90,6 +112,11 @@ export function isDisconnect (error: unknown): boolean {
 export function isProtocolError (error: unknown): boolean {
   const code = codeOf(error)
   return typeof code === 'string' && code.startsWith('WS_ERR_')
+}
+
+/** What was thrown, as an Error, which it need not be. */
+export function toError (thrown: unknown): Error {
+  return thrown instanceof Error ? thrown : new Error(inspect(thrown), { cause: thrown })
 }
 
 function codeOf (error: unknown): unknown {

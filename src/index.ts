@@ -4,8 +4,13 @@ import { registerWebsocket } from './plugin'
 import * as stream from './stream/server'
 import { StreamSocket as Socket } from './stream/socket'
 import { SocketStream as Stream } from './stream/stream'
-import type * as settings from './stream/settings'
-import type * as types from './types'
+import type { StreamListener, WebSocketStreamServerOptions } from './stream/server'
+import type { SocketStreamOptions } from './stream/settings'
+import type {
+  ClientInfo, InjectRefusal, InjectWebsocket, InjectWebsocketInit, InjectWebsocketOptions,
+  VerifyCallback, VerifyClient, WebsocketErrorHandler, WebsocketHandler, WebsocketPluginOptions,
+  WebsocketRouteOptions, WebsocketServerOptions
+} from './types'
 
 /**
  * WebSocket routes for Fastify 5: register it, then declare `{ websocket: true }` routes, a
@@ -14,7 +19,7 @@ import type * as types from './types'
  * @throws at registration, FST_WS_… errors for options and routes that cannot work
  */
 function fastifyWebsocket (
-  fastify: FastifyInstance, options: types.WebsocketPluginOptions
+  fastify: FastifyInstance, options: WebsocketPluginOptions
 ): Promise<void> {
   return registerWebsocket(fastify, options)
 }
@@ -22,13 +27,12 @@ function fastifyWebsocket (
 fastifyPlugin(fastifyWebsocket, { fastify: '5.x', name: 'fastify-websocket' })
 
 declare namespace fastifyWebsocket {
-  export type WebsocketHandler = types.WebsocketHandler
-  export type WebsocketErrorHandler = types.WebsocketErrorHandler
-  export type WebsocketPluginOptions = types.WebsocketPluginOptions
-  export type WebsocketServerOptions = types.WebsocketServerOptions
-  export type WebSocketStreamServerOptions = stream.WebSocketStreamServerOptions
-  export type SocketStreamOptions = settings.SocketStreamOptions
-  export type StreamListener = stream.StreamListener
+  export type {
+    ClientInfo, InjectRefusal, InjectWebsocket, InjectWebsocketInit, InjectWebsocketOptions,
+    SocketStreamOptions, StreamListener, VerifyCallback, VerifyClient, WebsocketErrorHandler,
+    WebsocketHandler, WebsocketPluginOptions, WebsocketRouteOptions, WebsocketServerOptions,
+    WebSocketStreamServerOptions
+  }
   export type SocketStream = Stream
   export type StreamSocket = Socket
   export type WebSocketStreamServer = stream.WebSocketStreamServer
@@ -43,9 +47,17 @@ declare namespace fastifyWebsocket {
   export { fastifyWebsocket as default }
 }
 
+Object.assign(fastifyWebsocket, {
+  createServer: stream.createServer,
+  WebSocketStreamServer: stream.WebSocketStreamServer,
+  SocketStream: Stream,
+  StreamSocket: Socket
+})
+
 export = fastifyWebsocket
 
-// Node.js looks for lines of this form to learn what an ES module can import by name.
+// In lines of this form Node.js looks for what an ES module can import by name. They do nothing
+// else: the exports are the properties of the function, which the compiler assigns last.
 module.exports.default = fastifyWebsocket
 module.exports.fastifyWebsocket = fastifyWebsocket
 module.exports.createServer = stream.createServer

@@ -2,7 +2,7 @@ import {
   createServer, STATUS_CODES, type IncomingMessage, type Server, type ServerResponse
 } from 'node:http'
 import { once } from 'node:events'
-import { ListenError } from './errors'
+import { ListenError, toError } from './errors'
 import type { ListenSettings } from './options'
 
 /** A server for upgrades alone, of the `port` option: it answers plain requests with 426. */
@@ -18,8 +18,7 @@ export async function listen (
   try {
     await once(server, 'listening')
   } catch (cause) {
-    const message = cause instanceof Error ? cause.message : String(cause)
-    throw new ListenError(`${host ?? '*'}:${port}`, message, { cause })
+    throw new ListenError(`${host ?? '*'}:${port}`, toError(cause).message, { cause })
   }
 }
 

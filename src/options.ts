@@ -1,11 +1,12 @@
 import type { FastifyInstance } from 'fastify'
-import type { VerifyClient } from './accept'
 import {
   ConflictingOptionsError, InvalidHandleError, InvalidOptionError, MissingOptionError
 } from './errors'
+import { givenOf } from './given'
 import type { WebSocketStreamServerOptions } from './stream/server'
 import type {
-  WebsocketErrorHandler, WebsocketHandler, WebsocketPluginOptions, WebsocketServerOptions
+  VerifyClient, WebsocketErrorHandler, WebsocketHandler, WebsocketPluginOptions,
+  WebsocketServerOptions
 } from './types'
 
 const DEFAULT_CLOSE_TIMEOUT = 10_000
@@ -87,10 +88,9 @@ export function resolveOptions (
     server: server ?? null,
     listen: port == null ? null : { port, host: host ?? undefined, backlog: backlog ?? undefined },
     noServer: noServer ?? false,
-    // ws declares the two forms of it as a union of functions, which cannot be called.
-    verifyClient: (verifyClient as VerifyClient | null | undefined) ?? null,
+    verifyClient: verifyClient ?? null,
     websocket: {
-      ...websocket,
+      ...givenOf(websocket),
       ...(path != null && { path }),
       maxPayload: options.maxPayload ?? fastify.initialConfig.bodyLimit,
       closeTimeout: input.closeTimeout ?? DEFAULT_CLOSE_TIMEOUT,

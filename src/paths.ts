@@ -1,10 +1,19 @@
 import type { FastifyInstance } from 'fastify'
+import type { IncomingMessage } from 'node:http'
 import createRouter from 'find-my-way'
-import { pluginOf, type DeclaredRoute } from './routes'
+import { givenOf } from './given'
+import { pluginOf, type DeclaredRoute, type RoutePlugin } from './routes'
 
 interface PathStore {
   isWebsocket: boolean
+  /** Who takes upgrades of the path. Constraints may tell several apart. */
+  readonly plugins: Set<RoutePlugin>
   readonly isWildcard: boolean
+}
+
+interface Match extends Omit<PathStore, 'isWildcard'> {
+  /** The path was declared, and not just a wildcard or a parameter that takes it too. */
+  readonly isPrecise: boolean
 }
 
 /** Answers, before a request is dispatched, whether its path has a websocket route. */
@@ -14,21 +23,34 @@ export class WebsocketPaths {
 
   /** @param routes all GET routes of the application, which is ready */
   constructor (routes: readonly DeclaredRoute[], fastify: FastifyInstance) {
-    const { initialConfig } = fastify
-    const options = { ...initialConfig, ...initialConfig.routerOptions, ignoreTrailingSlash: false }
-    this.#table = createRouter(options)
-    for (const route of routes) this.#add(route)
+    const {
+      allowUnsafeRegex, caseSensitive, ignoreDuplicateSlashes, maxParamLength, useSemicolonDelimiter
+    } = { ...fastify.initialConfig, ...fastify.initialConfig.routerOptions }
+    this.#table = createRouter(givenOf({
+      allowUnsafeRegex, caseSensitive, ignoreDuplicateSlashes, maxParamLength, useSemicolonDelimiter
+    }))
+    for (const route of routes) {
+      if (route.problem === null) this.#add(route)
+    }
   }
 
   #add (route: DeclaredRoute): void {
-    const isWebsocket = route.isWebsocket && pluginOf(route.instance) !== undefined
-    const known: PathStore | undefined = this.#table.findRoute('GET', route.url)?.store
-    if (known !== undefined) {
-      known.isWebsocket ||= isWebsocket
-      return
+    const stores = expandOptional(route.url).map((url) => this.#storeOf(url))
+    const plugin = pluginOf(route.instance)
+    if (plugin === undefined) return
+    for (const store of stores) {
+      store.isWebsocket ||= route.isWebsocket
+      if (route.isWebsocket || plugin.hasHandle) store.plugins.add(plugin)
     }
-    const store: PathStore = { isWebsocket, isWildcard: route.url.endsWith('*') }
-    this.#table.on('GET', route.url, unused, store)
+  }
+
+  #storeOf (url: string): PathStore {
+    const known: PathStore | undefined = this.#table.findRoute('GET', url)?.store
+    if (known !== undefined) return known
+    const isWildcard = url.endsWith('*')
+    const store: PathStore = { isWebsocket: false, plugins: new Set(), isWildcard }
+    this.#table.on('GET', url, unused, store)
+    return store
   }
 
   /**
@@ -37,20 +59,41 @@ export class WebsocketPaths {
    */
   resolve (url: string): string | null {
     const exact = this.#find(url)
-    if (exact?.isWildcard === false) return exact.isWebsocket ? url : null
+    if (exact?.isPrecise === true) return exact.isWebsocket ? url : null
     const other = toggleTrailingSlash(url)
     const near = this.#find(other)
-    if (near?.isWebsocket === true && !near.isWildcard) return other
+    if (near !== null && near.isWebsocket && near.isPrecise) return other
     return exact?.isWebsocket === true ? url : null
   }
 
-  #find (url: string): PathStore | undefined {
-    return this.#table.find('GET', url)?.store
+  /** Whether a request whose URL `resolve` has put right is for a plugin whose server wants it. */
+  claims (request: IncomingMessage): boolean {
+    const { url = '/' } = request
+    const plugins = this.#find(url)?.plugins ?? []
+    return [...plugins].some((plugin) => plugin.shouldHandle(request))
+  }
+
+  #find (url: string): Match | null {
+    const found = this.#table.find('GET', url)
+    if (found === null) return null
+    const { isWildcard, ...store }: PathStore = found.store
+    // To the router, `/a/` is `/a/:id` with an empty id.
+    const hasEmptyParameter = Object.values(found.params).includes('')
+    return { ...store, isPrecise: !isWildcard && !hasEmptyParameter }
   }
 }
 
-/** The table is only asked, never dispatched. */
-function unused (): void {}
+/** The two paths of a route whose last parameter is optional, which the router keeps apart. */
+function expandOptional (url: string): string[] {
+  const optional = /\/:[^/()]*\?(?=\/|$)/.exec(url)
+  if (optional === null) return [url]
+  const before = url.slice(0, optional.index)
+  const after = url.slice(optional.index + optional[0].length)
+  return [before + optional[0].slice(0, -1) + after, before + after || '/']
+}
+
+/** The table is only asked, never dispatched. To call this is allowed and does nothing. */
+const unused = Function.prototype as () => void
 
 function toggleTrailingSlash (url: string): string {
   const queryStart = url.indexOf('?')

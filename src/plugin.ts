@@ -1,10 +1,11 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
-import type { Server } from 'node:http'
-import { acceptUpgrade, skipVerified } from './accept'
+import type { IncomingMessage, Server } from 'node:http'
+import { acceptUpgrade, skipVerified, type UpgradeAcceptor } from './accept'
 import { closeClients } from './close'
 import { Connection, type ConnectionContext } from './connection'
 import { ClosingError } from './errors'
 import { declareGlobalRoute } from './global-route'
+import { createInject } from './inject'
 import { createUpgradeServer, listen } from './listen'
 import { resolveOptions, type PluginSettings } from './options'
 import type { UpgradeResponse } from './response'
@@ -12,7 +13,7 @@ import { pluginOf, routesOf, upgradeOf, type RoutePlugin } from './routes'
 import { RouteServer } from './server'
 import type { StreamSocket } from './stream/socket'
 import { kPlugin } from './symbols'
-import type { WebsocketHandler, WebsocketPluginOptions } from './types'
+import type { VerifyClient, WebsocketHandler, WebsocketPluginOptions } from './types'
 import { upgradeListenerOf, type UpgradeListener } from './upgrade'
 
 /** Adds WebSocket routes to `fastify` and the instances below it. */
@@ -23,6 +24,7 @@ export async function registerWebsocket (
   const plugin = new WebsocketPlugin(fastify, settings)
 
   fastify.decorate('websocketServer', plugin.server)
+  fastify.decorate('injectWS', createInject(fastify, plugin.source))
   fastify.decorate(kPlugin, plugin)
   if (!fastify.hasRequestDecorator('ws')) {
     fastify.decorateRequest('ws', { getter () { return upgradeOf(this.raw) !== undefined } })
@@ -43,8 +45,11 @@ function checkRoutes (fastify: FastifyInstance): void {
 }
 
 /** One registration of the plugin. */
-class WebsocketPlugin implements RoutePlugin {
+class WebsocketPlugin implements RoutePlugin, UpgradeAcceptor {
   readonly server: RouteServer
+  /** The HTTP server whose upgrades are taken. */
+  readonly source: Server
+  readonly verifyClient: VerifyClient | null
 
   readonly #settings: PluginSettings
   readonly #context: ConnectionContext
@@ -55,10 +60,12 @@ class WebsocketPlugin implements RoutePlugin {
   constructor (fastify: FastifyInstance, settings: PluginSettings) {
     const { websocket, verifyClient } = settings
     this.#settings = settings
+    this.verifyClient = verifyClient
     this.#ownServer = settings.listen === null ? null : createUpgradeServer()
+    this.source = this.#ownServer ?? settings.server ?? fastify.server
     this.server = new RouteServer(
       { ...websocket, ...(verifyClient !== null && { verifyClient: skipVerified(verifyClient) }) },
-      this.#ownServer
+      settings.noServer ? null : this.source
     )
     this.#context = {
       fastify,
@@ -66,8 +73,7 @@ class WebsocketPlugin implements RoutePlugin {
       streamSettings: this.server.streamSettings,
       connections: new Set()
     }
-    const source = this.#ownServer ?? settings.server ?? fastify.server
-    this.#upgrades = settings.noServer ? null : upgradeListenerOf(source, fastify)
+    this.#upgrades = settings.noServer ? null : upgradeListenerOf(this.source, fastify)
   }
 
   async open (): Promise<void> {
@@ -77,21 +83,37 @@ class WebsocketPlugin implements RoutePlugin {
     this.#upgrades?.attach()
   }
 
+  get hasHandle (): boolean {
+    return this.#settings.handle !== null
+  }
+
+  shouldHandle (request: IncomingMessage): boolean {
+    return Boolean(this.server.shouldHandle(request))
+  }
+
+  takes (routeHandler: WebsocketHandler | null, request: FastifyRequest): boolean {
+    const handler = routeHandler ?? this.#settings.handle
+    return handler !== null && this.shouldHandle(request.raw)
+  }
+
   takeUpgrade (
     routeHandler: WebsocketHandler | null,
     request: FastifyRequest, reply: FastifyReply, upgrade: UpgradeResponse
   ): void {
-    const { handle, verifyClient } = this.#settings
-    const handler = routeHandler ?? handle
-    if (handler === null || !this.server.shouldHandle(request.raw)) {
+    const handler = routeHandler ?? this.#settings.handle
+    if (handler === null) {
+      // It was to be refused earlier, but another plugin may have replaced the hooks of the route.
       reply.callNotFound()
       return
     }
-    if (this.#isClosing) throw new ClosingError()
     const instance = routeHandler === null ? this.#context.fastify : request.server
-    acceptUpgrade(this.server, verifyClient, request, reply, upgrade, (socket) => {
+    acceptUpgrade(this, request, reply, upgrade, (socket) => {
       this.#run(socket, handler, instance, request)
     })
+  }
+
+  checkOpen (): void {
+    if (this.#isClosing) throw new ClosingError()
   }
 
   #run (
@@ -117,6 +139,7 @@ class WebsocketPlugin implements RoutePlugin {
 
   async close (): Promise<void> {
     this.#upgrades?.detach()
+    this.#ownServer?.closeAllConnections()
     this.server.close()
   }
 }

@@ -1,8 +1,9 @@
 import {
   STATUS_CODES, ServerResponse, type IncomingMessage, type OutgoingHttpHeader
 } from 'node:http'
-import type { Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
+import { UnexpectedSwitchError } from './errors'
+import { unguard, vacate } from './transport'
 
 /**
  * Bytes of frames that may arrive before the upgrade is decided; then the client
@@ -43,20 +44,23 @@ export class UpgradeResponse extends ServerResponse {
   readonly #request: IncomingMessage
   readonly #transport: Duplex
   #early: Buffer[]
-  #earlyBytes = 0
+  #earlyBytes: number
   #handshake: Handshake | null = null
   #log: ErrorLog | null = null
-  #isSwitching = false
+  /** What `end` does instead, once a 101 has been written. */
+  #switching: Handshake | null = null
 
   constructor (request: IncomingMessage, transport: Duplex, head: Buffer) {
     super(request)
     this.#request = request
     this.#transport = transport
     this.#early = [head]
-    // An exception from public API: Node.js documents the class, not how to make one and to give
-    // it a socket, which is what an HTTP server does for every response.
-    this.assignSocket(transport as Socket)
-    transport.on('error', ignore)
+    this.#earlyBytes = head.length
+  }
+
+  /** Takes over the socket, which it occupies already, and its guard. */
+  open (): void {
+    const transport = this.#transport
     this.on('finish', this.#closeTransport)
     transport.on('data', this.#onData)
     transport.on('drain', this.#onDrain)
@@ -81,31 +85,32 @@ export class UpgradeResponse extends ServerResponse {
   }
 
   override writeHead (statusCode: number, ...reasonAndHeaders: unknown[]): this {
+    const [reason] = reasonAndHeaders
     try {
       this.#setHeaders(reasonAndHeaders.at(-1))
+      if (statusCode === 101 && this.#handshake === null) throw new UnexpectedSwitchError()
     } catch (error) {
       if (statusCode !== 101) throw error
       // Thrown out of here, it could end as an uncaught exception when a hook was asynchronous.
       this.refuse(error)
       return this
     }
-    if (statusCode !== 101 || this.#handshake === null) return this.#writeRefusal(statusCode)
+    if (typeof reason === 'string') this.statusMessage = reason
+    if (statusCode !== 101) return this.#writeRefusal(statusCode)
     this.statusCode = statusCode
-    this.#isSwitching = true
+    this.#switching = this.#handshake
     return this
   }
 
   override end (...args: unknown[]): this {
-    if (this.#isSwitching) this.#switch()
+    if (this.#switching !== null) this.#switch(this.#switching)
     else Reflect.apply(super.end, this, args)
     return this
   }
 
   #setHeaders (headers: unknown): void {
     if (typeof headers !== 'object' || headers === null) return
-    for (const [name, value] of Object.entries<OutgoingHttpHeader>({ ...headers })) {
-      this.setHeader(name, value)
-    }
+    for (const [name, value] of headerEntries(headers)) this.setHeader(name, value)
   }
 
   #writeRefusal (statusCode: number): this {
@@ -125,25 +130,27 @@ export class UpgradeResponse extends ServerResponse {
     super.end(body)
   }
 
-  #switch (): void {
-    this.#isSwitching = false
-    const start = this.#shakeHands()
+  #switch (handshake: Handshake): void {
+    this.#switching = null
+    const start = this.#shakeHands(handshake)
     if (start === null) return
     this.#release()
-    this.detachSocket(this.#transport as Socket)
+    unguard(this.#transport)
+    vacate(this.#transport, this)
     // Nothing is written through this response, so it cannot notice by itself that it is finished.
     this.finished = true
     this.emit('finish')
     process.nextTick(emitClose, this)
-    start()
+    // Before the handler runs, which may pause it. Nothing is read before the next tick.
     this.#transport.resume()
+    start()
   }
 
-  #shakeHands (): (() => void) | null {
+  #shakeHands (handshake: Handshake): (() => void) | null {
     this.#transport.off('data', this.#onData)
     this.#transport.pause()
     try {
-      return this.#handshake?.(this.#transport, Buffer.concat(this.#early)) ?? null
+      return handshake(this.#transport, Buffer.concat(this.#early))
     } catch (error) {
       this.refuse(error)
       return null
@@ -157,7 +164,6 @@ export class UpgradeResponse extends ServerResponse {
     this.#transport.off('drain', this.#onDrain)
     this.#transport.off('end', this.#onEnd)
     this.#transport.off('close', this.#onClose)
-    this.#transport.off('error', ignore)
   }
 
   // Frames that come before the decision are kept for the handshake, and reading them is also the
@@ -173,9 +179,10 @@ export class UpgradeResponse extends ServerResponse {
     this.emit('drain')
   }
 
-  // As an HTTP server does: a client that has ended its side waits for nothing any more.
+  // As an HTTP server does: a client that has ended its side asks for nothing any more, but gets
+  // what was written.
   #onEnd = (): void => {
-    this.#transport.destroy()
+    this.#transport.end()
   }
 
   // Fastify's `onRequestAbort` waits for it.
@@ -189,8 +196,7 @@ export class UpgradeResponse extends ServerResponse {
   #closeTransport = (): void => {
     const transport = this.#transport
     this.#release()
-    transport.on('error', ignore)
-    this.detachSocket(transport as Socket)
+    vacate(transport, this)
     const timer = setTimeout(() => { transport.destroy() }, LINGER_TIMEOUT).unref()
     transport.once('close', () => { clearTimeout(timer) })
     transport.end()
@@ -204,13 +210,21 @@ export class UpgradeResponse extends ServerResponse {
   }
 }
 
+/** Names and values of what `writeHead` takes: an object, or a list of names and values. */
+function headerEntries (headers: object): Array<[name: string, value: OutgoingHttpHeader]> {
+  if (!Array.isArray(headers)) return Object.entries(headers)
+  const grouped: Record<string, string[]> = {}
+  for (let i = 0; i < headers.length; i += 2) {
+    const values = grouped[headers[i]] ??= []
+    values.push(headers[i + 1])
+  }
+  return Object.entries(grouped)
+}
+
 /** As for any response, `close` follows `finish`. */
 function emitClose (response: UpgradeResponse): void {
   response.emit('close')
 }
-
-/** A reset, before ws owns the socket or after a refusal: `close` follows and is what counts. */
-function ignore (): void {}
 
 /** Status and message of an error, as Fastify would answer it. */
 function describe (error: unknown): { statusCode: number, message: string } {

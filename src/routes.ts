@@ -1,25 +1,34 @@
 import { subscribe } from 'node:diagnostics_channel'
-import type { FastifyInstance, FastifyReply, FastifyRequest, RouteOptions } from 'fastify'
+import type {
+  FastifyInstance, FastifyReply, FastifyRequest, onRequestHookHandler, RouteOptions
+} from 'fastify'
 import type { IncomingMessage } from 'node:http'
 import { InvalidMethodError, InvalidOptionError, InvalidWsHandlerError } from './errors'
 import type { UpgradeResponse } from './response'
 import { kPlugin, kRoutes, kUpgrade } from './symbols'
 import type { WebsocketHandler } from './types'
 
-/** A GET route, of whatever kind, as its instance declared it. */
+/** A GET route of whatever kind, or a wrong websocket route, as its instance declared it. */
 export interface DeclaredRoute {
   readonly instance: FastifyInstance
   readonly url: string
   readonly isWebsocket: boolean
-  /** The handler that the user wrote. */
-  readonly handler: unknown
+  readonly constraints: object
   /** What is wrong with it as a websocket route, or null. */
   readonly problem: Error | null
 }
 
 /** The plugin, as the routes on its instance and below see it. */
 export interface RoutePlugin {
-  /** Takes an upgrade that reached a GET route; `handler` is null if that is no websocket route. */
+  /** It has a handler for upgrades that reach no websocket route. */
+  readonly hasHandle: boolean
+  /** Whether its server wants the upgrade: ws's `shouldHandle`, which users override. */
+  shouldHandle (request: IncomingMessage): boolean
+  /**
+   * Whether it takes an upgrade that reached a GET route; `handler` is null if that is no
+   * websocket route.
+   */
+  takes (handler: WebsocketHandler | null, request: FastifyRequest): boolean
   takeUpgrade (
     handler: WebsocketHandler | null,
     request: FastifyRequest, reply: FastifyReply, upgrade: UpgradeResponse
@@ -73,15 +82,23 @@ function adoptRoute (
   const methods = [options.method].flat()
   if (!isWebsocket && !methods.includes('GET')) return
 
-  const { handler, url } = options
+  const { url, constraints = {} } = options
   const problem = isWebsocket ? findProblem(options, methods, routes) : null
   if (problem !== null && pluginOf(instance) !== undefined) throw problem
-  if (methods.includes('GET')) routes.push({ instance, url, isWebsocket, handler, problem })
+  if (methods.includes('GET') || problem !== null) {
+    routes.push({ instance, url, constraints, isWebsocket, problem })
+  }
 
   const isWebsocketOnly = isWebsocket && options.wsHandler === undefined
   // What answers 404 to HTTP is no part of the HTTP interface that @fastify/swagger describes.
   if (isWebsocketOnly) options.schema = Object.assign({}, options.schema, { hide: true })
-  options.handler = wrapHandler(options, isWebsocketOnly)
+  // The handler of a websocket route has another signature than Fastify's types say here.
+  const handler = options.handler as unknown as RouteHandler
+  const wsHandler = isWebsocketOnly
+    ? options.handler as unknown as WebsocketHandler
+    : options.wsHandler ?? null
+  options.onRequest = [options.onRequest ?? [], createUpgradeFilter(wsHandler)].flat()
+  options.handler = wrapHandler(handler, wsHandler, isWebsocketOnly)
 }
 
 function findProblem (
@@ -97,26 +114,39 @@ function findProblem (
     return new InvalidMethodError()
   }
   if (methods.includes('GET')) return null
-  // Fastify declares a HEAD route of its own for every GET route, with the same handler.
-  const isAutomatic = routes.some(({ url, handler }) => {
-    return url === options.url && handler === options.handler
+  // Fastify declares a HEAD route of its own for every GET route. Under a prefix, the GET route `/`
+  // has a second path, with a trailing slash, that only the HEAD route is announced for.
+  const isAutomatic = routes.some(({ url, isWebsocket }) => {
+    return isWebsocket && withoutSlash(url) === withoutSlash(options.url)
   })
   return isAutomatic ? null : new InvalidMethodError()
 }
 
-/** Wrapped once for all: whether the plugin is there is known only when requests come. */
-function wrapHandler (options: RouteOptions, isWebsocketOnly: boolean): RouteHandler {
-  // The handler of a websocket route has another signature than Fastify's types say here.
-  const handler = options.handler as unknown as RouteHandler
-  const wsHandler = isWebsocketOnly
-    ? options.handler as unknown as WebsocketHandler
-    : options.wsHandler ?? null
+function withoutSlash (url: string): string {
+  return url.endsWith('/') ? url.slice(0, -1) : url
+}
 
+/**
+ * The last `onRequest` hook of a route. It sends an upgrade that nobody takes to the 404 handler
+ * here, because the hooks that would follow run again there.
+ */
+function createUpgradeFilter (wsHandler: WebsocketHandler | null): onRequestHookHandler {
+  return function (request, reply, done) {
+    const isUpgrade = upgradeOf(request.raw) !== undefined
+    if (!isUpgrade || pluginOf(this)?.takes(wsHandler, request) === true) done()
+    else reply.callNotFound()
+  }
+}
+
+/** Wrapped once for all: whether the plugin is there is known only when requests come. */
+function wrapHandler (
+  handler: RouteHandler, wsHandler: WebsocketHandler | null, isWebsocketOnly: boolean
+): RouteHandler {
   return function (this: FastifyInstance, ...args: unknown[]) {
     const upgrade = upgradeOf(rawOf(args[0]))
     if (upgrade !== undefined) {
       const [request, reply] = args as [FastifyRequest, FastifyReply]
-      passUpgrade(pluginOf(this), wsHandler, request, reply, upgrade)
+      pluginOf(this)?.takeUpgrade(wsHandler, request, reply, upgrade)
       return undefined
     }
     // Without the plugin on this instance another one may call the handler, with any arguments.
@@ -125,14 +155,6 @@ function wrapHandler (options: RouteOptions, isWebsocketOnly: boolean): RouteHan
     reply.code(404).send()
     return undefined
   }
-}
-
-function passUpgrade (
-  plugin: RoutePlugin | undefined, handler: WebsocketHandler | null,
-  request: FastifyRequest, reply: FastifyReply, upgrade: UpgradeResponse
-): void {
-  if (plugin === undefined) reply.callNotFound()
-  else plugin.takeUpgrade(handler, request, reply, upgrade)
 }
 
 /** The response to a raw request that is an upgrade. */

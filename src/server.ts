@@ -8,18 +8,19 @@ import { upgradeOf } from './routes'
  * router, or through its `handleUpgrade` when the user calls that.
  */
 export class RouteServer extends WebSocketStreamServer {
-  readonly #listening: Server | null
+  readonly #source: Server | null
 
-  /** @param listening the server of the `port` option, whose address this one has */
-  constructor (options: WebSocketStreamServerOptions, listening: Server | null) {
+  /** @param source the server whose upgrades are taken, and whose address this one has */
+  constructor (options: WebSocketStreamServerOptions, source: Server | null) {
     super(options)
-    this.#listening = listening
+    this.#source = source
     this.on('headers', (lines, request) => {
       lines.push(...upgradeOf(request)?.handshakeHeaders ?? [])
     })
   }
 
+  /** As in ws, null until the server listens, and an error with the option `noServer`. */
   override address (): AddressInfo | string | null {
-    return this.#listening === null ? super.address() : this.#listening.address()
+    return this.#source === null ? super.address() : this.#source.address()
   }
 }

@@ -34,9 +34,6 @@ export const kDiscard = Symbol('fastify-websocket.discard')
 /** StreamSocket method: call back when all that was written has left the process. */
 export const kFlushed = Symbol('fastify-websocket.flushed')
 
-/** StreamSocket method: the tick is over, its frames go to the TCP socket. */
-export const kFlush = Symbol('fastify-websocket.flush')
-
 /** SocketStream getter: somebody reads it. */
 export const kReading = Symbol('fastify-websocket.reading')
 

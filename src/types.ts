@@ -1,10 +1,15 @@
 import type {
-  ContextConfigDefault, FastifyBaseLogger, FastifyInstance, FastifyRequest, FastifySchema,
+  ContextConfigDefault, FastifyBaseLogger, FastifyError, FastifyInstance, FastifyRequest,
+  FastifySchema,
   FastifyTypeProvider, FastifyTypeProviderDefault, RawReplyDefaultExpression,
-  RawRequestDefaultExpression, RawServerBase, RawServerDefault, RouteGenericInterface
+  RawRequestDefaultExpression, RawServerBase, RawServerDefault, RouteGenericInterface,
+  RouteShorthandOptions
 } from 'fastify'
-import type { Server as HttpServer } from 'node:http'
+import type {
+  IncomingHttpHeaders, IncomingMessage, OutgoingHttpHeaders, Server as HttpServer
+} from 'node:http'
 import type { Server as HttpsServer } from 'node:https'
+import type { ClientOptions, WebSocket } from 'ws'
 import type { WebSocketStreamServer, WebSocketStreamServerOptions } from './stream/server'
 import type { SocketStream } from './stream/stream'
 
@@ -43,14 +48,36 @@ export type WebsocketErrorHandler = (
   this: FastifyInstance, error: unknown, connection: SocketStream, request: FastifyRequest
 ) => unknown
 
+/** What `verifyClient` gets to decide on. */
+export interface ClientInfo {
+  /** The `Origin` header, if there is one. */
+  origin: string | undefined
+  /** Whether the connection is encrypted. */
+  secure: boolean
+  req: IncomingMessage
+}
+
+/** Answer of a `verifyClient` with two parameters. A refusal is a 401 unless it says otherwise. */
+export type VerifyCallback = (
+  isAllowed: boolean, code?: number, message?: string, headers?: OutgoingHttpHeaders
+) => void
+
+/**
+ * Decides whether a client may connect. With two parameters it answers through the callback, with
+ * fewer by what it returns or what the promise it returns resolves to.
+ */
+export type VerifyClient = (info: ClientInfo, callback: VerifyCallback) => unknown
+
 /** Options of websocket-stream and of ws's `WebSocketServer`. */
 export interface WebsocketServerOptions
-  extends Omit<WebSocketStreamServerOptions, 'closeTimeout' | 'server'> {
+  extends Omit<WebSocketStreamServerOptions, 'closeTimeout' | 'server' | 'verifyClient'> {
   /**
    * Server whose upgrades are taken instead of those of the Fastify instance. It is
    * never closed here.
    */
   server?: HttpServer | HttpsServer | null | undefined
+  /** Decides whether a client may connect. */
+  verifyClient?: VerifyClient | null | undefined
 }
 
 /** Options of the plugin. */
@@ -71,6 +98,68 @@ export interface WebsocketPluginOptions {
   options?: WebsocketServerOptions | undefined
 }
 
+/** The upgrade request that `fastify.injectWS` makes: options of ws's client. */
+export interface InjectWebsocketInit extends Pick<
+  ClientOptions,
+  'origin' | 'perMessageDeflate' | 'maxPayload' | 'protocolVersion' | 'handshakeTimeout' |
+  'followRedirects' | 'maxRedirects' | 'generateMask' | 'autoPong' | 'skipUTF8Validation' |
+  'allowSynchronousEvents'
+> {
+  /** Headers of the request; `host` is `localhost` unless it is here. */
+  headers?: OutgoingHttpHeaders | undefined
+  /** Subprotocols to ask for, the preferred one first. */
+  protocols?: string | string[] | undefined
+  /** Address of the client, as the server sees it. Default: `127.0.0.1`. */
+  remoteAddress?: string | undefined
+}
+
+/** What `fastify.injectWS` calls on the way. */
+export interface InjectWebsocketOptions {
+  /** Gets the client before it connects, to listen from the first moment. */
+  onInit?: ((socket: WebSocket) => void) | undefined
+  /** Gets the client when it is connected, before any message. */
+  onOpen?: ((socket: WebSocket) => void) | undefined
+}
+
+/** The refusal of an upgrade, that `fastify.injectWS` rejects with. */
+export interface InjectRefusal extends FastifyError {
+  statusCode: number
+  headers: IncomingHttpHeaders
+  body: string
+}
+
+/** See `fastify.injectWS`. */
+export type InjectWebsocket = (
+  path?: string, init?: InjectWebsocketInit, options?: InjectWebsocketOptions
+) => Promise<WebSocket>
+
+/** A full route declaration without a plain HTTP side: `websocket: true` and one handler. */
+export interface WebsocketRouteOptions<
+  RawServer extends RawServerBase = RawServerDefault,
+  RawRequest extends RawRequestDefaultExpression<RawServer> =
+  RawRequestDefaultExpression<RawServer>,
+  RawReply extends RawReplyDefaultExpression<RawServer> = RawReplyDefaultExpression<RawServer>,
+  RouteGeneric extends RouteGenericInterface = RouteGenericInterface,
+  ContextConfig = ContextConfigDefault,
+  SchemaCompiler extends FastifySchema = FastifySchema,
+  TypeProvider extends FastifyTypeProvider = FastifyTypeProviderDefault,
+  Logger extends FastifyBaseLogger = FastifyBaseLogger
+> extends RouteShorthandOptions<
+    RawServer, RawRequest, RawReply, RouteGeneric,
+    ContextConfig, SchemaCompiler, TypeProvider, Logger
+  > {
+  method: WebsocketMethod | WebsocketMethod[]
+  url: string
+  websocket: true
+  wsHandler?: never
+  handler: WebsocketHandler<
+    RawServer, RawRequest, RawReply, RouteGeneric,
+    ContextConfig, NoInfer<SchemaCompiler>, TypeProvider, Logger
+  >
+}
+
+type WebsocketMethod = 'GET' | 'HEAD' | 'get' | 'head'
+
 declare module 'fastify' {
   // The names and the order of the type parameters are those of Fastify: merging demands it.
   /* eslint-disable @typescript-eslint/no-unused-vars */
@@ -78,6 +167,27 @@ declare module 'fastify' {
   interface FastifyInstance<RawServer, RawRequest, RawReply, Logger, TypeProvider> {
     /** The WebSocket server: a ws `WebSocketServer` that emits `connection` and `stream`. */
     websocketServer: WebSocketStreamServer
+    /**
+     * Connects a ws client to a path of the application, in memory: nothing listens, and the
+     * application is made ready if it is not. Messages that come before there is a `message`
+     * listener wait for it. The client is closed with the application.
+     *
+     * @param path with its query; default: `/`
+     * @throws FST_WS_INJECT_REFUSED, an {@link InjectRefusal}, and what ws's client throws
+     */
+    injectWS: InjectWebsocket
+
+    /** Declares a GET route whose handler takes WebSocket connections. */
+    route<
+      RouteGeneric extends RouteGenericInterface = RouteGenericInterface,
+      ContextConfig = ContextConfigDefault,
+      const SchemaCompiler extends FastifySchema = FastifySchema
+    >(
+      opts: WebsocketRouteOptions<
+        RawServer, RawRequest, RawReply, RouteGeneric,
+        ContextConfig, SchemaCompiler, TypeProvider, Logger
+      >
+    ): FastifyInstance<RawServer, RawRequest, RawReply, Logger, TypeProvider>
   }
 
   interface FastifyRequest {

@@ -1,14 +1,31 @@
 import type { FastifyInstance } from 'fastify'
 import type { IncomingMessage, Server } from 'node:http'
 import type { Duplex } from 'node:stream'
-import { InvalidHandshakeError, MethodNotAllowedError } from './errors'
+import {
+  ClosingError, Http2UnsupportedError, InvalidHandshakeError, MethodNotAllowedError
+} from './errors'
 import { WebsocketPaths } from './paths'
+import { createPlainHead, emitConnection, isSecure } from './plain'
 import { UpgradeResponse } from './response'
 import { routesOf } from './routes'
 import { kUpgrade } from './symbols'
+import { guard, occupy, onceVacant, unguard, vacate } from './transport'
+
+/** Milliseconds that other listeners of the server have to answer what is not ours. */
+const UNCLAIMED_TIMEOUT = 10_000
 
 /** What emits `upgrade`: an HTTP or HTTPS server. */
-export type UpgradeSource = Pick<Server, 'on' | 'off'>
+export type UpgradeSource = Pick<
+  Server, 'prependListener' | 'off' | 'listenerCount' | 'emit' | 'maxHeadersCount'
+>
+
+interface Upgrade {
+  readonly request: IncomingMessage
+  readonly transport: Duplex
+  readonly head: Buffer
+  /** What was written to the socket before, as answers to earlier requests. */
+  readonly bytesWritten: number
+}
 
 /**
  * Takes the `upgrade` events of a server into the router of a Fastify application: once, however
@@ -20,12 +37,19 @@ export class UpgradeListener {
 
   readonly #source: UpgradeSource
   readonly #fastify: FastifyInstance
+  readonly #unclaimedTimeout: number
+  /** Upgrades that are not ours and that nobody has answered yet, and how to forget them. */
+  readonly #unclaimed = new Map<Upgrade, () => void>()
   #paths: WebsocketPaths | null = null
   #users = 0
 
-  constructor (source: UpgradeSource, fastify: FastifyInstance) {
+  /** @param unclaimedTimeout milliseconds until an upgrade that nobody answers gets a 404 */
+  constructor (
+    source: UpgradeSource, fastify: FastifyInstance, unclaimedTimeout = UNCLAIMED_TIMEOUT
+  ) {
     this.#source = source
     this.#fastify = fastify
+    this.#unclaimedTimeout = unclaimedTimeout
   }
 
   /**
@@ -37,17 +61,89 @@ export class UpgradeListener {
   }
 
   attach (): void {
-    if (this.#users === 0) this.#source.on('upgrade', this.#onUpgrade)
+    // First of all, so that what the other listeners do to a socket is seen to be theirs.
+    if (this.#users === 0) this.#source.prependListener('upgrade', this.#onUpgrade)
     this.#users++
   }
 
   detach (): void {
     this.#users--
-    if (this.#users === 0) this.#source.off('upgrade', this.#onUpgrade)
+    if (this.#users > 0) return
+    this.#source.off('upgrade', this.#onUpgrade)
+    for (const [upgrade, forget] of this.#unclaimed) {
+      forget()
+      if (isFree(upgrade)) this.#refuse(upgrade, new ClosingError())
+      else unguard(upgrade.transport)
+    }
   }
 
   #onUpgrade = (request: IncomingMessage, transport: Duplex, head: Buffer): void => {
+    guard(transport)
+    const upgrade = { request, transport, head, bytesWritten: request.socket.bytesWritten }
+    if (this.#source.listenerCount('upgrade') === 1) this.#answer(upgrade)
+    else process.nextTick(this.#share, upgrade)
+  }
+
+  // --- Beside other listeners ---
+
+  // What nobody here can switch to is a plain request, whoever else listens: those who speak
+  // another protocol than WebSocket have one tick to begin.
+  #share = (upgrade: Upgrade): void => {
+    try {
+      if (!isFree(upgrade)) unguard(upgrade.transport)
+      else if (!asksForWebSocket(upgrade.request) || this.#claims(upgrade.request)) {
+        this.#answer(upgrade)
+      } else {
+        this.#leaveToOthers(upgrade)
+      }
+    } catch (error) {
+      // The application's `shouldHandle` has thrown.
+      this.#fail(upgrade, error)
+    }
+  }
+
+  #claims (request: IncomingMessage): boolean {
+    const { url } = request
+    const paths = this.#rewriteUrl(request)
+    if (paths.claims(request)) return true
+    // Others see the URL that came.
+    Object.assign(request, { url })
+    return false
+  }
+
+  #leaveToOthers (upgrade: Upgrade): void {
+    const { transport } = upgrade
+    const timer = setTimeout(() => {
+      forget()
+      if (isFree(upgrade)) this.#answer(upgrade)
+      else unguard(transport)
+    }, this.#unclaimedTimeout).unref()
+    const forget = (): void => {
+      clearTimeout(timer)
+      transport.off('close', forget)
+      this.#unclaimed.delete(upgrade)
+    }
+    transport.on('close', forget)
+    this.#unclaimed.set(upgrade, forget)
+  }
+
+  // --- Answers ---
+
+  #answer (upgrade: Upgrade): void {
+    const { request, transport, head } = upgrade
+    // The client has gone, or the answer to an earlier request has closed the connection.
+    if (!transport.writable) return
     const response = new UpgradeResponse(request, transport, head)
+    if (!occupy(transport, response)) {
+      onceVacant(transport, () => { this.#answer(upgrade) })
+      return
+    }
+    if (asksForWebSocket(request)) this.#dispatch(request, response)
+    else this.#servePlainly(upgrade, response)
+  }
+
+  #dispatch (request: IncomingMessage, response: UpgradeResponse): void {
+    response.open()
     const problem = findProblem(request)
     if (problem !== null) {
       response.refuse(problem)
@@ -55,27 +151,72 @@ export class UpgradeListener {
     }
     this.undecided.add(response)
     response.once('close', () => { this.undecided.delete(response) })
-    this.#dispatch(request, response)
+    this.#rewriteUrl(request)
+    // RFC 6455 section 4.2.1 asks for an `Upgrade` that contains "websocket", and RFC 9110
+    // section 7.8 lets the server choose from the list. ws wants to see the choice alone.
+    request.headers.upgrade = 'websocket'
+    Object.assign(request, { [kUpgrade]: response })
+    this.#fastify.routing(request, response)
   }
 
-  #dispatch (request: IncomingMessage, response: UpgradeResponse): void {
-    this.#paths ??= new WebsocketPaths(routesOf(this.#fastify), this.#fastify)
-    const url = request.url ?? '/'
-    const routeUrl = this.#paths.resolve(url)
+  /** A trailing slash more or less than the route has does not matter. */
+  #rewriteUrl (request: IncomingMessage): WebsocketPaths {
+    const paths = this.#paths ??= new WebsocketPaths(routesOf(this.#fastify), this.#fastify)
+    const { url = '/' } = request
+    const routeUrl = paths.resolve(url)
     if (routeUrl !== null && routeUrl !== url) {
       Object.assign(request, { url: routeUrl, originalUrl: url })
     }
-    Object.assign(request, { [kUpgrade]: response })
-    this.#fastify.routing(request, response)
+    return paths
+  }
+
+  /**
+   * Serves a request for a protocol that nobody here speaks as the plain HTTP that it also is, for
+   * a server may ignore an `Upgrade` (RFC 9110 section 7.8).
+   */
+  #servePlainly ({ request, transport, head }: Upgrade, response: UpgradeResponse): void {
+    try {
+      const plainHead = createPlainHead(request, this.#source.maxHeadersCount)
+      vacate(transport, response)
+      transport.unshift(Buffer.concat([plainHead, head]))
+    } catch (error) {
+      response.open()
+      response.refuse(error)
+      return
+    }
+    // What may run is the keep-alive timeout of an earlier request.
+    request.socket.setTimeout(0)
+    emitConnection(this.#source, transport)
+    unguard(transport)
+  }
+
+  #fail (upgrade: Upgrade, error: unknown): void {
+    this.#fastify.log.error({ err: error }, 'websocket upgrade failed')
+    this.#refuse(upgrade, error)
+  }
+
+  #refuse ({ request, transport, head }: Upgrade, error: unknown): void {
+    const response = new UpgradeResponse(request, transport, head)
+    if (!occupy(transport, response)) {
+      transport.destroy()
+      return
+    }
+    response.open()
+    response.refuse(error)
   }
 }
 
 const listeners = new WeakMap<UpgradeSource, UpgradeListener[]>()
 
-/** The one listener for a server and a Fastify application, of which `fastify` is any instance. */
+/**
+ * The one listener for a server and a Fastify application, of which `fastify` is any instance.
+ *
+ * @throws FST_WS_HTTP2_UNSUPPORTED
+ */
 export function upgradeListenerOf (
   source: UpgradeSource, fastify: FastifyInstance
 ): UpgradeListener {
+  if (!canUpgrade(source, fastify)) throw new Http2UnsupportedError()
   const known = listeners.get(source) ?? []
   const same = known.find((listener) => listener.serves(fastify))
   if (same !== undefined) return same
@@ -84,12 +225,29 @@ export function upgradeListenerOf (
   return listener
 }
 
-/** What makes an upgrade request one that no router should see, or null. */
-function findProblem (request: IncomingMessage): Error | null {
-  const { headers, httpVersion, method } = request
-  if (headers.upgrade?.toLowerCase() !== 'websocket') {
-    return new InvalidHandshakeError('unknown protocol')
-  }
+/** Whether a server speaks HTTP/1; of one that the user made over TLS, only the user knows. */
+function canUpgrade (source: UpgradeSource, { initialConfig }: FastifyInstance): boolean {
+  // What Node.js documents of HTTP/2 servers alone.
+  if (!('updateSettings' in source)) return true
+  const { http2, https } = initialConfig
+  if (http2 !== true) return isSecure(source)
+  return typeof https === 'object' && https.allowHTTP1 === true
+}
+
+/** Whether the socket of an upgrade is as it came: nobody has begun to read it or to answer. */
+function isFree ({ request, transport, bytesWritten }: Upgrade): boolean {
+  return transport.readableFlowing === null && transport.writable &&
+    request.socket.bytesWritten === bytesWritten
+}
+
+/** Whether WebSocket is among the protocols that a request asks for. */
+function asksForWebSocket ({ headers: { upgrade = '' } }: IncomingMessage): boolean {
+  return upgrade.toLowerCase() === 'websocket' ||
+    upgrade.split(',').some((protocol) => protocol.trim().toLowerCase() === 'websocket')
+}
+
+/** What makes a handshake one that no router should see, or null. */
+function findProblem ({ headers, httpVersion, method }: IncomingMessage): Error | null {
   if (httpVersion === '1.0') return new InvalidHandshakeError('HTTP/1.1 is required')
   // Bytes behind the head are frames; as a body, they would be a request that nobody parsed.
   if (headers['transfer-encoding'] !== undefined || Number(headers['content-length'] ?? 0) !== 0) {

@@ -1,12 +1,13 @@
 import type { AsyncResource } from 'node:async_hooks'
 import { EventEmitter } from 'node:events'
-import { WebSocket } from 'ws'
+import { WebSocket, type EventListenerOptions, type WebSocketEventMap } from 'ws'
 import { UnreadOverflowError } from '../errors'
 import {
   kAccept, kDiscard, kEnded, kFull, kHandling, kOwn, kOwner, kReaderChange, kReading, kReport,
   kStream
 } from '../symbols'
 import { isBinaryType, toBinaryType, type BinaryType } from './binary-type'
+import { guardHandler, type EventHandler } from './event-handler'
 import { StreamSettings } from './settings'
 
 /** What a waiting message weighs beside its bytes, so that empty messages are not free. */
@@ -46,9 +47,11 @@ export interface SocketEvents {
 type Listener = Parameters<EventEmitter['on']>[1]
 type SocketListener<E extends keyof SocketEvents> = (...args: SocketEvents[E]) => void
 
+/** A message that waits, and the one behind it. */
 interface Message {
   readonly data: Buffer
   readonly isBinary: boolean
+  next: Message | null
 }
 
 /**
@@ -70,8 +73,8 @@ export class InboundSocket extends WebSocket {
   #settings = StreamSettings.defaults
   #binaryType: BinaryType = 'nodebuffer'
 
-  #waiting: Message[] | null = null
-  #first = 0
+  #oldest: Message | null = null
+  #newest: Message | null = null
   #weight = 0
   #pauseTimer: NodeJS.Timeout | undefined
 
@@ -112,7 +115,7 @@ export class InboundSocket extends WebSocket {
   [kHandling] (isHandling: boolean): void {
     this.#isHandling = isHandling
     if (isHandling) return
-    clearTimeout(this.#pauseTimer)
+    this.#stopPauseTimer()
     if (!this.#isClosed) this.#regulate()
     else if (!this.#isAttended()) this.#end()
   }
@@ -145,6 +148,18 @@ export class InboundSocket extends WebSocket {
     return this
   }
 
+  override addEventListener<E extends keyof WebSocketEventMap> (
+    event: E, handler: EventHandler<WebSocketEventMap[E]>, options?: EventListenerOptions
+  ): void {
+    super.addEventListener(event, guardHandler(handler, onRejection), options)
+  }
+
+  override removeEventListener<E extends keyof WebSocketEventMap> (
+    event: E, handler: EventHandler<WebSocketEventMap[E]>
+  ): void {
+    super.removeEventListener(event, guardHandler(handler, onRejection))
+  }
+
   override emit (event: string | symbol, ...args: unknown[]): boolean {
     switch (event) {
       // The casts say what ws emits; the type of `emit` does not.
@@ -160,8 +175,7 @@ export class InboundSocket extends WebSocket {
   }
 
   [kReport] (error: unknown): void {
-    if (this[kStream] !== null) this[kStream][kReport](error)
-    else this[kOwner]?.onError(error)
+    this[kStream]?.[kReport](error)
   }
 
   #emitInScope (event: string | symbol, args: unknown[]): boolean {
@@ -186,13 +200,14 @@ export class InboundSocket extends WebSocket {
 
   #receive (data: Buffer, isBinary: boolean): boolean {
     if (this.#isDiscarding) return true
-    if (this.#weight === 0 && this.#isReady()) this.#deliver(data, isBinary)
+    if (this.#oldest === null && this.#isReady()) this.#deliver(data, isBinary)
     else this.#keep(data, isBinary)
     return true
   }
 
   /** Whether somebody takes a message now. A stream that is being read sets the pace for all. */
   #isReady (): boolean {
+    if (this.#isPausedByUser) return false
     const reader = this[kStream]
     if (reader !== null && reader[kReading]) return !reader[kFull]
     return this.listenerCount('message') > 0
@@ -230,31 +245,32 @@ export class InboundSocket extends WebSocket {
   }
 
   #keep (data: Buffer, isBinary: boolean): void {
-    if (this.#isDropping && !this.#isAttended()) return
-    this.#isDropping = false
-    this.#waiting ??= []
-    this.#waiting.push({ data, isBinary })
+    if (this.#isDropping) return
+    const message = { data, isBinary, next: null }
+    if (this.#newest === null) this.#oldest = message
+    else this.#newest.next = message
+    this.#newest = message
     this.#weight += data.length + MESSAGE_OVERHEAD
     this.#regulate()
   }
 
-  #deliverOldest (messages: Message[]): void {
-    const message = messages[this.#first++]
-    if (message === undefined) return
-    this.#weight -= message.data.length + MESSAGE_OVERHEAD
-    if (this.#weight === 0) this.#drop()
-    this.#deliver(message.data, message.isBinary)
+  #deliverOldest (oldest: Message): void {
+    this.#oldest = oldest.next
+    if (oldest.next === null) this.#newest = null
+    this.#weight -= oldest.data.length + MESSAGE_OVERHEAD
+    this.#deliver(oldest.data, oldest.isBinary)
   }
 
   #drop (): void {
-    this.#waiting = null
-    this.#first = 0
+    this.#oldest = null
+    this.#newest = null
     this.#weight = 0
   }
 
   /** A reader gets what waits on the next tick, never inside its own registration. */
   [kReaderChange] (): void {
-    if (this.#weight === 0) {
+    this.#isDropping = false
+    if (this.#oldest === null) {
       this.#regulate()
       return
     }
@@ -269,11 +285,11 @@ export class InboundSocket extends WebSocket {
   }
 
   #deliverWaiting (): void {
-    while (this.#waiting !== null && (this.#isClosed ? this.#isAttended() : this.#isReady())) {
-      this.#deliverOldest(this.#waiting)
+    while (this.#oldest !== null && (this.#isClosed ? this.#isAttended() : this.#isReady())) {
+      this.#deliverOldest(this.#oldest)
     }
     if (!this.#isClosed) this.#regulate()
-    else if (this.#waiting === null) this.#end()
+    else if (this.#oldest === null) this.#end()
   }
 
   // --- Backpressure ---
@@ -282,14 +298,18 @@ export class InboundSocket extends WebSocket {
   #regulate (): void {
     if (this.#isClosed || this.#isDiscarding) return
     const reader = this[kStream]
-    if (reader !== null && reader[kReading]) this.#setHeld(reader[kFull])
-    else if (this.#weight < this.#settings.highWaterMark || this.#weight === 0) this.#setHeld(false)
-    else if (this.listenerCount('message') > 0) this.#setHeld(false)
-    else if (this.#isHandling) this.#waitForHandler()
+    if (this.#isAttended()) this.#setHeld(reader !== null && reader[kReading] && reader[kFull])
+    else if (!this.#isOverfull()) this.#setHeld(false)
+    else if (this.#isHandling && this.readyState === this.OPEN) this.#waitForHandler()
     else this.#overflow()
   }
 
+  #isOverfull (): boolean {
+    return this.#oldest !== null && this.#weight >= this.#settings.highWaterMark
+  }
+
   #setHeld (isHeld: boolean): void {
+    this.#stopPauseTimer()
     if (isHeld === this.#isHeld) return
     this.#isHeld = isHeld
     if (isHeld) super.pause()
@@ -298,15 +318,20 @@ export class InboundSocket extends WebSocket {
 
   // A paused socket hides pings and the peer's close, so the pause has an end.
   #waitForHandler (): void {
-    if (this.#isHeld) return
+    if (this.#pauseTimer !== undefined) return
     this.#setHeld(true)
     this.#startPauseTimer()
   }
 
   #startPauseTimer (): void {
-    clearTimeout(this.#pauseTimer)
     const { pauseTimeout } = this.#settings
     this.#pauseTimer = setTimeout(InboundSocket.#onPauseTimeout, pauseTimeout, this).unref()
+  }
+
+  #stopPauseTimer (): void {
+    if (this.#pauseTimer === undefined) return
+    clearTimeout(this.#pauseTimer)
+    this.#pauseTimer = undefined
   }
 
   static #onPauseTimeout (socket: InboundSocket): void {
@@ -317,7 +342,7 @@ export class InboundSocket extends WebSocket {
     this.#drop()
     this.#isDropping = true
     this.#setHeld(false)
-    if (this.#hasWarned) return
+    if (this.#hasWarned || this.readyState !== this.OPEN) return
     this.#hasWarned = true
     const warning = new UnreadOverflowError(this.#settings.highWaterMark)
     if (this[kOwner] !== null) this[kOwner].onWarning(warning)
@@ -332,14 +357,20 @@ export class InboundSocket extends WebSocket {
   override resume (): void {
     this.#isPausedByUser = false
     if (!this.#isHeld) super.resume()
+    this[kReaderChange]()
+  }
+
+  override close (code?: number, reason?: string | Buffer): void {
+    super.close(code, reason)
+    // The peer's close frame is behind what nobody reads.
+    if (!this.#isAttended()) this.#setHeld(false)
   }
 
   /** The stream was destroyed: what arrives from now on is thrown away, up to the close frame. */
   [kDiscard] (): void {
     this.#isDiscarding = true
     this.#drop()
-    clearTimeout(this.#pauseTimer)
-    this.#isHeld = false
+    this.#setHeld(false)
     this.resume()
   }
 
@@ -349,13 +380,13 @@ export class InboundSocket extends WebSocket {
     this.#isClosed = true
     this.closeCode = code
     this.closeReason = reason.toString()
-    clearTimeout(this.#pauseTimer)
+    this.#stopPauseTimer()
     // Listeners get their messages before `close`.
-    while (this.#waiting !== null && this.#isAttended()) this.#deliverOldest(this.#waiting)
+    while (this.#oldest !== null && this.#isAttended()) this.#deliverOldest(this.#oldest)
     const hasListener = this.#emitInScope('close', [code, reason])
     this[kOwner]?.onClose()
     // A handler that is still running may read what was kept, but not for ever.
-    if (this.#waiting !== null && this.#isHandling) this.#startPauseTimer()
+    if (this.#oldest !== null && this.#isHandling) this.#startPauseTimer()
     else this.#end()
     return hasListener
   }
@@ -364,4 +395,9 @@ export class InboundSocket extends WebSocket {
     this.#drop()
     this[kStream]?.[kEnded]()
   }
+}
+
+function onRejection (this: InboundSocket, error: unknown): void {
+  if (this[kOwner] === null) throw error
+  this[kReport](error)
 }

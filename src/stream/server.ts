@@ -30,8 +30,10 @@ export class WebSocketStreamServer extends WebSocketServer<typeof StreamSocket> 
    * @throws FST_WS_INVALID_OPTION, and what ws throws for its own options
    */
   constructor (options: WebSocketStreamServerOptions = {}, onStream?: StreamListener) {
+    // Checked first: ws opens its port at once.
+    const streamSettings = new StreamSettings(options)
     super({ ...options, WebSocket: StreamSocket })
-    this.streamSettings = new StreamSettings(options)
+    this.streamSettings = streamSettings
     this.on('connection', this.#emitStream)
     if (onStream !== undefined) this.on('stream', onStream)
   }

@@ -57,7 +57,8 @@ export class StreamSettings {
 }
 
 function checkNumber (name: string, value: number | undefined, fallback: number): number {
-  if (value === undefined) return fallback
+  // As in ws, an option that is null is not given either.
+  if (value == null) return fallback
   if (!Number.isInteger(value) || value < 0 || value > MAX_DELAY) {
     throw new InvalidOptionError(name, 'an integer from 0 to 2147483647', value)
   }

@@ -1,37 +1,71 @@
 import type { Duplex } from 'node:stream'
-import type { WebSocket } from 'ws'
-import { kAttach, kFlush, kFlushed } from '../symbols'
+import { WebSocket } from 'ws'
+import { kAttach, kFlushed } from '../symbols'
 import { InboundSocket } from './inbound'
+import {
+  MAX_PACKED_PAYLOAD, packBinary, packedBytes, packText, unpack, type FrameSink
+} from './pack'
 import type { StreamSettings } from './settings'
 
 const EMPTY = Buffer.alloc(0)
-const NO_OPTIONS = {}
+const NO_OPTIONS: SendOptions = {}
 
 type Data = Parameters<WebSocket['send']>[0]
 type SendOptions = Parameters<WebSocket['send']>[1]
 type SendCallback = (error?: Error) => void
 
-/** Sockets with frames that wait for the end of this tick. */
-let corked: StreamSocket[] = []
+/** The getter that ws has for it. */
+const bufferedAmountOf = Object.getOwnPropertyDescriptor(WebSocket.prototype, 'bufferedAmount')?.get
 
-/** The WebSocket of a connection: all its frames of one tick leave in one system call. */
-export class StreamSocket extends InboundSocket {
-  #transport: Duplex | null = null
-  #isCorked = false
+/** What a socket has done in this tick: nothing, ... */
+const IDLE = 0
+/** ... sent frames that are packed, ... */
+const PACKING = 1
+/** ... others too, so that the transport is corked, ... */
+const PACKING_CORKED = 2
+/** ... or only others. */
+const CORKED = 3
+
+type TickState = typeof IDLE | typeof PACKING | typeof PACKING_CORKED | typeof CORKED
+
+/** Sockets that have sent something in this tick. */
+let busy: StreamSocket[] = []
+
+/**
+ * The WebSocket of a connection. All its frames of one tick leave in one system call at the end of
+ * the tick, and the small ones in one buffer.
+ */
+export class StreamSocket extends InboundSocket implements FrameSink {
   /** The close started on this side, so the way the connection ends is no surprise. */
   wasClosedHere = false
-  /**
-   * Sends that ws carries out later: compressed messages and Blobs. Frames behind
-   * them wait in ws.
-   */
+
+  #transport: Duplex | null = null
+  #tick: TickState = IDLE
+  /** Without permessage-deflate. */
+  #isPlain = false
+  /** The last frame was a fragment: what follows is part of the same message. */
+  #isFragmenting = false
+  /** Sends that ws carries out later, compressed messages and Blobs; what follows waits in ws. */
   #unfinishedSends = 0
-  #whenIdle: (() => void) | null = null;
+  #whenIdle: (() => void) | null = null
+
+  static {
+    // ws declares its accessors as plain properties, and those a TypeScript subclass may not
+    // override with accessors.
+    Object.defineProperty(this.prototype, 'bufferedAmount', {
+      enumerable: true,
+      get (this: StreamSocket) { return Number(bufferedAmountOf?.call(this)) + packedBytes(this) }
+    })
+  }
 
   /** Takes over the transport of the handshake. Called once, before any message can arrive. */
   [kAttach] (transport: Duplex, settings: StreamSettings): void {
     this.#transport = transport
+    this.#isPlain = this.extensions === ''
     this.useSettings(settings)
   }
+
+  // --- Sending ---
 
   override send (data: Data, callback?: SendCallback): void
   override send (data: Data, options: SendOptions, callback?: SendCallback): void
@@ -41,8 +75,37 @@ export class StreamSocket extends InboundSocket {
     const isOptions = typeof optionsOrCallback !== 'function'
     const options = isOptions ? optionsOrCallback ?? NO_OPTIONS : NO_OPTIONS
     const callback = isOptions ? lastCallback : optionsOrCallback
+    this.#startTick()
+    if (callback === undefined && this.#pack(data, options)) return
+    this.#sendUnpacked(data, options, callback)
+  }
+
+  /** Packs a whole message that is short and of a common type. */
+  #pack (data: Data, options: SendOptions): boolean {
+    if (this.#tick !== PACKING && this.#tick !== PACKING_CORKED) return false
+    if (this.#isFragmenting || this.#unfinishedSends > 0 || this.readyState !== WebSocket.OPEN) {
+      return false
+    }
+    if (options.fin === false || options.mask === true) return false
+    if (typeof data === 'string' && options.binary !== true) return this.#packText(data)
+    if (!(data instanceof Uint8Array) || options.binary === false) return false
+    if (data.length > MAX_PACKED_PAYLOAD) return false
+    packBinary(this, data)
+    return true
+  }
+
+  #packText (text: string): boolean {
+    if (text.length > MAX_PACKED_PAYLOAD) return false
+    const byteLength = Buffer.byteLength(text)
+    if (byteLength > MAX_PACKED_PAYLOAD) return false
+    packText(this, text, byteLength)
+    return true
+  }
+
+  #sendUnpacked (data: Data, options: SendOptions, callback: SendCallback | undefined): void {
     this.#cork()
-    if (this.extensions === '' && !(data instanceof Blob)) {
+    this.#isFragmenting = options.fin === false
+    if (this.#isPlain && !(data instanceof Blob)) {
       super.send(data, options, callback)
       return
     }
@@ -53,17 +116,28 @@ export class StreamSocket extends InboundSocket {
     })
   }
 
+  #finishSend (): void {
+    this.#unfinishedSends--
+    if (this.#unfinishedSends > 0 || this.#whenIdle === null) return
+    const callback = this.#whenIdle
+    this.#whenIdle = null
+    this[kFlushed](callback)
+  }
+
   override ping (...args: Parameters<WebSocket['ping']>): void {
+    this.#startTick()
     this.#cork()
     super.ping(...args)
   }
 
   override pong (...args: Parameters<WebSocket['pong']>): void {
+    this.#startTick()
     this.#cork()
     super.pong(...args)
   }
 
   override close (code?: number, reason?: string | Buffer): void {
+    this.#startTick()
     this.#cork()
     super.close(code, reason)
     this.wasClosedHere = true
@@ -74,15 +148,51 @@ export class StreamSocket extends InboundSocket {
    * to the system.
    */
   override terminate (): void {
-    this[kFlush]()
+    this.#endTick()
     this.wasClosedHere = true
     super.terminate()
   }
 
-  /**
-   * Calls back when everything sent so far, the close frame included, has left the
-   * process, if it does.
-   */
+  // --- The tick ---
+
+  #startTick (): void {
+    if (this.#tick !== IDLE || this.#transport === null) return
+    // While a peer is slow, each of its frames would hold on to the memory it shares with others.
+    this.#tick = this.#isPlain && this.#transport.writableLength === 0 ? PACKING : CORKED
+    if (this.#tick === CORKED) this.#transport.cork()
+    if (busy.length === 0) process.nextTick(StreamSocket.#endTicks)
+    busy.push(this)
+  }
+
+  /** Ends the tick for all sockets at once. */
+  static #endTicks (): void {
+    const sockets = busy
+    busy = []
+    for (const socket of sockets) socket.#endTick()
+  }
+
+  #endTick (): void {
+    const isCorked = this.#tick === CORKED || this.#tick === PACKING_CORKED
+    this.#tick = IDLE
+    unpack(this)
+    if (isCorked) this.#transport?.uncork()
+  }
+
+  /** Keeps what follows back until the end of the tick, behind the frames packed so far. */
+  #cork (): void {
+    unpack(this)
+    if (this.#tick !== PACKING) return
+    this.#tick = PACKING_CORKED
+    this.#transport?.cork()
+  }
+
+  writeFrames (frames: Buffer): void {
+    // In the middle of a tick there is more to come.
+    this.#cork()
+    this.#transport?.write(frames)
+  }
+
+  /** Calls back when all that was sent, a close frame too, has left the process, if it does. */
   [kFlushed] (callback: () => void): void {
     if (this.#unfinishedSends > 0) {
       this.#whenIdle = callback
@@ -91,33 +201,4 @@ export class StreamSocket extends InboundSocket {
     // An empty chunk is written in order, so its callback comes when all before it is out.
     this.#transport?.write(EMPTY, (error) => { if (error == null) callback() })
   }
-
-  #finishSend (): void {
-    this.#unfinishedSends--
-    if (this.#unfinishedSends > 0 || this.#whenIdle === null) return
-    const callback = this.#whenIdle
-    this.#whenIdle = null
-    this[kFlushed](callback)
-  }
-
-  #cork (): void {
-    if (this.#isCorked || this.#transport === null) return
-    this.#isCorked = true
-    this.#transport.cork()
-    if (corked.length === 0) process.nextTick(flushCorked)
-    corked.push(this)
-  }
-
-  [kFlush] (): void {
-    if (!this.#isCorked) return
-    this.#isCorked = false
-    this.#transport?.uncork()
-  }
-}
-
-/** Ends the tick for all sockets at once. */
-function flushCorked (): void {
-  const sockets = corked
-  corked = []
-  for (const socket of sockets) socket[kFlush]()
 }

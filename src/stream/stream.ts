@@ -39,7 +39,7 @@ export class SocketStream extends Duplex implements SocketReader {
   #isDraining = false
   #isEnded = false
   #lost: Error | null | undefined
-  #reported: unknown
+  #reported: WeakSet<Error> | null = null
   #onFinal: Callback | null = null
   #onGone: Callback | null = null;
   [kFull] = false
@@ -196,7 +196,7 @@ export class SocketStream extends Duplex implements SocketReader {
     }
     this.#onGone = () => { callback(error) }
     if (socket.readyState === socket.OPEN) {
-      socket.close(error === null ? CLOSE_NORMAL : CLOSE_INTERNAL_ERROR)
+      socket.close(error === null || isAbort(error) ? CLOSE_NORMAL : CLOSE_INTERNAL_ERROR)
     }
   }
 
@@ -220,31 +220,32 @@ export class SocketStream extends Duplex implements SocketReader {
   #endNormally (): void {
     this.push(null)
     this.#finish()
-    // What is still unsent fails with an error of its own and destroys the stream.
-    if (this.writableLength === 0) this.end()
+    this.end()
   }
 
   /** The connection broke: what came is still read, but it does not end as if it were complete. */
   #lose (): void {
     this.#lost = this.socket.wasClosedHere ? null : new AbnormalCloseError()
-    if (this.#lost !== null) this[kReport](this.#lost)
     this.#destroyWhenEmpty()
   }
 
   #destroyWhenEmpty (): void {
-    if (this.readableLength > 0 || this.#lost === undefined) return
-    const lost = this.#lost
-    // The chunk that `read` is about to return comes first.
-    process.nextTick(() => { this.destroy(lost ?? undefined) })
+    if (this.readableLength === 0) this.destroy(this.#lost ?? undefined)
   }
 
   // --- Errors ---
 
   override emit (event: string | symbol, ...args: unknown[]): boolean {
+    // The cast says what a stream emits; the type of `emit` does not.
     if (event === 'error') return this.#emitError(args[0] as Error)
-    if (this.socket[kOwner] === null) return super.emit(event, ...args)
+    return this.#emitInScope(event, args)
+  }
+
+  #emitInScope (event: string | symbol, args: unknown[]): boolean {
+    const owner = this.socket[kOwner]
+    if (owner === null) return super.emit(event, ...args)
     try {
-      return super.emit(event, ...args)
+      return owner.scope.runInAsyncScope(super.emit, this, event, ...args)
     } catch (error) {
       this[kReport](error)
       return true
@@ -252,20 +253,11 @@ export class SocketStream extends Duplex implements SocketReader {
   }
 
   #emitError (error: Error): boolean {
-    this[kReport](error)
-    const owner = this.socket[kOwner]
+    if (!isAbort(error)) this[kReport](error)
     // An error without a listener is thrown, but nothing that a peer does may be thrown.
-    if (this.listenerCount('error') === 0) {
-      if (owner !== null || isDisconnect(error) || isProtocolError(error)) return false
-      return super.emit('error', error)
-    }
-    if (owner === null) return super.emit('error', error)
-    try {
-      return super.emit('error', error)
-    } catch (thrown) {
-      this[kReport](thrown)
-      return true
-    }
+    const isHandled = this.socket[kOwner] !== null || isDisconnect(error) || isProtocolError(error)
+    if (isHandled && this.listenerCount('error') === 0) return false
+    return this.#emitInScope('error', [error])
   }
 
   override [EventEmitter.captureRejectionSymbol] (error: Error, ..._emission: unknown[]): void {
@@ -275,12 +267,20 @@ export class SocketStream extends Duplex implements SocketReader {
 
   /** Tells the owner once of each error, however many ways it takes to get here. */
   [kReport] (error: unknown): void {
-    if (error === this.#reported) return
-    this.#reported = error
+    if (error instanceof Error) {
+      if (this.#reported?.has(error) === true) return
+      this.#reported ??= new WeakSet()
+      this.#reported.add(error)
+    }
     this.socket[kOwner]?.onError(error)
   }
 }
 
 function isSendable (chunk: unknown): chunk is string | ArrayBuffer | Uint8Array {
   return typeof chunk === 'string' || ArrayBuffer.isView(chunk) || chunk instanceof ArrayBuffer
+}
+
+/** Whether a reader has stopped on purpose: Node.js destroys a stream so on leaving `for await`. */
+function isAbort (error: Error): boolean {
+  return 'code' in error && error.code === 'ABORT_ERR'
 }

@@ -29,7 +29,10 @@ export class Client {
     this.socket = new WebSocket(url, protocols, options)
     this.socket.on('message', (data: Buffer, isBinary) => { this.#take(data, isBinary) })
     this.socket.on('error', () => {})
-    this.closed = once(this.socket, 'close').then(([code, reason]) => ({ code, reason: String(reason) }))
+    // Not `once` of node:events, which rejects on an `error` that comes before.
+    this.closed = new Promise((resolve) => {
+      this.socket.on('close', (code, reason) => { resolve({ code, reason: String(reason) }) })
+    })
   }
 
   /** The messages that came and were not asked for yet. */

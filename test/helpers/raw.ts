@@ -2,7 +2,10 @@ import { once } from 'node:events'
 import { connect as connectTcp, type Socket } from 'node:net'
 import type { Teardown } from './servers'
 
-/** The head of a valid upgrade request; `lines` are added to it, or replace the header of their name. */
+/**
+ * The head of a valid upgrade request; `lines` are added to it, or replace the header of
+ * their name.
+ */
 export function upgradeHead (path: string, lines: Record<string, string> = {}): string {
   const headers = {
     Host: 'localhost',
@@ -33,7 +36,8 @@ export class RawClient {
     this.socket = connectTcp(port, '127.0.0.1')
     this.socket.on('data', (chunk) => { this.received = Buffer.concat([this.received, chunk]) })
     this.socket.on('error', () => {})
-    this.closed = once(this.socket, 'close')
+    // Not `once` of node:events, which rejects on an `error` that comes before.
+    this.closed = new Promise((resolve) => { this.socket.once('close', resolve) })
     t.teardown(() => { this.socket.destroy() })
   }
 

@@ -1,6 +1,6 @@
 import { once } from 'node:events'
 import { createServer as createHttpServer, type Server } from 'node:http'
-import type { AddressInfo } from 'node:net'
+import type { AddressInfo, Server as NetServer } from 'node:net'
 import Fastify, { type FastifyInstance, type FastifyServerOptions } from 'fastify'
 
 /** What a helper needs of a tap test: it closes there what it opens. */
@@ -34,7 +34,7 @@ export async function createHttp (t: Teardown): Promise<{ server: Server, origin
 }
 
 /** The port a server listens on. */
-export function portOf (server: Server): number {
+export function portOf (server: NetServer): number {
   // A server on a TCP port has an address of this shape.
   return (server.address() as AddressInfo).port
 }

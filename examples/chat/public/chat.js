@@ -1,0 +1,142 @@
+// What comes from others is only ever put into `textContent`, so it stays text.
+
+const FIRST_DELAY = 500
+const LONGEST_DELAY = 10_000
+
+const find = (id) => document.getElementById(id)
+const time = new Intl.DateTimeFormat(undefined, { timeStyle: 'short' })
+
+let wantedName = ''
+let name = ''
+let names = null
+let socket = null
+let attempts = 0
+let timer
+
+find('name').value = sessionStorage.getItem('name') ?? ''
+
+find('join').addEventListener('submit', (event) => {
+  event.preventDefault()
+  wantedName = find('name').value.trim()
+  sessionStorage.setItem('name', wantedName)
+  find('join').hidden = true
+  find('room').hidden = false
+  find('text').focus()
+  connect()
+})
+
+find('compose').addEventListener('submit', (event) => {
+  event.preventDefault()
+  const text = find('text').value.trim()
+  if (text === '' || socket?.readyState !== WebSocket.OPEN) return
+  socket.send(text)
+  find('text').value = ''
+})
+
+find('retry').addEventListener('click', connect)
+window.addEventListener('online', () => { if (wantedName !== '') connect() })
+// A browser may take minutes to notice by itself.
+window.addEventListener('offline', () => { if (socket !== null) lose(socket) })
+
+function connect () {
+  if (socket !== null) return
+  clearTimeout(timer)
+  find('lost-text').textContent = 'The connection is lost. Trying again…'
+  showStatus('connecting', 'Connecting…')
+  const url = new URL(`/chat?${new URLSearchParams({ name: wantedName })}`, window.location.href)
+  url.protocol = url.protocol.replace('http', 'ws')
+  const opened = socket = new WebSocket(url)
+  opened.addEventListener('message', ({ data }) => {
+    if (opened === socket) receive(JSON.parse(data))
+  })
+  opened.addEventListener('close', () => { lose(opened) })
+}
+
+function receive (event) {
+  if (event.type === 'welcome') welcome(event.name)
+  else if (event.type === 'people') showPeople(event.names)
+  else addMessage(event)
+}
+
+function welcome (givenName) {
+  if (attempts > 0) addNote('Connected again')
+  attempts = 0
+  name = givenName
+  names = null
+  find('lost').hidden = true
+  find('send').disabled = false
+  showStatus('open', `Connected as ${name}`)
+}
+
+function lose (closed) {
+  if (closed !== socket) return
+  socket = null
+  closed.close()
+  find('send').disabled = true
+  find('lost').hidden = false
+  if (attempts === 0) addNote('Connection lost')
+  showStatus('lost', 'Not connected')
+  // Each wait is twice as long as the one before, and random, so that clients do not come at once.
+  const longest = Math.min(LONGEST_DELAY, FIRST_DELAY * 2 ** attempts++)
+  wait(Date.now() + longest * (0.5 + Math.random() / 2))
+}
+
+function wait (end) {
+  const left = end - Date.now()
+  if (left <= 0) return connect()
+  const seconds = Math.ceil(left / 1000)
+  find('lost-text').textContent = `The connection is lost. Next try in ${seconds} s.`
+  timer = setTimeout(wait, Math.min(left, 1000), end)
+}
+
+function showStatus (state, text) {
+  find('status').dataset.state = state
+  find('status').textContent = text
+}
+
+function showPeople (current) {
+  if (names !== null) {
+    for (const each of current) if (!names.includes(each)) addNote(`${each} joined`)
+    for (const each of names) if (!current.includes(each)) addNote(`${each} left`)
+  }
+  names = current
+  find('count').textContent = `(${names.length})`
+  find('people').replaceChildren(...names.map((each) => {
+    return element('li', '', avatar(each), element('span', '', each === name ? `${each} (you)` : each))
+  }))
+}
+
+function addMessage ({ name: author, text }) {
+  const meta = element('div', 'meta', `${author}, ${time.format(new Date())}`)
+  const bubble = element('div', 'bubble', text)
+  add(element('li', author === name ? 'own' : '', meta, bubble))
+}
+
+function addNote (text) {
+  add(element('li', 'note', text))
+}
+
+function add (item) {
+  const log = find('log')
+  const isAtEnd = log.scrollHeight - log.scrollTop - log.clientHeight < 80
+  log.append(item)
+  if (isAtEnd) log.scrollTop = log.scrollHeight
+}
+
+function avatar (author) {
+  const [initial] = author
+  const circle = element('span', 'avatar', initial.toUpperCase())
+  let hue = 0
+  for (const character of author) hue = (hue * 31 + character.codePointAt(0)) % 360
+  circle.style.setProperty('--hue', hue)
+  circle.ariaHidden = 'true'
+  return circle
+}
+
+/** Strings among `children` become text, never markup. */
+function element (tag, className, ...children) {
+  const node = document.createElement(tag)
+  node.className = className
+  node.append(...children)
+  return node
+}

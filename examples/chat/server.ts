@@ -1,0 +1,102 @@
+// A chat: a page, the WebSocket behind it, and who is there. `npm start` runs it.
+import { readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import Fastify from 'fastify'
+import fastifyWebsocket, { type StreamSocket } from 'fastify-websocket'
+
+const MAX_TEXT_LENGTH = 1000
+/** A character of the text has at most three bytes. */
+const MAX_PAYLOAD = 4 * 1024
+/** Bytes that may wait for a client that does not read. */
+const MAX_UNSENT = 1024 * 1024
+const CLOSE_POLICY_VIOLATION = 1008
+
+const PAGE = [
+  { url: '/', file: 'index.html', type: 'text/html; charset=utf-8' },
+  { url: '/chat.css', file: 'chat.css', type: 'text/css; charset=utf-8' },
+  { url: '/chat.js', file: 'chat.js', type: 'text/javascript; charset=utf-8' }
+]
+
+/** A name starts with a letter or a digit, and holds nothing that could pass for something else. */
+const JOIN_SCHEMA = {
+  querystring: {
+    type: 'object',
+    required: ['name'],
+    properties: {
+      name: { type: 'string', pattern: "^[\\p{L}\\p{N}][\\p{L}\\p{M}\\p{N} ._'-]{0,23}$" }
+    }
+  }
+}
+
+type Event =
+  | { type: 'welcome', name: string }
+  | { type: 'people', names: string[] }
+  | { type: 'text', name: string, text: string }
+
+const fastify = Fastify()
+const people = new Map<StreamSocket, string>()
+
+fastify.register(fastifyWebsocket, { options: { maxPayload: MAX_PAYLOAD } })
+
+for (const { url, file, type } of PAGE) {
+  const body = readFileSync(join(__dirname, 'public', file))
+  fastify.get(url, (request, reply) => {
+    reply
+      .type(type)
+      .header('content-security-policy', "default-src 'self'; img-src data:")
+      .header('cache-control', 'no-cache')
+      .send(body)
+  })
+}
+
+fastify.get<{ Querystring: { name: string } }>(
+  '/chat', { websocket: true, schema: JOIN_SCHEMA }, ({ socket }, req, { query }) => {
+    const name = makeUnique(query.name.trim())
+    people.set(socket, name)
+    send(socket, { type: 'welcome', name })
+    broadcastPeople()
+
+    socket.on('message', (message) => {
+      const text = typeof message === 'string' ? message.trim() : ''
+      if (text !== '' && text.length <= MAX_TEXT_LENGTH) broadcast({ type: 'text', name, text })
+      else socket.close(CLOSE_POLICY_VIOLATION, `text of 1 to ${MAX_TEXT_LENGTH} characters only`)
+    })
+    socket.on('close', () => {
+      people.delete(socket)
+      broadcastPeople()
+    })
+  })
+
+for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => fastify.close())
+
+fastify.listen({
+  port: Number(process.env.PORT ?? 3000),
+  host: process.env.HOST ?? '127.0.0.1'
+}).then(
+  (address) => { console.log(`Chat on ${address}`) },
+  (error: Error) => {
+    console.error(error.message)
+    process.exitCode = 1
+  }
+)
+
+function makeUnique (wanted: string): string {
+  const taken = new Set(people.values())
+  let name = wanted
+  for (let count = 2; taken.has(name); count++) name = `${wanted} ${count}`
+  return name
+}
+
+function broadcastPeople (): void {
+  broadcast({ type: 'people', names: [...people.values()] })
+}
+
+function broadcast (event: Event): void {
+  for (const socket of people.keys()) send(socket, event)
+}
+
+/** Sends to a client, or cuts it off when it does not keep up. */
+function send (socket: StreamSocket, event: Event): void {
+  if (socket.bufferedAmount > MAX_UNSENT) socket.terminate()
+  else if (socket.readyState === socket.OPEN) socket.send(JSON.stringify(event))
+}

@@ -1,0 +1,30 @@
+import { isThenable } from '../thenable'
+
+type Listener<E> = (event: E) => void
+
+/** What `addEventListener` takes. */
+export type EventHandler<E> = Listener<E> | { handleEvent (event: E): void }
+
+/** The forms with a guard, by what was given: to remove a listener is to find it again. */
+const guarded = new WeakMap<object, Listener<never>>()
+
+/**
+ * Makes a listener that calls `handler` and reports when a promise that it returned rejects; ws
+ * loses what a handler returns. The same handler always gives the same listener.
+ */
+export function guardHandler<E, Target> (
+  handler: EventHandler<E>, report: (this: Target, error: unknown) => void
+): Listener<E> {
+  // The cast says what the map holds: for each handler, its listener.
+  const existing = guarded.get(handler) as Listener<E> | undefined
+  if (existing !== undefined) return existing
+  const call = typeof handler === 'function' ? handler : handler.handleEvent.bind(handler)
+  const guard = function (this: Target, event: E): void {
+    const result: unknown = call.call(this, event)
+    if (isThenable(result)) {
+      result.then(undefined, (error: unknown) => { report.call(this, error) })
+    }
+  }
+  guarded.set(handler, guard)
+  return guard
+}

@@ -1,0 +1,131 @@
+import { once } from 'node:events'
+import type { Duplex } from 'node:stream'
+import { test } from 'tap'
+import { MemorySocket } from '../src/memory-socket'
+
+test('each side reads what the other writes, in a later turn', async (t) => {
+  const [client, server] = MemorySocket.pair('10.0.0.1', false)
+  client.write('one ')
+  client.cork()
+  client.write('two ')
+  client.write('three')
+  client.uncork()
+  t.equal(server.readableLength, 0)
+  t.equal(client.bytesWritten, 13)
+  server.setEncoding('utf8')
+  const chunks: string[] = []
+  server.on('data', (chunk) => { chunks.push(chunk) })
+  client.end()
+  await once(server, 'end')
+  t.equal(chunks.join(''), 'one two three')
+  t.equal(server.bytesRead, 13)
+  t.equal(client.bytesWritten, 13)
+  t.notOk(server.destroyed)
+})
+
+test('each side ends on its own', async (t) => {
+  const [client, server] = MemorySocket.pair('10.0.0.1', false)
+  client.end('question')
+  t.equal(await readAll(server), 'question')
+  t.ok(server.writable)
+  server.end('answer')
+  t.equal(await readAll(client), 'answer')
+  await Promise.all([client, server].map(untilClosed))
+  t.ok(client.destroyed)
+})
+
+/** Reads to the end, and leaves the stream alone then. */
+async function readAll (socket: Duplex): Promise<string> {
+  const chunks: string[] = []
+  socket.on('data', (chunk) => { chunks.push(String(chunk)) })
+  if (!socket.readableEnded) await once(socket, 'end')
+  return chunks.join('')
+}
+
+async function untilClosed (socket: Duplex): Promise<void> {
+  if (!socket.closed) await once(socket, 'close')
+}
+
+test('a writer feels that nobody reads, and goes on when somebody does', async (t) => {
+  const [client, server] = MemorySocket.pair('10.0.0.1', false)
+  const chunk = Buffer.alloc(10_000)
+  let written = 0
+  while (client.write(chunk)) written++
+  t.ok(written > 5 && written < 20, `${written} chunks`)
+  t.equal(client.bytesWritten, (written + 1) * chunk.length)
+  let isDrained = false
+  client.once('drain', () => { isDrained = true })
+  // Absence: several turns.
+  for (let i = 0; i < 5; i++) await new Promise((resolve) => { setImmediate(resolve) })
+  t.notOk(isDrained)
+  const drained = once(client, 'drain')
+  server.resume()
+  await drained
+  client.end()
+  await once(server, 'end')
+  t.equal(server.bytesRead, client.bytesWritten)
+})
+
+test('after destroy the other side reads what was sent, then the end', async (t) => {
+  const [client, server] = MemorySocket.pair('10.0.0.1', false)
+  client.write('last words')
+  client.destroy()
+  t.equal(await readAll(server), 'last words')
+  server.write('anybody?')
+  const [error] = await once(server, 'error')
+  t.match(error, { code: 'EPIPE' })
+})
+
+test('what arrives at a destroyed side is dropped, its writer not kept waiting', async (t) => {
+  const [client, server] = MemorySocket.pair('10.0.0.1', false)
+  const written = new Promise((resolve) => { client.write(Buffer.alloc(100_000), resolve) })
+  server.destroy()
+  await written
+  client.resume()
+  await once(client, 'end')
+  t.equal(server.bytesRead, 0)
+})
+
+test('destroySoon lets what was written arrive', async (t) => {
+  const [client, server] = MemorySocket.pair('10.0.0.1', false)
+  client.write('all of it')
+  client.destroySoon()
+  t.equal(await readAll(server), 'all of it')
+  await untilClosed(client)
+  t.ok(client.destroyed)
+})
+
+test('silence is a timeout, until there is none', async (t) => {
+  const [client, server] = MemorySocket.pair('10.0.0.1', false)
+  let timeouts = 0
+  const onTimeout = (): void => { timeouts++ }
+  server.setTimeout(30, onTimeout)
+  t.equal(server.timeout, 30)
+  server.resume()
+  // Traffic both ways puts it off.
+  for (let i = 0; i < 6; i++) {
+    await new Promise((resolve) => { setTimeout(resolve, 10) })
+    if (i % 2 === 0) client.write('x')
+    else server.write('x')
+  }
+  t.equal(timeouts, 0)
+  await once(server, 'timeout')
+  t.equal(timeouts, 1)
+  server.setTimeout(0, onTimeout)
+  t.equal(server.timeout, 0)
+  t.equal(server.listenerCount('timeout'), 0)
+  server.setTimeout(5)
+  await once(server, 'timeout')
+  t.equal(timeouts, 1)
+  server.destroy()
+  t.equal(server.setTimeout(1_000_000).timeout, 5, 'none on a socket that is gone')
+})
+
+test('it has what programs expect of a socket', (t) => {
+  const [client, server] = MemorySocket.pair('::1', true)
+  t.equal(server.setNoDelay().setKeepAlive().ref().unref(), server)
+  t.match(server, { remoteAddress: '::1', remoteFamily: 'IPv6', encrypted: true })
+  t.match(client, { remoteAddress: '127.0.0.1', remoteFamily: 'IPv4', localAddress: '127.0.0.1' })
+  t.notOk('encrypted' in client)
+  t.end()
+})

@@ -1,0 +1,368 @@
+// The README is true: its programs compile and do what it says, its tables are those of the source.
+import Fastify from 'fastify'
+import { once } from 'node:events'
+import { existsSync, readdirSync, readFileSync } from 'node:fs'
+import { createServer } from 'node:net'
+import { join } from 'node:path'
+import t, { test, type Test } from 'tap'
+import ts from 'typescript'
+import { WebSocketServer } from 'ws'
+import * as errors from '../src/errors'
+import { resolveOptions } from '../src/options'
+import { StreamSettings } from '../src/stream/settings'
+import { connect, refused } from './helpers/client'
+import { Program, ROOT, run } from './helpers/program'
+import { portOf } from './helpers/servers'
+
+// It compiles and starts some twenty programs.
+t.setTimeout(120_000)
+
+const README = readFileSync(join(ROOT, 'README.md'), 'utf8')
+const TSC = join(ROOT, 'node_modules', '@typescript', 'native', 'bin', 'tsc')
+
+/** What the README says that its short pieces assume. */
+const ASSUMED = `
+import Fastify from 'fastify'
+import fastifyWebsocket from 'fastify-websocket'
+const fastify = Fastify()
+`
+
+/** What a short piece needs beside that, to be a program. */
+const LISTEN = `
+console.log('ready on', await fastify.listen({ port: 0, host: '127.0.0.1' }))
+`
+
+interface Scenario {
+  /** Text that only one block of the README has. */
+  readonly marker: string
+  /** What the program of that block must do, which runs in `folder`. */
+  check (t: Test, origin: string, program: Program, folder: string): Promise<void>
+}
+
+async function checkEcho (t: Test, url: string): Promise<void> {
+  const client = await connect(t, url)
+  client.send('hello')
+  t.equal(await client.nextText(), 'hello')
+}
+
+const SCENARIOS: readonly Scenario[] = [
+  {
+    marker: 'You said',
+    async check (t, origin) {
+      const client = await connect(t, `${origin}/hello`)
+      client.send('hello')
+      t.equal(await client.nextText(), 'You said: hello')
+    }
+  },
+  {
+    marker: 'handle: (connection) => { connection.pipe(connection) }\n})',
+    check: (t, origin) => checkEcho(t, `${origin}/any/path`)
+  },
+  {
+    marker: "'/rooms/:room'",
+    async check (t, origin) {
+      const client = await connect(t, `${origin}/rooms/blue/`)
+      t.equal(await client.nextText(), 'Welcome to blue')
+      const plain = await fetch(`${origin.replace('ws', 'http')}/rooms/blue`)
+      t.equal(plain.status, 404)
+      t.match(await refused(t, `${origin}/other`), { statusCode: 404 })
+    }
+  },
+  {
+    marker: "url: '/news'",
+    async check (t, origin) {
+      const client = await connect(t, `${origin}/news`)
+      t.equal(await client.nextText(), 'no news')
+      const plain = await fetch(`${origin.replace('ws', 'http')}/news`)
+      t.same(await plain.json(), { news: [] })
+    }
+  },
+  {
+    marker: "'/messages'",
+    async check (t, origin) {
+      const client = await connect(t, `${origin}/messages`)
+      client.send('hello')
+      t.equal(await client.nextText(), '{"received":"hello"}')
+      client.send(Buffer.from('hello'))
+      t.match(await client.closed, { code: 1003 })
+    }
+  },
+  {
+    marker: "'/slow-start'",
+    async check (t, origin) {
+      const client = await connect(t, `${origin}/slow-start`)
+      client.send('here')
+      t.equal(await client.nextText(), 'here, at last')
+    }
+  },
+  {
+    marker: "'/download'",
+    async check (t, origin, program, folder) {
+      const client = await connect(t, `${origin}/download`)
+      t.match(await client.closed, { code: 1000 })
+      const received = Buffer.concat(client.unread.map(({ data }) => data))
+      t.same(received, readFileSync(join(folder, 'package.json')))
+
+      const upload = await connect(t, `${origin}/upload`)
+      upload.send('some ')
+      upload.send('bytes')
+      upload.close()
+      await program.until(/upload complete/)
+      t.equal(readFileSync(join(folder, 'upload.bin'), 'utf8'), 'some bytes')
+    }
+  },
+  {
+    marker: "'/shout'",
+    async check (t, origin) {
+      const client = await connect(t, `${origin}/shout`)
+      client.send('hello')
+      const { text, isBinary } = await client.next()
+      t.equal(text, 'HELLO')
+      t.notOk(isBinary)
+    }
+  },
+  {
+    marker: "'/numbers'",
+    async check (t, origin) {
+      const client = await connect(t, `${origin}/numbers`)
+      await client.closed
+      const received = Buffer.concat(client.unread.map(({ data }) => data)).toString()
+      t.equal(received.length, 6_888_890)
+      t.ok(received.endsWith('\n999999\n'))
+    }
+  },
+  {
+    marker: "'/once'",
+    async check (t, origin, program) {
+      const client = await connect(t, `${origin}/once`)
+      client.send('hello')
+      t.same(await client.closed, { code: 4000, reason: 'one is enough' })
+      t.ok(await program.until(/closed with 4000 one is enough/))
+    }
+  },
+  {
+    marker: "'/fail'",
+    async check (t, origin) {
+      const client = await connect(t, `${origin}/fail`)
+      t.same(await client.closed, { code: 1011, reason: 'sorry' })
+    }
+  },
+  {
+    marker: "'/room'",
+    async check (t, origin) {
+      const clients = [await connect(t, `${origin}/room`), await connect(t, `${origin}/room`)]
+      clients[0]?.send('hello')
+      for (const client of clients) t.equal(await client.nextText(), 'hello')
+    }
+  },
+  {
+    marker: "'/private'",
+    async check (t, origin) {
+      t.match(await refused(t, `${origin}/private`), {
+        statusCode: 401, body: '{"message":"who are you?"}'
+      })
+      const headers = { authorization: 'Bearer secret' }
+      const client = await connect(t, `${origin}/private`, { headers })
+      t.equal(await client.nextText(), 'welcome')
+    }
+  },
+  {
+    marker: 'verifyClient: (',
+    async check (t, origin) {
+      t.match(await refused(t, origin), { statusCode: 403, body: 'not from there' })
+      const client = await connect(t, origin, { origin: 'https://example.com' })
+      client.send('hello')
+      t.equal(await client.nextText(), 'hello')
+    }
+  },
+  {
+    marker: 'chat.v2',
+    async check (t, origin) {
+      const modern = await connect(t, `${origin}/chat`, {}, ['chat.v1', 'chat.v2'])
+      t.equal(modern.socket.protocol, 'chat.v2')
+      const old = await connect(t, `${origin}/chat`)
+      t.match(await old.closed, { code: 1002, reason: 'speak chat.v2' })
+    }
+  },
+  {
+    marker: "port: 3001, host: '127.0.0.1'",
+    check: (t, origin) => checkEcho(t, origin)
+  },
+  {
+    marker: 'options: { server }',
+    check: (t, origin) => checkEcho(t, origin)
+  },
+  {
+    marker: 'noServer: true',
+    async check (t, origin) {
+      const client = await connect(t, origin)
+      t.equal(await client.nextText(), 'hello')
+    }
+  },
+  {
+    marker: 'injectWS(',
+    async check (t, origin, program) {
+      t.ok(await program.until(/got hello/))
+    }
+  },
+  {
+    marker: 'createServer({ server: http }',
+    check: (t, origin) => checkEcho(t, origin)
+  }
+]
+
+/** The contents of all blocks in a language. */
+function blocksOf (language: string): string[] {
+  return [...README.matchAll(new RegExp(`^\`\`\`${language}\n(.*?)^\`\`\``, 'gms'))]
+    .map(([, block]) => block ?? '')
+}
+
+/** A program that prints the address to connect to once it is ready. */
+async function toProgram (block: string): Promise<string> {
+  const port = await findPort()
+  const code = block.replace(/\b300[01]\b/, String(port))
+  const isWhole = block.includes("from 'fastify-websocket'")
+  const program = isWhole ? `${code}\nconsole.log('ready')` : `${ASSUMED}${code}${LISTEN}`
+  return code === block ? program : `console.log('on http://127.0.0.1:${port}')\n${program}`
+}
+
+/** The rows of all tables whose first column has this title. */
+function tableRows (title: string): string[][] {
+  const rows: string[][] = []
+  let isInside = false
+  for (const line of README.split('\n')) {
+    const cells = line.split('|').slice(1, -1).map((cell) => cell.trim())
+    if (cells.length === 0) isInside = false
+    else if (isInside && cells[0]?.startsWith('---') === false) rows.push(cells)
+    else if (cells[0] === title) isInside = true
+  }
+  return rows
+}
+
+function unquote (code = ''): string {
+  return code.replaceAll('`', '')
+}
+
+/** A port that was free a moment ago. */
+async function findPort (): Promise<number> {
+  const server = createServer().listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  const port = portOf(server)
+  server.close()
+  await once(server, 'close')
+  return port
+}
+
+test('every block of code compiles and does what the README says', async (t) => {
+  const blocks = blocksOf('ts')
+  const programs = await Promise.all(blocks.map(toProgram))
+  const folder = t.testdir({
+    work: { 'package.json': '{}' },
+    'tsconfig.json': JSON.stringify({
+      extends: join(ROOT, 'tsconfig.json'),
+      compilerOptions: { rootDir: '.', outDir: '.', noEmitOnError: true, paths: {} },
+      include: ['*.mts'],
+      exclude: []
+    }),
+    ...Object.fromEntries(programs.map((program, index) => [`block${index}.mts`, program]))
+  })
+  await run(t, process.execPath, [TSC, '-p', folder])
+
+  t.equal(SCENARIOS.length, blocks.length, 'each block has a scenario')
+  for (const { marker, check } of SCENARIOS) {
+    const matching = blocks.filter((block) => block.includes(marker))
+    t.equal(matching.length, 1, `one block has ${marker}`)
+    await t.test(marker, async (t) => {
+      const file = join(folder, `block${blocks.findIndex((block) => block.includes(marker))}.mjs`)
+      const work = join(folder, 'work')
+      const program = new Program(t, process.execPath, [file], { cwd: work })
+      const [, port] = await program.until(/on http:\/\/127\.0\.0\.1:(\d+)/)
+      await program.until(/ready/)
+      await check(t, `ws://127.0.0.1:${port}`, program, work)
+    })
+  }
+})
+
+test('every command of the README is there', async (t) => {
+  const commands = blocksOf('sh').flatMap((block) => block.trim().split(/\s*&&\s*|\n/))
+  t.strictSame(new Set(commands), new Set([
+    'npm install fastify fastify-websocket', 'npm ci', 'npm start', 'npm test'
+  ]))
+  const { scripts } = JSON.parse(readFileSync(join(ROOT, 'package.json'), 'utf8'))
+  t.match(scripts, { start: /examples\/chat\/server\.ts/, test: String })
+})
+
+test('every link to a file leads to one, and every example is linked', async (t) => {
+  const paths = [...README.matchAll(/\]\((\.[^)#]*)/g)].map(([, path]) => path ?? '')
+  for (const path of paths) t.ok(existsSync(join(ROOT, path)), path)
+  for (const name of readdirSync(join(ROOT, 'examples'))) {
+    t.ok(paths.some((path) => path.startsWith(`./examples/${name}`)), name)
+  }
+})
+
+test('the tables of options name each option of the types once, and no other', async (t) => {
+  const names = tableRows('name').map(([name]) => unquote(name))
+  const known = [
+    ...propertiesOf('WebsocketPluginOptions'), ...propertiesOf('WebsocketServerOptions')
+  ]
+  t.strictSame(names.sort(), known.sort())
+})
+
+test('the tables of options tell the defaults of the source', async (t) => {
+  const fastify = Fastify()
+  t.teardown(() => fastify.close())
+  const { closeTimeout, websocket } = resolveOptions({}, fastify)
+  t.equal(websocket.maxPayload, 1024 * 1024, 'which is 1 MiB')
+  const defaults = new Map(Object.entries({
+    ...new WebSocketServer({ noServer: true }).options,
+    noServer: false,
+    closeTimeout,
+    ...new StreamSettings()
+  }))
+  const rows = tableRows('name')
+    .map(([name, , value]) => [unquote(name), unquote(value)] as const)
+    .filter(([name, value]) => defaults.has(name) && /^(true|false|\d+)$/.test(value))
+  // Of the rest, ws and Node.js know the default, or there is none.
+  t.ok(rows.length >= 12)
+  for (const [name, value] of rows) {
+    if (name !== 'backlog') t.equal(value, String(defaults.get(name)), name)
+  }
+})
+
+test('the tables of errors have each code of the source once, with its status', async (t) => {
+  const documented = new Map(tableRows('code').map(([code, status]) => [unquote(code), status]))
+  t.equal(documented.size, tableRows('code').length)
+  const exported: unknown[] = Object.values(errors)
+  const classes = exported.filter(isErrorClass)
+  const known = new Map(classes.map((ErrorClass) => {
+    const { code, statusCode } = new ErrorClass()
+    return [code, statusCode === undefined ? '–' : String(statusCode)]
+  }))
+  // The status is that of the answer, so the class has none of its own to tell.
+  known.set('FST_WS_INJECT_REFUSED', 'as answered')
+  t.strictSame(documented, known)
+})
+
+interface CodedError {
+  readonly code: string
+  readonly statusCode: number | undefined
+}
+
+/** A function whose prototype is an Error is a class of errors, here without needed arguments. */
+function isErrorClass (value: unknown): value is new () => CodedError {
+  return typeof value === 'function' && value.prototype instanceof Error
+}
+
+/** The names of all properties of a type of `src/types.ts`, inherited ones too. */
+function propertiesOf (typeName: string): string[] {
+  const file = join(ROOT, 'src', 'types.ts')
+  const program = ts.createProgram([file], {
+    module: ts.ModuleKind.Node16, moduleResolution: ts.ModuleResolutionKind.Node16, strict: true
+  })
+  const checker = program.getTypeChecker()
+  const source = program.getSourceFile(file)
+  const module = source && checker.getSymbolAtLocation(source)
+  const symbol = module && checker.getExportsOfModule(module).find(({ name }) => name === typeName)
+  if (symbol === undefined) throw new Error(`${typeName} is not exported`)
+  return checker.getDeclaredTypeOfSymbol(symbol).getProperties().map(({ name }) => name)
+}

@@ -1,0 +1,298 @@
+import { EventEmitter, once } from 'node:events'
+import { Readable } from 'node:stream'
+import type { FastifyInstance, FastifyReply } from 'fastify'
+import { test } from 'tap'
+import { connect, refused } from './helpers/client'
+import { echo, serve } from './helpers/plugin'
+import { frame, RawClient, upgradeHead } from './helpers/raw'
+import { portOf } from './helpers/servers'
+
+const LARGE = 10_000_000
+
+/** Serves `/`, whose upgrades a hook answers with `answer`. */
+function refuseWith (answer: (reply: FastifyReply) => unknown) {
+  return (fastify: FastifyInstance): void => {
+    fastify.get('/', {
+      websocket: true,
+      preHandler: (_request, reply, _done) => { answer(reply) }
+    }, echo)
+  }
+}
+
+/** A hook's wait that the test ends. */
+function createGate () {
+  let open = (): void => {}
+  const opened = new Promise<void>((resolve) => { open = resolve })
+  return { open, opened }
+}
+
+const LARGE_BODIES = {
+  string: () => 'x'.repeat(LARGE),
+  buffer: () => Buffer.alloc(LARGE, 'x'),
+  stream: () => Readable.from(Array.from({ length: 100 }, () => Buffer.alloc(LARGE / 100, 'x')))
+}
+
+for (const [kind, createBody] of Object.entries(LARGE_BODIES)) {
+  test(`a ${kind} of 10 MB arrives complete with a refusal, then the socket closes`, async (t) => {
+    const { fastify } = await serve(t, {
+      declare: refuseWith((reply) => reply.code(401).send(createBody()))
+    })
+    const client = new RawClient(t, portOf(fastify.server))
+    let length = 0
+    let head = ''
+    client.socket.removeAllListeners('data').on('data', (chunk) => {
+      if (length === 0) head = chunk.toString('latin1').split('\r\n\r\n')[0] ?? ''
+      length += chunk.length
+    })
+    const transport = once(fastify.server, 'connection')
+    client.write(upgradeHead('/') + frame(0x81, 'never read'))
+    await client.closed
+    t.match(head, /^HTTP\/1.1 401 /)
+    t.match(head, /connection: close/i)
+    if (kind !== 'stream') t.equal(length, head.length + 4 + LARGE)
+    else t.ok(length > LARGE)
+    const [socket] = await transport
+    if (!socket.destroyed) await once(socket, 'close')
+    t.ok(socket.destroyed)
+  })
+}
+
+test('the whole of a stream of 10 MB is decoded by a client', async (t) => {
+  const { origin } = await serve(t, {
+    declare: refuseWith((reply) => reply.code(401).send(LARGE_BODIES.stream()))
+  })
+  const { statusCode, body } = await refused(t, origin)
+  t.equal(statusCode, 401)
+  t.equal(body.length, LARGE)
+})
+
+test('reason, headers and body that are written to the raw response arrive', async (t) => {
+  const { origin, fastify } = await serve(t, {
+    declare (fastify) {
+      fastify.addHook('onRequest', async (request, reply) => {
+        reply.hijack()
+        const list = ['A', '1', 'B', '2', 'B', '3', 'Connection', 'keep-alive']
+        if (request.url === '/list') reply.raw.writeHead(403, list)
+        else reply.raw.writeHead(403, 'Not Today', { a: '1', b: ['2', '3'] })
+        reply.raw.write('one ')
+        reply.raw.end('two')
+      })
+      fastify.get('/', { websocket: true }, echo)
+    }
+  })
+  for (const path of ['/', '/list']) {
+    const { statusCode, headers, body } = await refused(t, origin + path)
+    t.equal(statusCode, 403)
+    t.match(headers, { a: '1', b: '2, 3', connection: 'close' })
+    t.equal(body, 'one two')
+  }
+  const client = new RawClient(t, portOf(fastify.server))
+  client.write(upgradeHead('/'))
+  await client.closed
+  t.match(client.received.toString(), /^HTTP\/1.1 403 Not Today\r\n/)
+})
+
+test('a hook that writes a raw head without headers is answered with that', async (t) => {
+  const { origin } = await serve(t, {
+    declare: refuseWith((reply) => {
+      reply.hijack()
+      reply.raw.writeHead(410)
+      reply.raw.end()
+    })
+  })
+  t.equal((await refused(t, origin)).statusCode, 410)
+})
+
+test('a 101 of a hook is a 500: only the handshake switches', async (t) => {
+  const { origin } = await serve(t, { declare: refuseWith((reply) => reply.code(101).send()) })
+  const { statusCode, body } = await refused(t, origin)
+  t.equal(statusCode, 500)
+  t.match(JSON.parse(body), { message: /101/ })
+})
+
+test('a header with a line break is a 500, not a header', async (t) => {
+  const { origin } = await serve(t, {
+    declare (fastify) {
+      fastify.get('/', {
+        websocket: true,
+        preHandler: async (_request, reply) => {
+          reply.header('x-fine', 'a').header('x-name', 'a\r\nx-evil: b')
+        }
+      }, echo)
+    }
+  })
+  const { statusCode, headers } = await refused(t, origin)
+  t.equal(statusCode, 500)
+  t.notOk('x-evil' in headers || 'x-fine' in headers)
+})
+
+test('a header that cannot be sent with a refusal is answered as in a plain request', async (t) => {
+  const { origin } = await serve(t, {
+    declare (fastify) {
+      fastify.addHook('preHandler', async (_request, reply) => {
+        return reply.code(401).header('x-name', 'a\nb').send('no')
+      })
+      fastify.get('/', { websocket: true }, echo)
+    }
+  })
+  const { statusCode, headers, body } = await refused(t, origin)
+  const plain = await fetch(origin.replace('ws', 'http'))
+  t.equal(statusCode, plain.status)
+  t.equal(body, await plain.text())
+  t.match(JSON.parse(body), { code: 'ERR_INVALID_CHAR' })
+  t.notOk('x-name' in headers)
+})
+
+test('an error that a callback of ws throws is a 500', async (t) => {
+  const { origin } = await serve(t, {
+    plugin: {
+      options: {
+        handleProtocols: () => {
+          const text: unknown = 'not an Error'
+          throw text
+        }
+      }
+    },
+    declare (fastify) { fastify.get('/', { websocket: true }, echo) }
+  })
+  const { statusCode, body } = await refused(t, origin, {}, ['a'])
+  t.equal(statusCode, 500)
+  t.same(JSON.parse(body), {
+    statusCode: 500, error: 'Internal Server Error', message: 'not an Error'
+  })
+})
+
+test('headers of hooks go out with the 101, a list as several lines', async (t) => {
+  const { fastify } = await serve(t, {
+    declare (fastify) {
+      fastify.get('/', {
+        websocket: true,
+        preHandler: async (_request, reply) => {
+          reply.header('set-cookie', 'a=1').header('set-cookie', 'b=2').header('x-n', 1)
+          reply.header('connection', 'close').header('sec-websocket-protocol', 'evil')
+        }
+      }, echo)
+    }
+  })
+  const client = new RawClient(t, portOf(fastify.server))
+  client.write(upgradeHead('/'))
+  const head = await client.until('\r\n\r\n')
+  t.match(head, /^HTTP\/1.1 101 [^]*set-cookie: a=1\r\nset-cookie: b=2\r\nx-n: 1\r\n/)
+  t.notMatch(head, /close|evil/)
+})
+
+test('frames that come while hooks run reach the handler, in order', async (t) => {
+  const gate = createGate()
+  const { fastify } = await serve(t, {
+    declare (fastify) {
+      fastify.get('/', { websocket: true, preHandler: () => gate.opened }, echo)
+    }
+  })
+  const client = new RawClient(t, portOf(fastify.server))
+  const requested = once(fastify.server, 'upgrade')
+  client.write(Buffer.concat([Buffer.from(upgradeHead('/')), frame(0x81, 'one')]))
+  const [, transport] = await requested
+  client.write(frame(0x81, 'two'))
+  await once(transport, 'data')
+  gate.open()
+  await client.until('\x81\x03one\x81\x03two')
+  t.pass('both came back')
+})
+
+test('above 64 KiB of early frames the client feels backpressure; nothing is lost', async (t) => {
+  const gate = createGate()
+  const { fastify } = await serve(t, {
+    declare (fastify) {
+      fastify.get('/', { websocket: true, preHandler: () => gate.opened }, echo)
+    }
+  })
+  const client = new RawClient(t, portOf(fastify.server))
+  const requested = once(fastify.server, 'upgrade')
+  client.write(upgradeHead('/'))
+  const [, transport] = await requested
+  const paused = once(transport, 'pause')
+  const one = frame(0x81, 'x'.repeat(100))
+  client.write(Buffer.concat(Array.from({ length: 100_000 }, () => one)))
+  await paused
+  // 64 KiB, one read of the socket, and what Node.js reads ahead.
+  t.ok(transport.bytesRead < 300_000, `${transport.bytesRead} bytes read`)
+  gate.open()
+  const isComplete = (): boolean => client.received.length > 100_000 * 102
+  while (!isComplete()) await once(client.socket, 'data')
+  t.pass('all came back')
+})
+
+test('a handler that pauses the socket at once gets nothing until it resumes it', async (t) => {
+  const received: unknown[] = []
+  const { origin, fastify } = await serve(t, {
+    declare (fastify) {
+      fastify.get('/', { websocket: true }, ({ socket }) => {
+        socket.on('message', (message) => {
+          received.push(message)
+          socket.send('got it')
+        })
+        socket.pause()
+        fastify.websocketServer.emit('paused', socket)
+      })
+    }
+  })
+  const paused = once(fastify.websocketServer, 'paused')
+  const client = await connect(t, origin)
+  const [socket] = await paused
+  client.send('hi')
+  // Absence: a round trip of another connection, which was begun later, is over.
+  const other = await connect(t, origin)
+  t.ok(other)
+  t.strictSame(received, [])
+  socket.resume()
+  t.equal(await client.nextText(), 'got it')
+})
+
+test('a client that leaves while a hook waits fires onRequestAbort', async (t) => {
+  const gate = createGate()
+  const aborts = new EventEmitter()
+  let handled = 0
+  const { fastify } = await serve(t, {
+    declare (fastify) {
+      fastify.addHook('onRequestAbort', async (_request) => { aborts.emit('abort') })
+      fastify.get('/', { websocket: true, preHandler: () => gate.opened }, () => { handled++ })
+    }
+  })
+  for (const leave of ['destroy', 'resetAndDestroy', 'end'] as const) {
+    const client = new RawClient(t, portOf(fastify.server))
+    const requested = once(fastify.server, 'upgrade')
+    client.write(upgradeHead('/'))
+    await requested
+    const aborted = once(aborts, 'abort')
+    client.socket[leave]()
+    await aborted
+    t.pass(leave)
+  }
+  gate.open()
+  await fastify.close()
+  t.equal(handled, 0)
+})
+
+test('a client that ends its side gets a refusal that was written before', async (t) => {
+  const { fastify } = await serve(t, {
+    declare: refuseWith((reply) => reply.code(401).send('x'.repeat(LARGE)))
+  })
+  const client = new RawClient(t, portOf(fastify.server))
+  client.socket.end(upgradeHead('/'))
+  await client.closed
+  t.ok(client.received.length > LARGE)
+})
+
+test('a refused client that keeps sending is cut off', async (t) => {
+  const { fastify } = await serve(t, { declare: refuseWith((reply) => reply.code(401).send('no')) })
+  const connection = once(fastify.server, 'connection')
+  const client = new RawClient(t, portOf(fastify.server))
+  client.socket.allowHalfOpen = true
+  client.write(upgradeHead('/'))
+  const [transport] = await connection
+  const closed = once(transport, 'close')
+  await client.until('no')
+  client.write(Buffer.alloc(1_000_000))
+  await closed
+  t.pass('though it has not hung up')
+})

@@ -1,0 +1,449 @@
+import { join } from 'node:path'
+import swagger from '@fastify/swagger'
+import type { FastifyInstance } from 'fastify'
+import { test } from 'tap'
+import fastifyWebsocket from '../src/index'
+import { connect, refused } from './helpers/client'
+import { echo, serve, settled } from './helpers/plugin'
+import { ROOT, run } from './helpers/program'
+import { createFastify, listen } from './helpers/servers'
+
+declare module 'fastify' {
+  interface FastifyInstance {
+    scope: string
+  }
+  interface FastifyRequest {
+    user: string
+  }
+}
+
+/** A handler that says who it is. */
+function say (text: string): fastifyWebsocket.WebsocketHandler {
+  return (connection) => { connection.socket.send(text) }
+}
+
+test('a plain request to a websocket route is a 404 with an empty body', async (t) => {
+  const { fastify } = await serve(t, {
+    declare: (fastify) => fastify.get('/', { websocket: true }, echo)
+  })
+  for (const method of ['GET', 'HEAD'] as const) {
+    const { statusCode, body } = await fastify.inject({ method, url: '/' })
+    t.equal(statusCode, 404, method)
+    t.equal(body, '', method)
+  }
+})
+
+test('wsHandler takes the upgrades and handler the plain requests', async (t) => {
+  const { fastify, origin } = await serve(t, {
+    declare: (fastify) => fastify.route({
+      method: 'GET', url: '/', handler: async () => 'plain', wsHandler: say('websocket')
+    })
+  })
+  t.equal((await fastify.inject('/')).body, 'plain')
+  t.equal((await fastify.inject({ method: 'HEAD', url: '/' })).statusCode, 200)
+  const client = await connect(t, origin)
+  t.equal(await client.nextText(), 'websocket')
+})
+
+test('wsHandler beside websocket: true takes the upgrades', async (t) => {
+  const { fastify, origin } = await serve(t, {
+    declare: (fastify) => fastify.route({
+      method: 'GET', url: '/', websocket: true, handler: async () => 'plain', wsHandler: say('ws')
+    })
+  })
+  t.equal((await fastify.inject('/')).body, 'plain')
+  t.equal(await (await connect(t, origin)).nextText(), 'ws')
+})
+
+test('websocket: false is a plain route', async (t) => {
+  const { fastify, origin } = await serve(t, {
+    declare: (fastify) => fastify.get('/', { websocket: false }, async () => 'plain')
+  })
+  t.equal((await fastify.inject('/')).body, 'plain')
+  t.equal((await refused(t, origin)).statusCode, 404)
+})
+
+const METHODS: ReadonlyArray<Array<'GET' | 'HEAD'>> = [['GET'], ['GET', 'HEAD'], ['HEAD', 'GET']]
+for (const method of METHODS) {
+  test(`a route may have the methods ${method.join(' and ')}`, async (t) => {
+    const { origin } = await serve(t, {
+      declare: (fastify) => fastify.route({
+        method, url: '/', websocket: true, handler: say('hello')
+      })
+    })
+    t.equal(await (await connect(t, origin)).nextText(), 'hello')
+  })
+}
+
+test('handlers get this, the raw request and the request with what hooks put on it', async (t) => {
+  const { origin } = await serve(t, {
+    declare: (fastify) => {
+      fastify.decorateRequest('user', '')
+      fastify.register(async (scope) => {
+        scope.decorate('scope', 'inner')
+        scope.addHook('preHandler', async (request) => { request.user = 'ada' })
+        scope.get('/rooms/:room', { websocket: true }, function (connection, req, request) {
+          connection.socket.send(JSON.stringify({
+            scope: this.scope,
+            isRaw: request.raw === req,
+            url: req.url,
+            params: request.params,
+            query: request.query,
+            user: request.user,
+            id: request.id,
+            ws: request.ws,
+            hasLog: typeof request.log.info
+          }))
+        })
+      }, { prefix: '/api' })
+    }
+  })
+  const client = await connect(t, `${origin}/api/rooms/7?x=1`)
+  t.strictSame(JSON.parse(await client.nextText()), {
+    scope: 'inner',
+    isRaw: true,
+    url: '/api/rooms/7?x=1',
+    params: { room: '7' },
+    query: { x: '1' },
+    user: 'ada',
+    id: 'req-1',
+    ws: true,
+    hasLog: 'function'
+  })
+})
+
+test('request.ws tells an upgrade from a plain request in hooks', async (t) => {
+  const seen: boolean[] = []
+  const { fastify, origin } = await serve(t, {
+    declare: (fastify) => {
+      fastify.addHook('onRequest', async (request) => { seen.push(request.ws) })
+      fastify.get('/', { websocket: true }, echo)
+    }
+  })
+  await fastify.inject('/')
+  await connect(t, origin)
+  t.strictSame(seen, [false, true])
+})
+
+// --- Errors of bad use ---
+
+interface Expected {
+  code: string
+  message?: string | RegExp
+}
+
+const BAD_ROUTES: ReadonlyArray<[string, (fastify: FastifyInstance) => void, Expected]> = [
+  [
+    'a websocket route for POST',
+    (fastify) => { fastify.post('/', { websocket: true }, echo) },
+    {
+      code: 'FST_WS_INVALID_METHOD',
+      message: 'websocket handler can only be declared in GET method'
+    }
+  ],
+  [
+    'a websocket route for all methods',
+    (fastify) => { fastify.all('/', { websocket: true }, echo) },
+    { code: 'FST_WS_INVALID_METHOD' }
+  ],
+  [
+    'a websocket route for GET and POST',
+    (fastify) => {
+      const wrong: object = { websocket: true }
+      fastify.route({ method: ['GET', 'POST'], url: '/', handler: async () => '', ...wrong })
+    },
+    { code: 'FST_WS_INVALID_METHOD' }
+  ],
+  [
+    'a websocket route for HEAD alone',
+    (fastify) => { fastify.head('/', { websocket: true }, echo) },
+    { code: 'FST_WS_INVALID_METHOD' }
+  ],
+  [
+    'wsHandler on a route for PUT',
+    (fastify) => {
+      fastify.route({ method: 'PUT', url: '/', handler: async () => '', wsHandler: echo })
+    },
+    { code: 'FST_WS_INVALID_METHOD' }
+  ],
+  [
+    'wsHandler that is no function',
+    (fastify) => {
+      const wrong: object = { wsHandler: 'hello' }
+      fastify.route({ method: 'GET', url: '/', handler: async () => '', ...wrong })
+    },
+    { code: 'FST_WS_INVALID_WS_HANDLER', message: 'invalid wsHandler function' }
+  ],
+  [
+    'wsHandler that is null',
+    (fastify) => {
+      const wrong: object = { wsHandler: null }
+      fastify.route({ method: 'GET', url: '/', handler: async () => '', ...wrong })
+    },
+    { code: 'FST_WS_INVALID_WS_HANDLER' }
+  ],
+  [
+    'websocket that is no boolean',
+    (fastify) => {
+      const wrong: object = { websocket: 'yes' }
+      fastify.get('/', wrong, async () => '')
+    },
+    { code: 'FST_WS_INVALID_OPTION', message: /websocket: a boolean/ }
+  ]
+]
+
+for (const [what, declare, error] of BAD_ROUTES) {
+  test(`${what} throws where it is declared`, async (t) => {
+    const fastify = createFastify(t)
+    await fastify.register(fastifyWebsocket)
+    t.throws(() => { declare(fastify) }, error)
+  })
+
+  test(`${what} before the plugin is there fails its registration`, async (t) => {
+    const fastify = createFastify(t)
+    declare(fastify)
+    await t.rejects(settled(fastify.register(fastifyWebsocket)), error)
+  })
+
+  test(`${what} on the line after register fails ready()`, async (t) => {
+    const fastify = createFastify(t)
+    fastify.register(fastifyWebsocket)
+    declare(fastify)
+    await t.rejects(settled(fastify.ready()), error)
+  })
+
+  test(`${what} in a plugin fails listen()`, async (t) => {
+    const fastify = createFastify(t)
+    fastify.register(fastifyWebsocket)
+    fastify.register(async (scope) => { declare(scope) }, { prefix: '/scope' })
+    await t.rejects(listen(fastify), error)
+  })
+
+  test(`${what} on an instance without the plugin is none of our business`, async (t) => {
+    const fastify = createFastify(t)
+    t.doesNotThrow(() => { declare(fastify) })
+    await fastify.ready()
+  })
+}
+
+// --- Order ---
+
+const ORDERS: Record<string, (fastify: FastifyInstance) => unknown> = {
+  'before register': (fastify) => {
+    fastify.get('/echo', { websocket: true }, echo)
+    fastify.register(fastifyWebsocket)
+  },
+  'on the line after register': (fastify) => {
+    fastify.register(fastifyWebsocket)
+    fastify.get('/echo', { websocket: true }, echo)
+  },
+  'after an awaited register': async (fastify) => {
+    await fastify.register(fastifyWebsocket)
+    fastify.get('/echo', { websocket: true }, echo)
+  },
+  'in after()': (fastify) => {
+    fastify.register(fastifyWebsocket)
+    fastify.after(() => { fastify.get('/echo', { websocket: true }, echo) })
+  },
+  'in a plugin after register': (fastify) => {
+    fastify.register(fastifyWebsocket)
+    fastify.register(async (scope) => { scope.get('/echo', { websocket: true }, echo) })
+  },
+  'in a plugin before register': (fastify) => {
+    fastify.register(async (scope) => { scope.get('/echo', { websocket: true }, echo) })
+    fastify.register(fastifyWebsocket)
+  },
+  'under a prefix': (fastify) => {
+    fastify.register(fastifyWebsocket)
+    fastify.register(async (scope) => {
+      scope.get('/', { websocket: true }, echo)
+    }, { prefix: '/echo' })
+  },
+  'two levels down': (fastify) => {
+    fastify.register(async (scope) => {
+      scope.register(async (scope) => { scope.get('/echo', { websocket: true }, echo) })
+    })
+    fastify.register(fastifyWebsocket)
+  },
+  'in a plugin that registers it itself': (fastify) => {
+    fastify.register(async (scope) => {
+      scope.get('/echo', { websocket: true }, echo)
+      scope.register(fastifyWebsocket)
+    })
+  },
+  'in a scope below the one that registers it': (fastify) => {
+    fastify.register(async (scope) => {
+      scope.register(async (scope) => { scope.get('/echo', { websocket: true }, echo) })
+      await scope.register(fastifyWebsocket)
+    })
+  }
+}
+
+for (const [where, declare] of Object.entries(ORDERS)) {
+  test(`a route declared ${where} takes websockets`, async (t) => {
+    const fastify = createFastify(t)
+    await declare(fastify)
+    const origin = await listen(fastify)
+    const client = await connect(t, `${origin}/echo`)
+    client.send('hello')
+    t.equal(await client.nextText(), 'hello')
+    t.equal((await fastify.inject('/echo')).statusCode, 404)
+  })
+}
+
+test('registered twice on one instance is the error of Fastify', async (t) => {
+  const fastify = createFastify(t)
+  fastify.register(fastifyWebsocket)
+  fastify.register(fastifyWebsocket)
+  await t.rejects(settled(fastify.ready()), { code: 'FST_ERR_DEC_ALREADY_PRESENT' })
+})
+
+test('registered in two sibling scopes, one upgrade gets one answer', async (t) => {
+  const fastify = createFastify(t)
+  for (const name of ['one', 'two']) {
+    fastify.register(async (scope) => {
+      scope.register(fastifyWebsocket)
+      scope.get('/', { websocket: true }, say(name))
+    }, { prefix: `/${name}` })
+  }
+  let requests = 0
+  fastify.addHook('onRequest', async () => { requests++ })
+  const origin = await listen(fastify)
+  t.equal(fastify.server.listenerCount('upgrade'), 1)
+  t.equal(await (await connect(t, `${origin}/one`)).nextText(), 'one')
+  t.equal(await (await connect(t, `${origin}/two`)).nextText(), 'two')
+  t.equal((await refused(t, `${origin}/three`)).statusCode, 404)
+  t.equal(requests, 3)
+  await fastify.close()
+  t.equal(fastify.server.listenerCount('upgrade'), 0)
+})
+
+test('a scope without the plugin keeps its handler as it was', async (t) => {
+  const fastify = createFastify(t)
+  fastify.register(async (scope) => { scope.register(fastifyWebsocket) })
+  fastify.register(async (scope) => {
+    // With the type of a websocket handler, and called by Fastify as one of its own.
+    scope.get('/plain', { websocket: true }, (request, reply) => {
+      Object(reply).send([typeof Object(request).raw, 'plain'])
+    })
+  })
+  const origin = await listen(fastify)
+  t.strictSame((await fastify.inject('/plain')).json(), ['object', 'plain'])
+  t.equal((await refused(t, `${origin}/plain`)).statusCode, 404)
+})
+
+test('a foreign plugin may call the handler with arguments of its own', async (t) => {
+  const fastify = createFastify(t)
+  const calls: unknown[] = []
+  fastify.addHook('onRoute', (options) => {
+    const { handler } = options
+    options.handler = async function () {
+      for (const args of [['socket', 'request'], [], [null], [undefined, 1]]) {
+        calls.push(Reflect.apply(handler, this, args))
+      }
+      return calls
+    }
+  })
+  fastify.get('/', { websocket: true }, (...args) => args.length)
+  t.strictSame((await fastify.inject('/')).json(), [2, 0, 1, 2])
+})
+
+const COPY = JSON.stringify(join(ROOT, 'src', 'index.ts'))
+
+/** Runs a program of CommonJS with our source in reach as PLUGIN, and returns what it printed. */
+function runProgram (t: Parameters<typeof run>[0], program: string): Promise<string> {
+  const source = `const PLUGIN = ${COPY}; const { WebSocket } = require('ws');${program}`
+  return run(t, process.execPath, ['--import', 'tsx', '--input-type=commonjs', '--eval', source])
+}
+
+const CONNECT = `
+  fastify.listen({ port: 0, host: '127.0.0.1' }).then((origin) => {
+    const socket = new WebSocket(origin.replace('http', 'ws') + '/echo')
+    socket.on('unexpected-response', (_, response) => console.log('status', response.statusCode))
+    socket.on('open', () => console.log('open'))
+    for (const event of ['unexpected-response', 'open']) socket.on(event, () => {
+      socket.terminate()
+      fastify.close()
+    })
+    socket.on('error', () => {})
+  })`
+
+test('loaded after routes were declared, a warning says what to do', async (t) => {
+  const output = await runProgram(t, `
+    const fastify = require('fastify')()
+    fastify.get('/echo', { websocket: true }, () => {})
+    fastify.register(require(PLUGIN))
+    fastify.ready()`)
+  t.match(output, /\[FST_WS_LOADED_LATE\] Warning: .*Load it before the instance is created/)
+})
+
+test('loaded after the instance was made, routes in a plugin work without a warning', async (t) => {
+  const output = await runProgram(t, `
+    const fastify = require('fastify')()
+    fastify.register(require(PLUGIN))
+    fastify.register(async (scope) => { scope.get('/echo', { websocket: true }, () => {}) })
+    ${CONNECT}`)
+  t.equal(output, 'open\n')
+})
+
+test('loaded after the instance was made, routes after an awaited register work', async (t) => {
+  const output = await runProgram(t, `
+    const fastify = require('fastify')()
+    ;(async () => {
+      await fastify.register(require(PLUGIN))
+      fastify.get('/echo', { websocket: true }, () => {})
+      ${CONNECT}
+    })()`)
+  t.equal(output, 'open\n')
+})
+
+for (const which of ['first', 'second']) {
+  test(`two copies of the module do not disturb each other, the ${which} registered`, async (t) => {
+    const output = await runProgram(t, `
+      const first = require(PLUGIN)
+      for (const file of Object.keys(require.cache)) {
+        if (file.startsWith(${JSON.stringify(join(ROOT, 'src'))})) delete require.cache[file]
+      }
+      const second = require(PLUGIN)
+      console.log(first === second)
+      const fastify = require('fastify')()
+      fastify.register(${which})
+      fastify.get('/plain', async () => 'plain')
+      fastify.get('/echo', { websocket: true }, (connection, req, request) => {
+        console.log(typeof connection.socket.send, req.url, request.url)
+      })
+      fastify.inject('/plain').then((response) => { console.log(response.body) })
+      ${CONNECT}`)
+    t.strictSame(output.split('\n').sort(), [
+      '', 'false', 'function /echo /echo', 'open', 'plain'
+    ])
+  })
+}
+
+// --- Fastify's own view of the routes ---
+
+test('printRoutes and hasRoute show the routes as they were declared', async (t) => {
+  const { fastify } = await serve(t, {
+    plugin: { handle: echo },
+    declare: (fastify) => fastify.get('/echo', { websocket: true }, echo)
+  })
+  t.equal(fastify.hasRoute({ method: 'GET', url: '/echo' }), true)
+  t.equal(fastify.hasRoute({ method: 'GET', url: '/other' }), false)
+  t.match(fastify.printRoutes(), /echo \(GET, HEAD\)/)
+})
+
+test('swagger hides the plain side of a websocket-only route', async (t) => {
+  const querystring = { type: 'object', properties: { a: { type: 'string' } } }
+  const schema = Object.freeze({ querystring })
+  const { fastify } = await serve(t, {
+    declare: (fastify) => {
+      fastify.register(swagger)
+      fastify.register(async (scope) => {
+        scope.get('/only', { websocket: true, schema }, echo)
+        scope.route({ method: 'GET', url: '/both', handler: async () => '', wsHandler: echo })
+        scope.get('/plain', async () => '')
+      })
+    }
+  })
+  t.strictSame(Object.keys(fastify.swagger().paths ?? {}), ['/both', '/plain'])
+})

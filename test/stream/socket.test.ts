@@ -1,0 +1,147 @@
+import { test } from 'tap'
+import type { Socket } from 'node:net'
+import { createServer } from '../../src/stream/server'
+import { connect } from '../helpers/client'
+import { createHttp } from '../helpers/servers'
+import { createPair, createRawPair, record, turn, until } from '../helpers/streams'
+
+/** What is written to a TCP socket from now on, a chunk for each write. */
+function recordWrites (transport: Socket): Buffer[] {
+  const chunks: Buffer[] = []
+  const write = transport.write.bind(transport)
+  Object.assign(transport, {
+    write: (chunk: Buffer, ...rest: []): boolean => {
+      chunks.push(chunk)
+      return write(chunk, ...rest)
+    }
+  })
+  return chunks
+}
+
+test('small messages of one tick are one chunk for the TCP socket', async (t) => {
+  const { stream: { socket }, transport, client } = await createPair(t)
+  const writes = recordWrites(transport)
+
+  for (let i = 0; i < 100; i++) socket.send(`message ${i}`)
+  t.equal(writes.length, 0, 'nothing is written before the tick ends')
+  for (let i = 0; i < 100; i++) t.equal(await client.nextText(), `message ${i}`)
+  t.equal(writes.length, 1)
+})
+
+test('the tick ends when its microtasks have run', async (t) => {
+  const { stream: { socket }, transport, client } = await createPair(t)
+  const writes = recordWrites(transport)
+
+  socket.send('one')
+  await Promise.resolve()
+  socket.send('two')
+  await turn()
+  t.equal(writes.length, 1)
+  t.same([await client.nextText(), await client.nextText()], ['one', 'two'])
+})
+
+test('a broadcast to many connections keeps every message in its own connection', async (t) => {
+  const { server: http, origin } = await createHttp(t)
+  const server = createServer({ server: http })
+  const clients = await Promise.all(Array.from({ length: 20 }, () => connect(t, origin)))
+
+  // Round by round, so that the frames of all connections alternate in the shared memory.
+  for (let round = 0; round < 50; round++) {
+    for (const socket of server.clients) socket.send(`round ${round}`)
+  }
+  for (const client of clients) {
+    for (let round = 0; round < 50; round++) t.equal(await client.nextText(), `round ${round}`)
+  }
+})
+
+test('more than the shared memory holds can be sent in one tick', async (t) => {
+  const { stream: { socket }, client } = await createPair(t)
+  const payload = 'x'.repeat(4000)
+
+  for (let i = 0; i < 100; i++) socket.send(`${i} ${payload}`)
+  for (let i = 0; i < 100; i++) t.equal(await client.nextText(), `${i} ${payload}`)
+})
+
+test('bufferedAmount counts what waits for the end of the tick', async (t) => {
+  const { stream: { socket }, client } = await createPair(t)
+
+  socket.send('12345')
+  t.equal(socket.bufferedAmount, 7, 'a header of 2 bytes and the payload')
+  await client.next()
+  t.equal(socket.bufferedAmount, 0)
+})
+
+test('a message for a peer that does not read shares no memory with those of others', async (t) => {
+  const { stream: { socket }, client } = await createRawPair(t)
+  client.socket.pause()
+  // The system takes a few megabytes before the socket has to wait.
+  while (socket.bufferedAmount === 0) {
+    socket.send(Buffer.alloc(1024 * 1024))
+    await turn()
+  }
+
+  const before = socket.bufferedAmount
+  const own = Buffer.alloc(100)
+  socket.send(own)
+  t.equal(socket.bufferedAmount, before + 102)
+  await turn()
+  own.fill(1)
+  client.socket.resume()
+  await until(() => socket.bufferedAmount === 0 && client.received.at(-1) === 1)
+  t.ok(client.received.subarray(-100).equals(own), 'the buffer itself was sent, not a copy of it')
+})
+
+test('terminate sends what was sent before in the same tick', async (t) => {
+  const { stream: { socket }, client } = await createPair(t)
+
+  socket.send('last words')
+  socket.terminate()
+  t.equal(await client.nextText(), 'last words')
+  t.match(await client.closed, { code: 1006 })
+})
+
+test('every callback of a send comes, also when the connection ends in that tick', async (t) => {
+  const { stream: { socket } } = await createPair(t)
+  const answers: string[] = []
+
+  socket.send('packed')
+  socket.send('small', () => { answers.push('small') })
+  socket.send(Buffer.alloc(100_000), () => { answers.push('large') })
+  socket.send(new Blob(['blob']), () => { answers.push('blob') })
+  socket.ping('', false, () => { answers.push('ping') })
+  socket.terminate()
+  socket.send('late', () => { answers.push('late') })
+  await until(() => answers.length === 5)
+  t.same(answers.sort(), ['blob', 'large', 'late', 'ping', 'small'])
+})
+
+test('pings, pongs and the close frame keep their place among the messages', async (t) => {
+  const { stream: { socket }, client } = await createPair(t)
+  const pings = record(client.socket, 'ping')
+  const pongs = record(client.socket, 'pong')
+
+  socket.send('one')
+  socket.ping('after one')
+  socket.send('two')
+  socket.pong('after two')
+  socket.send('three')
+  socket.close(4000, 'bye')
+  t.match(await client.closed, { code: 4000, reason: 'bye' })
+  t.same(client.unread.map(({ text }) => text), ['one', 'two', 'three'])
+  t.equal(String(pings[0]?.[0]), 'after one')
+  t.equal(String(pongs[0]?.[0]), 'after two')
+})
+
+test('finish waits for messages that are still being compressed', async (t) => {
+  const { stream, client } = await createPair(
+    t, { perMessageDeflate: { threshold: 0 } }, { perMessageDeflate: true }
+  )
+  const payload = Buffer.alloc(500_000, 'compressible ')
+  t.equal(stream.socket.extensions, 'permessage-deflate')
+
+  const finished = new Promise((resolve) => { stream.once('finish', resolve) })
+  stream.end(payload)
+  await finished
+  t.ok((await client.next()).data.equals(payload))
+  t.match(await client.closed, { code: 1000 })
+})

@@ -1,0 +1,237 @@
+// Checked by the compiler alone: what is wrong here does not compile.
+import type { IncomingMessage } from 'node:http'
+import type { Server as HttpsServer } from 'node:https'
+import { Type, type TypeBoxTypeProvider } from '@fastify/type-provider-typebox'
+import Fastify, {
+  type FastifyBaseLogger, type FastifyInstance, type FastifyReply, type FastifyRequest,
+  type RawReplyDefaultExpression, type RawRequestDefaultExpression, type RawServerDefault
+} from 'fastify'
+import type { Server } from 'ws'
+import fastifyWebsocket, { fastifyWebsocket as named } from '../src/index'
+import type {
+  createServer, SocketStream, StreamSocket, WebSocketStreamServer
+} from '../src/index'
+
+type Equal<A, B> =
+  (<T>() => T extends A ? 1 : 2) extends (<T>() => T extends B ? 1 : 2) ? true : false
+
+/** Compiles only if it is given the type `true`. */
+function assertType<T extends true> (..._values: T[]): void {}
+
+const fastify = Fastify()
+
+// --- Registration ---
+
+fastify.register(fastifyWebsocket)
+fastify.register(named, {})
+fastify.register(fastifyWebsocket, {
+  handle (connection, req, request) {
+    assertType<Equal<typeof this, FastifyInstance>>()
+    assertType<Equal<typeof connection, SocketStream>>()
+    assertType<Equal<typeof connection.socket, StreamSocket>>()
+    assertType<Equal<typeof req, IncomingMessage>>()
+    assertType<Equal<typeof request, FastifyRequest>>()
+    assertType<Equal<typeof request.ws, boolean>>()
+  },
+  errorHandler (error, connection, request) {
+    assertType<Equal<typeof this, FastifyInstance>>()
+    assertType<Equal<typeof error, unknown>>()
+    assertType<Equal<typeof connection, SocketStream>>()
+    assertType<Equal<typeof request, FastifyRequest>>()
+  },
+  closeTimeout: 1000,
+  options: {
+    objectMode: true,
+    maxPayload: 1024,
+    verifyClient ({ origin, secure, req }, next) {
+      assertType<Equal<typeof origin, string | undefined>>()
+      assertType<Equal<typeof secure, boolean>>()
+      assertType<Equal<typeof req, IncomingMessage>>()
+      next(false, 401, 'no', { 'x-why': 'because' })
+    },
+    handleProtocols: (protocols) => protocols.has('chat') && 'chat'
+  }
+})
+fastify.register(fastifyWebsocket, { options: { verifyClient: () => true } })
+fastify.register(fastifyWebsocket, { options: { verifyClient: async () => true } })
+// @ts-expect-error: handle is a function
+fastify.register(fastifyWebsocket, { handle: 'echo' })
+// @ts-expect-error: there is no such option
+fastify.register(fastifyWebsocket, { handel: () => {} })
+// @ts-expect-error: a port is a number
+fastify.register(fastifyWebsocket, { options: { port: '80' } })
+
+Fastify({ https: {} }).register(fastifyWebsocket)
+Fastify().withTypeProvider<TypeBoxTypeProvider>().register(fastifyWebsocket)
+
+// --- Shorthand routes ---
+
+fastify.get('/', { websocket: true }, function (connection, req, request) {
+  assertType<Equal<typeof this, FastifyInstance>>()
+  assertType<Equal<typeof connection, SocketStream>>()
+  assertType<Equal<typeof req, IncomingMessage>>()
+  assertType<Equal<typeof request.params, unknown>>()
+  connection.socket.on('message', (message, isBinary) => {
+    assertType<Equal<typeof message, string | Buffer>>()
+    assertType<Equal<typeof isBinary, boolean>>()
+  })
+})
+fastify.get('/', { websocket: true }, async () => {})
+fastify.get('/', { websocket: false }, (request, reply) => {
+  assertType<Equal<typeof request.params, unknown>>()
+  reply.send()
+})
+fastify.get('/', (request, reply) => {
+  assertType<Equal<typeof request.ws, boolean>>()
+  reply.send()
+})
+
+fastify.get<{ Params: { room: string }, Querystring: { page: number } }>(
+  '/:room', { websocket: true }, (_connection, _req, { params, query }) => {
+    assertType<Equal<typeof params, { room: string }>>()
+    assertType<Equal<typeof query, { page: number }>>()
+  }
+)
+
+declare const isWebsocket: boolean
+fastify.get('/', { websocket: isWebsocket }, async (request, reply) => {
+  assertType<Equal<typeof reply, FastifyReply>>()
+  return request.id
+})
+
+// @ts-expect-error: a websocket route needs a handler
+fastify.get('/', { websocket: true })
+// @ts-expect-error: websocket is a boolean
+fastify.get('/', { websocket: 'yes' }, async () => '')
+fastify.get('/', { websocket: true }, (connection, _req) => {
+  // @ts-expect-error: a connection is no reply
+  connection.code(404)
+})
+// @ts-expect-error: the third argument is the request, and there is no fourth
+fastify.get('/', { websocket: true }, (_connection, _req, _request, _more) => {})
+
+// --- Full declarations ---
+
+fastify.route({
+  method: 'GET',
+  url: '/',
+  websocket: true,
+  handler (connection, req, request) {
+    assertType<Equal<typeof this, FastifyInstance>>()
+    assertType<Equal<typeof connection, SocketStream>>()
+    assertType<Equal<typeof req, IncomingMessage>>()
+    assertType<Equal<typeof request.params, unknown>>()
+  }
+})
+fastify.route<{ Params: { room: string } }>({
+  method: ['GET', 'HEAD'],
+  url: '/:room',
+  websocket: true,
+  preHandler: async (request) => { assertType<Equal<typeof request.params, { room: string }>>() },
+  handler: (_connection, _req, { params }) => {
+    assertType<Equal<typeof params, { room: string }>>()
+  }
+})
+fastify.route<{ Params: { room: string } }>({
+  method: 'GET',
+  url: '/:room',
+  handler: (request, reply) => {
+    assertType<Equal<typeof request.params, { room: string }>>()
+    reply.send()
+  },
+  wsHandler (connection, req, { params }) {
+    assertType<Equal<typeof this, FastifyInstance>>()
+    assertType<Equal<typeof connection, SocketStream>>()
+    assertType<Equal<typeof req, IncomingMessage>>()
+    assertType<Equal<typeof params, { room: string }>>()
+  }
+})
+fastify.route({ method: 'GET', url: '/', handler: async (request) => request.id })
+fastify.route({
+  method: 'POST',
+  url: '/',
+  handler: (request, reply) => {
+    assertType<Equal<typeof reply.statusCode, number>>()
+    reply.send(request.body)
+  }
+})
+fastify.route({ method: 'GET', url: '/', websocket: isWebsocket, handler: async () => '' })
+// @ts-expect-error: a websocket route is a GET route
+fastify.route({ method: 'POST', url: '/', websocket: true, handler: (_connection, _req, _r) => {} })
+// @ts-expect-error: wsHandler is a function
+fastify.route({ method: 'GET', url: '/', handler: async () => '', wsHandler: 'echo' })
+
+// --- Type providers ---
+
+const typed = fastify.withTypeProvider<TypeBoxTypeProvider>()
+const schema = {
+  params: Type.Object({ room: Type.String() }),
+  querystring: Type.Object({ page: Type.Number() })
+}
+typed.get('/:room', { websocket: true, schema }, (_connection, _req, { params, query }) => {
+  assertType<Equal<typeof params, { room: string }>>()
+  assertType<Equal<typeof query, { page: number }>>()
+})
+typed.route({
+  method: 'GET',
+  url: '/:room',
+  schema,
+  websocket: true,
+  handler: (_connection, _req, { params, query }) => {
+    assertType<Equal<typeof params, { room: string }>>()
+    assertType<Equal<typeof query, { page: number }>>()
+  }
+})
+typed.route({
+  method: 'GET',
+  url: '/:room',
+  schema,
+  handler: async ({ params }) => params.room,
+  wsHandler: (_connection, _req, { params }) => {
+    assertType<Equal<typeof params, { room: string }>>()
+  }
+})
+
+// --- Instances of other types ---
+
+interface CustomLogger extends FastifyBaseLogger {
+  audit (what: string): void
+}
+declare const logged: FastifyInstance<
+  RawServerDefault, RawRequestDefaultExpression, RawReplyDefaultExpression, CustomLogger
+>
+logged.get('/', { websocket: true }, function (_connection, _req, request) {
+  assertType<Equal<typeof request.log, CustomLogger>>()
+  assertType<Equal<typeof this.log, CustomLogger>>()
+})
+declare const secure: FastifyInstance<HttpsServer>
+secure.get('/', { websocket: true }, (_connection, req) => {
+  assertType<Equal<typeof req, IncomingMessage>>()
+})
+
+// --- Decorations and exports ---
+
+assertType<Equal<typeof fastify.websocketServer, WebSocketStreamServer>>()
+const server: Server<typeof StreamSocket> = fastify.websocketServer
+server.on('connection', (socket) => { assertType<Equal<typeof socket, StreamSocket>>() })
+fastify.websocketServer.on('stream', (stream: SocketStream, request: IncomingMessage) => {
+  stream.end(request.url)
+})
+assertType<Equal<ReturnType<typeof createServer>, WebSocketStreamServer>>()
+
+const handler: fastifyWebsocket.WebsocketHandler = (connection) => { connection.end() }
+fastify.get('/', { websocket: true }, handler)
+const generic: fastifyWebsocket.WebsocketHandler<
+  RawServerDefault, RawRequestDefaultExpression, RawReplyDefaultExpression,
+  { Params: { room: string } }
+> = (_connection, _req, { params }) => { assertType<Equal<typeof params.room, string>>() }
+fastify.get('/:room', { websocket: true }, generic)
+
+export const options: fastifyWebsocket.WebsocketPluginOptions = { handle: handler }
+export const serverOptions: fastifyWebsocket.WebsocketServerOptions = { path: '/' }
+export const errorHandler: fastifyWebsocket.WebsocketErrorHandler = () => {}
+export const verifyClient: fastifyWebsocket.VerifyClient = () => true
+export const onStream: fastifyWebsocket.StreamListener = (stream) => { stream.end() }
+export const route: fastifyWebsocket.WebsocketRouteOptions = {
+  method: 'GET', url: '/', websocket: true, handler
+}
