@@ -5,7 +5,7 @@ import type { ConnectionOwner } from './stream/inbound'
 import type { StreamSettings } from './stream/settings'
 import type { StreamSocket } from './stream/socket'
 import { SocketStream } from './stream/stream'
-import { kHandling, kOwn } from './symbols'
+import { kHandling, kOwn, kReport } from './symbols'
 import { isThenable } from './thenable'
 import type { WebsocketErrorHandler, WebsocketHandler } from './types'
 
@@ -14,15 +14,14 @@ export interface ConnectionContext {
   readonly fastify: FastifyInstance
   readonly errorHandler: WebsocketErrorHandler | null
   readonly streamSettings: StreamSettings
-  /** The connections that are not closed yet. */
-  readonly connections: Set<StreamSocket>
+  /** The open connections, where ws does not keep them as `clients`. */
+  readonly untracked: Set<StreamSocket> | null
 }
 
 const SCOPE_OPTIONS = { requireManualDestroy: true }
 
 /** An accepted upgrade: its stream, its log and the one path of its errors. */
-export class Connection implements ConnectionOwner {
-  readonly scope = new AsyncResource('fastify-websocket', SCOPE_OPTIONS)
+export class Connection extends AsyncResource implements ConnectionOwner {
   readonly stream: SocketStream
 
   readonly #context: ConnectionContext
@@ -31,12 +30,13 @@ export class Connection implements ConnectionOwner {
   readonly #request: FastifyRequest | null
 
   constructor (context: ConnectionContext, socket: StreamSocket, request: FastifyRequest) {
+    super('fastify-websocket', SCOPE_OPTIONS)
     this.#context = context
     this.#log = request.log
     this.#request = context.errorHandler === null ? null : request
     socket[kOwn](this)
     this.stream = new SocketStream(socket, context.streamSettings)
-    context.connections.add(socket)
+    context.untracked?.add(socket)
   }
 
   /** Runs the handler of a route, `instance` being the one that the route was declared on. */
@@ -59,11 +59,11 @@ export class Connection implements ConnectionOwner {
   }
 
   #failHandler (error: unknown): void {
-    this.onError(error)
+    this.stream[kReport](error)
     this.stream.socket[kHandling](false)
   }
 
-  onError (error: unknown): void {
+  onError (error: Error): void {
     const { errorHandler, fastify } = this.#context
     if (errorHandler === null || this.#request === null) {
       this.#logAndClose(error)
@@ -72,10 +72,10 @@ export class Connection implements ConnectionOwner {
     try {
       const result = errorHandler.call(fastify, error, this.stream, this.#request)
       if (isThenable(result)) {
-        result.then(undefined, (failure: unknown) => { this.#logAndClose(failure) })
+        result.then(undefined, (failure: unknown) => { this.#logAndClose(toError(failure)) })
       }
     } catch (failure) {
-      this.#logAndClose(failure)
+      this.#logAndClose(toError(failure))
     }
   }
 
@@ -84,14 +84,14 @@ export class Connection implements ConnectionOwner {
   }
 
   onClose (): void {
-    this.#context.connections.delete(this.stream.socket)
-    this.scope.emitDestroy()
+    this.#context.untracked?.delete(this.stream.socket)
+    this.emitDestroy()
   }
 
-  #logAndClose (error: unknown): void {
+  #logAndClose (error: Error): void {
     if (isDisconnect(error)) this.#log.debug({ err: error }, 'websocket connection lost')
     else if (isProtocolError(error)) this.#log.info({ err: error }, 'websocket peer broke a rule')
     else this.#log.error({ err: error }, 'websocket connection failed')
-    this.stream.destroy(toError(error))
+    this.stream.destroy(error)
   }
 }

@@ -148,8 +148,8 @@ export class MemorySocket extends Duplex {
     const chunk = this.#isAsked && !this.destroyed ? this.#arrived.shift() : undefined
     if (chunk === undefined) return
     if (chunk !== END) this.#count(chunk)
-    this.#isAsked = this.push(chunk)
-    if (this.#arrived.length > 0) this.#schedule()
+    this.#isAsked = false
+    this.push(chunk)
     if (this.#arrivedBytes <= SYSTEM_BUFFER) this.#letWrite()
   }
 

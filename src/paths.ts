@@ -20,6 +20,8 @@ interface Match extends Omit<PathStore, 'isWildcard'> {
 export class WebsocketPaths {
   // Fastify's own router with the GET routes alone; constraints are left to the real one.
   readonly #table: ReturnType<typeof createRouter>
+  /** The paths that need no router: it would find just them. */
+  readonly #fixed = new Set<string>()
 
   /** @param routes all GET routes of the application, which is ready */
   constructor (routes: readonly DeclaredRoute[], fastify: FastifyInstance) {
@@ -38,6 +40,7 @@ export class WebsocketPaths {
     const stores = expandOptional(route.url).map((url) => this.#storeOf(url))
     const plugin = pluginOf(route.instance)
     if (plugin === undefined) return
+    if (route.isWebsocket && !PATTERN.test(route.url)) this.#fixed.add(route.url)
     for (const store of stores) {
       store.isWebsocket ||= route.isWebsocket
       if (route.isWebsocket || plugin.hasHandle) store.plugins.add(plugin)
@@ -58,6 +61,7 @@ export class WebsocketPaths {
    * trailing slash, or null if there is none.
    */
   resolve (url: string): string | null {
+    if (this.#fixed.has(url)) return url
     const exact = this.#find(url)
     if (exact?.isPrecise === true) return exact.isWebsocket ? url : null
     const other = toggleTrailingSlash(url)
@@ -82,6 +86,9 @@ export class WebsocketPaths {
     return { ...store, isPrecise: !isWildcard && !hasEmptyParameter }
   }
 }
+
+/** What makes the URL of a route more than a path. */
+const PATTERN = /[:*(]/
 
 /** The two paths of a route whose last parameter is optional, which the router keeps apart. */
 function expandOptional (url: string): string[] {

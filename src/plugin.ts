@@ -12,7 +12,7 @@ import type { UpgradeResponse } from './response'
 import { pluginOf, routesOf, upgradeOf, type RoutePlugin } from './routes'
 import { RouteServer } from './server'
 import type { StreamSocket } from './stream/socket'
-import { kPlugin } from './symbols'
+import { kPlugin, kReport } from './symbols'
 import type { VerifyClient, WebsocketHandler, WebsocketPluginOptions } from './types'
 import { upgradeListenerOf, type UpgradeListener } from './upgrade'
 
@@ -71,7 +71,8 @@ class WebsocketPlugin implements RoutePlugin, UpgradeAcceptor {
       fastify,
       errorHandler: settings.errorHandler,
       streamSettings: this.server.streamSettings,
-      connections: new Set()
+      // With `clientTracking: false` ws has none.
+      untracked: this.server.clients === undefined ? new Set() : null
     }
     this.#upgrades = settings.noServer ? null : upgradeListenerOf(this.source, fastify)
   }
@@ -124,16 +125,17 @@ class WebsocketPlugin implements RoutePlugin, UpgradeAcceptor {
     try {
       this.server.emit('connection', socket, request.raw)
     } catch (error) {
-      connection.onError(error)
+      connection.stream[kReport](error)
     }
     connection.run(handler, instance, request)
   }
 
   async refuseAndClose (): Promise<void> {
     this.#isClosing = true
+    this.#upgrades?.close()
     // Not awaited: it ends when the clients have gone.
     this.#ownServer?.close()
-    const sockets = new Set([...this.#context.connections, ...this.server.clients ?? []])
+    const sockets = this.#context.untracked ?? this.server.clients
     await closeClients(sockets, this.#upgrades?.undecided ?? [], this.#settings.closeTimeout)
   }
 

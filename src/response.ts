@@ -3,7 +3,7 @@ import {
 } from 'node:http'
 import type { Duplex } from 'node:stream'
 import { UnexpectedSwitchError } from './errors'
-import { unguard, vacate } from './transport'
+import { guard, unguard, vacate } from './transport'
 
 /**
  * Bytes of frames that may arrive before the upgrade is decided; then the client
@@ -29,6 +29,13 @@ const RESERVED_HEADERS = new Set([
  */
 export type Handshake = (transport: Duplex, head: Buffer) => () => void
 
+interface TransportListeners {
+  readonly data: (chunk: Buffer) => void
+  readonly drain: () => void
+  readonly end: () => void
+  readonly close: () => void
+}
+
 interface ErrorLog {
   error (details: object, message: string): void
 }
@@ -47,6 +54,8 @@ export class UpgradeResponse extends ServerResponse {
   #earlyBytes: number
   #handshake: Handshake | null = null
   #log: ErrorLog | null = null
+  /** On the socket, while the decision takes its time. */
+  #listeners: TransportListeners | null = null
   /** What `end` does instead, once a 101 has been written. */
   #switching: Handshake | null = null
 
@@ -58,14 +67,46 @@ export class UpgradeResponse extends ServerResponse {
     this.#earlyBytes = head.length
   }
 
-  /** Takes over the socket, which it occupies already, and its guard. */
+  /** Looks after the socket, which it occupies already, while the decision takes its time. */
   open (): void {
-    const transport = this.#transport
-    this.on('finish', this.#closeTransport)
-    transport.on('data', this.#onData)
-    transport.on('drain', this.#onDrain)
-    transport.on('end', this.#onEnd)
-    transport.on('close', this.#onClose)
+    if (this.#listeners !== null) return
+    const listeners = this.#createListeners()
+    this.#listeners = listeners
+    guard(this.#transport)
+    for (const [event, listener] of Object.entries(listeners)) this.#transport.on(event, listener)
+  }
+
+  #createListeners (): TransportListeners {
+    return {
+      // Frames that come before the decision are kept for the handshake, and reading them is also
+      // the only way to learn that the client has gone.
+      data: (chunk) => { this.#keepEarly(chunk) },
+      // Without it a body of more than the socket's buffer would stop there.
+      drain: () => { this.emit('drain') },
+      // As an HTTP server does: a client that has ended its side asks for nothing any more, but
+      // gets what was written.
+      end: () => { this.#transport.end() },
+      close: () => {
+        this.#release()
+        // Fastify's `onRequestAbort` waits for it.
+        this.#request.destroy()
+      }
+    }
+  }
+
+  #release (): void {
+    if (this.#listeners === null) return
+    for (const [event, listener] of Object.entries(this.#listeners)) {
+      this.#transport.off(event, listener)
+    }
+    unguard(this.#transport)
+    this.#listeners = null
+  }
+
+  #keepEarly (chunk: Buffer): void {
+    this.#early.push(chunk)
+    this.#earlyBytes += chunk.length
+    if (this.#earlyBytes > MAX_EARLY_BYTES) this.#transport.pause()
   }
 
   /** From now on a 101 performs `handshake`. If that fails, it is logged and answered by HTTP. */
@@ -114,6 +155,9 @@ export class UpgradeResponse extends ServerResponse {
   }
 
   #writeRefusal (statusCode: number): this {
+    // Also to write can fail.
+    this.open()
+    this.once('finish', this.#closeTransport)
     this.setHeader('connection', 'close')
     return super.writeHead(statusCode)
   }
@@ -132,71 +176,39 @@ export class UpgradeResponse extends ServerResponse {
 
   #switch (handshake: Handshake): void {
     this.#switching = null
+    const wasOpen = this.#listeners !== null
+    this.#release()
+    if (wasOpen) this.#transport.pause()
     const start = this.#shakeHands(handshake)
     if (start === null) return
-    this.#release()
-    unguard(this.#transport)
     vacate(this.#transport, this)
     // Nothing is written through this response, so it cannot notice by itself that it is finished.
     this.finished = true
     this.emit('finish')
     process.nextTick(emitClose, this)
     // Before the handler runs, which may pause it. Nothing is read before the next tick.
-    this.#transport.resume()
+    if (wasOpen) this.#transport.resume()
     start()
   }
 
   #shakeHands (handshake: Handshake): (() => void) | null {
-    this.#transport.off('data', this.#onData)
-    this.#transport.pause()
     try {
-      return handshake(this.#transport, Buffer.concat(this.#early))
+      const [head] = this.#early
+      const isAll = head !== undefined && this.#early.length === 1
+      return handshake(this.#transport, isAll ? head : Buffer.concat(this.#early))
     } catch (error) {
       this.refuse(error)
       return null
     }
   }
 
-  #release (): void {
-    this.off('finish', this.#closeTransport)
-    this.#early = []
-    this.#transport.off('data', this.#onData)
-    this.#transport.off('drain', this.#onDrain)
-    this.#transport.off('end', this.#onEnd)
-    this.#transport.off('close', this.#onClose)
-  }
-
-  // Frames that come before the decision are kept for the handshake, and reading them is also the
-  // only way to learn that the client has gone.
-  #onData = (chunk: Buffer): void => {
-    this.#early.push(chunk)
-    this.#earlyBytes += chunk.length
-    if (this.#earlyBytes > MAX_EARLY_BYTES) this.#transport.pause()
-  }
-
-  // Without it a body of more than the socket's buffer would stop there.
-  #onDrain = (): void => {
-    this.emit('drain')
-  }
-
-  // As an HTTP server does: a client that has ended its side asks for nothing any more, but gets
-  // what was written.
-  #onEnd = (): void => {
-    this.#transport.end()
-  }
-
-  // Fastify's `onRequestAbort` waits for it.
-  #onClose = (): void => {
-    this.#release()
-    this.#request.destroy()
-  }
-
   // To close a socket that has unread data resets the connection, and the answer could be lost. So
   // what the client still sends is read and thrown away until it hangs up, for a while.
-  #closeTransport = (): void => {
+  #closeTransport (): void {
     const transport = this.#transport
     this.#release()
     vacate(transport, this)
+    guard(transport)
     const timer = setTimeout(() => { transport.destroy() }, LINGER_TIMEOUT).unref()
     transport.once('close', () => { clearTimeout(timer) })
     transport.end()

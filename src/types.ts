@@ -45,7 +45,7 @@ export type WebsocketHandler<
  * connection is closed.
  */
 export type WebsocketErrorHandler = (
-  this: FastifyInstance, error: unknown, connection: SocketStream, request: FastifyRequest
+  this: FastifyInstance, error: Error, connection: SocketStream, request: FastifyRequest
 ) => unknown
 
 /** What `verifyClient` gets to decide on. */

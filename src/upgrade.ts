@@ -1,9 +1,7 @@
 import type { FastifyInstance } from 'fastify'
 import type { IncomingMessage, Server } from 'node:http'
 import type { Duplex } from 'node:stream'
-import {
-  ClosingError, Http2UnsupportedError, InvalidHandshakeError, MethodNotAllowedError
-} from './errors'
+import { Http2UnsupportedError, InvalidHandshakeError, MethodNotAllowedError } from './errors'
 import { WebsocketPaths } from './paths'
 import { createPlainHead, emitConnection, isSecure } from './plain'
 import { UpgradeResponse } from './response'
@@ -42,6 +40,7 @@ export class UpgradeListener {
   readonly #unclaimed = new Map<Upgrade, () => void>()
   #paths: WebsocketPaths | null = null
   #users = 0
+  #isClosing = false
 
   /** @param unclaimedTimeout milliseconds until an upgrade that nobody answers gets a 404 */
   constructor (
@@ -68,38 +67,46 @@ export class UpgradeListener {
 
   detach (): void {
     this.#users--
-    if (this.#users > 0) return
-    this.#source.off('upgrade', this.#onUpgrade)
+    if (this.#users === 0) this.#source.off('upgrade', this.#onUpgrade)
+  }
+
+  /** The application is closing, and others have no more time for their answers. */
+  close (): void {
+    this.#isClosing = true
     for (const [upgrade, forget] of this.#unclaimed) {
       forget()
-      if (isFree(upgrade)) this.#refuse(upgrade, new ClosingError())
-      else unguard(upgrade.transport)
+      this.#giveUp(upgrade)
     }
   }
 
   #onUpgrade = (request: IncomingMessage, transport: Duplex, head: Buffer): void => {
+    if (this.#source.listenerCount('upgrade') === 1) {
+      this.#answer({ request, transport, head, bytesWritten: 0 })
+      return
+    }
     guard(transport)
-    const upgrade = { request, transport, head, bytesWritten: request.socket.bytesWritten }
-    if (this.#source.listenerCount('upgrade') === 1) this.#answer(upgrade)
-    else process.nextTick(this.#share, upgrade)
+    const { bytesWritten } = request.socket
+    process.nextTick(this.#share, { request, transport, head, bytesWritten })
   }
 
   // --- Beside other listeners ---
 
-  // What nobody here can switch to is a plain request, whoever else listens: those who speak
-  // another protocol than WebSocket have one tick to begin.
   #share = (upgrade: Upgrade): void => {
+    unguard(upgrade.transport)
+    if (!isFree(upgrade)) return
     try {
-      if (!isFree(upgrade)) unguard(upgrade.transport)
-      else if (!asksForWebSocket(upgrade.request) || this.#claims(upgrade.request)) {
-        this.#answer(upgrade)
-      } else {
-        this.#leaveToOthers(upgrade)
-      }
+      if (this.#isMine(upgrade.request)) this.#answer(upgrade)
+      else this.#leaveToOthers(upgrade)
     } catch (error) {
       // The application's `shouldHandle` has thrown.
       this.#fail(upgrade, error)
     }
+  }
+
+  // What nobody here can switch to is a plain request, whoever else listens: those who speak
+  // another protocol than WebSocket have one tick to begin.
+  #isMine (request: IncomingMessage): boolean {
+    return !asksForWebSocket(request) || this.#claims(request)
   }
 
   #claims (request: IncomingMessage): boolean {
@@ -113,18 +120,25 @@ export class UpgradeListener {
 
   #leaveToOthers (upgrade: Upgrade): void {
     const { transport } = upgrade
+    guard(transport)
     const timer = setTimeout(() => {
       forget()
-      if (isFree(upgrade)) this.#answer(upgrade)
-      else unguard(transport)
-    }, this.#unclaimedTimeout).unref()
+      this.#giveUp(upgrade)
+    }, this.#isClosing ? 0 : this.#unclaimedTimeout).unref()
     const forget = (): void => {
       clearTimeout(timer)
+      unguard(transport)
       transport.off('close', forget)
       this.#unclaimed.delete(upgrade)
     }
     transport.on('close', forget)
     this.#unclaimed.set(upgrade, forget)
+  }
+
+  /** Refuses what nobody has answered, except on a server that goes on without this application. */
+  #giveUp (upgrade: Upgrade): void {
+    const isLast = !this.#isClosing || this.#source === this.#fastify.server
+    if (isLast && isFree(upgrade)) this.#answer(upgrade)
   }
 
   // --- Answers ---
@@ -135,7 +149,11 @@ export class UpgradeListener {
     if (!transport.writable) return
     const response = new UpgradeResponse(request, transport, head)
     if (!occupy(transport, response)) {
-      onceVacant(transport, () => { this.#answer(upgrade) })
+      guard(transport)
+      onceVacant(transport, () => {
+        unguard(transport)
+        this.#answer(upgrade)
+      })
       return
     }
     if (asksForWebSocket(request)) this.#dispatch(request, response)
@@ -143,20 +161,22 @@ export class UpgradeListener {
   }
 
   #dispatch (request: IncomingMessage, response: UpgradeResponse): void {
-    response.open()
     const problem = findProblem(request)
     if (problem !== null) {
       response.refuse(problem)
       return
     }
-    this.undecided.add(response)
-    response.once('close', () => { this.undecided.delete(response) })
     this.#rewriteUrl(request)
     // RFC 6455 section 4.2.1 asks for an `Upgrade` that contains "websocket", and RFC 9110
     // section 7.8 lets the server choose from the list. ws wants to see the choice alone.
     request.headers.upgrade = 'websocket'
     Object.assign(request, { [kUpgrade]: response })
     this.#fastify.routing(request, response)
+    // Most upgrades meet no hook that waits, and need nobody to look after their socket.
+    if (response.writableFinished) return
+    response.open()
+    this.undecided.add(response)
+    response.once('close', () => { this.undecided.delete(response) })
   }
 
   /** A trailing slash more or less than the route has does not matter. */
@@ -180,14 +200,12 @@ export class UpgradeListener {
       vacate(transport, response)
       transport.unshift(Buffer.concat([plainHead, head]))
     } catch (error) {
-      response.open()
       response.refuse(error)
       return
     }
     // What may run is the keep-alive timeout of an earlier request.
     request.socket.setTimeout(0)
     emitConnection(this.#source, transport)
-    unguard(transport)
   }
 
   #fail (upgrade: Upgrade, error: unknown): void {
@@ -201,7 +219,6 @@ export class UpgradeListener {
       transport.destroy()
       return
     }
-    response.open()
     response.refuse(error)
   }
 }

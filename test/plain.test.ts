@@ -180,6 +180,21 @@ test('answers on other connections do not let a pipelined upgrade go first', asy
   t.match(await client.until(' 101 '), /^HTTP\/1.1 200 [^]*lateHTTP\/1.1 101 /)
 })
 
+test('the keep-alive timeout of an earlier request does not end a later one', async (t) => {
+  const { fastify } = await serve(t, {
+    declare (fastify) {
+      declareRoutes(fastify)
+      fastify.get('/timeout', async (request) => `timeout ${request.socket.timeout};`)
+    }
+  })
+  const client = new RawClient(t, portOf(fastify.server))
+  client.write(
+    'GET /slow HTTP/1.1\r\nHost: x\r\n\r\n' +
+    'GET /timeout HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: h2c\r\n\r\n')
+  t.match(await client.until(';HTTP/1.1 200 '), /slow req-1;/)
+  t.match(await client.until('timeout '), /timeout 0;/)
+})
+
 test('an answer that closes the connection ends what is pipelined behind it', async (t) => {
   let requests = 0
   const { fastify } = await serve(t, {
@@ -256,8 +271,8 @@ for (const [limit, count] of HEADER_LIMITS) {
       `POST / HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: h2c\r\n${lines}` +
       `Content-Length: ${smuggled.length}\r\n\r\n${smuggled}`)
     await client.closed
-    t.match(client.received.toString(), /^HTTP\/1.1 431 [^]*connection: close\r\n/i)
-    t.match(client.received.toString(), /too many headers"}$/)
+    // From Node.js 22 on, Node.js itself refuses more than its limit.
+    t.match(client.received.toString(), /^HTTP\/1.1 431 (?![^]*HTTP\/)/)
     t.equal(requests, 0)
   })
 }

@@ -226,26 +226,54 @@ test('a handler that pauses the socket at once gets nothing until it resumes it'
   const received: unknown[] = []
   const { origin, fastify } = await serve(t, {
     declare (fastify) {
-      fastify.get('/', { websocket: true }, ({ socket }) => {
+      fastify.get('/', { websocket: true }, ({ socket }, req) => {
         socket.on('message', (message) => {
           received.push(message)
           socket.send('got it')
         })
         socket.pause()
-        fastify.websocketServer.emit('paused', socket)
+        fastify.websocketServer.emit('paused', socket, req.socket)
       })
     }
   })
   const paused = once(fastify.websocketServer, 'paused')
   const client = await connect(t, origin)
-  const [socket] = await paused
+  const [socket, transport] = await paused
+  t.ok(transport.isPaused())
   client.send('hi')
-  // Absence: a round trip of another connection, which was begun later, is over.
-  const other = await connect(t, origin)
-  t.ok(other)
   t.strictSame(received, [])
   socket.resume()
   t.equal(await client.nextText(), 'got it')
+})
+
+test('what a refused client has sent before is read, however much it is', async (t) => {
+  const gate = createGate()
+  const { fastify } = await serve(t, {
+    declare (fastify) {
+      fastify.get('/', {
+        websocket: true,
+        preHandler: async (_request, reply) => {
+          await gate.opened
+          return reply.code(401).send('no')
+        }
+      }, echo)
+    }
+  })
+  const client = new RawClient(t, portOf(fastify.server))
+  client.socket.allowHalfOpen = true
+  const requested = once(fastify.server, 'upgrade')
+  client.write(upgradeHead('/'))
+  const [, transport] = await requested
+  const before = transport.bytesRead
+  const paused = once(transport, 'pause')
+  client.write(Buffer.alloc(10_000_000))
+  await paused
+  const closed = once(transport, 'close')
+  gate.open()
+  await client.until('no')
+  client.socket.end()
+  await closed
+  t.equal(transport.bytesRead - before, 10_000_000)
 })
 
 test('a client that leaves while a hook waits fires onRequestAbort', async (t) => {
@@ -281,6 +309,22 @@ test('a client that ends its side gets a refusal that was written before', async
   client.socket.end(upgradeHead('/'))
   await client.closed
   t.ok(client.received.length > LARGE)
+})
+
+test('a client that resets while its refusal is on the way harms nobody', async (t) => {
+  const { fastify } = await serve(t, {
+    declare: refuseWith((reply) => reply.code(401).send('x'.repeat(LARGE)))
+  })
+  const connection = once(fastify.server, 'connection')
+  const client = new RawClient(t, portOf(fastify.server))
+  client.write(upgradeHead('/'))
+  const [transport] = await connection
+  // Not `once` of node:events, which rejects on the error.
+  const closed = new Promise((resolve) => { transport.once('close', resolve) })
+  await client.until('HTTP/1.1 401')
+  client.socket.resetAndDestroy()
+  await closed
+  t.match(transport.errored, { code: /ECONNRESET|EPIPE/ })
 })
 
 test('a refused client that keeps sending is cut off', async (t) => {

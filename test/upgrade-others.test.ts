@@ -130,6 +130,15 @@ for (const order of ORDERS) {
   })
 }
 
+test('others see the URL that came', async (t) => {
+  const { fastify, origin } = await serveBeside(t, 'before', (request, transport) => {
+    setImmediate(() => { transport.end(`HTTP/1.1 400 No\r\nX-Url: ${request.url}\r\n\r\n`) })
+  })
+  fastify.websocketServer.shouldHandle = () => false
+  const { headers } = await refused(t, `${origin}/echo/?a=b`)
+  t.equal(headers['x-url'], '/echo/?a=b')
+})
+
 test('a request for another protocol is plain HTTP beside other listeners, too', async (t) => {
   const { fastify } = await serveBeside(t, 'before', createVite(t))
   const client = new RawClient(t, portOf(fastify.server))
@@ -162,16 +171,15 @@ test('two applications share one server', async (t) => {
   t.strictSame(both.unread, [], 'one answer')
 })
 
-/** A listener with a short patience, on a server that an idle stranger listens to, too. */
+/** A listener with a patience of its own, on a server that a stranger listens to, too. */
 async function serveImpatient (t: Teardown, timeout: number, stranger: Listener = () => {}) {
-  const { server, origin } = await createHttp(t)
-  const { fastify } = await serve(t, { plugin: { options: { noServer: true } } })
+  const { fastify, origin } = await serve(t, { plugin: { options: { noServer: true } } })
+  const { server } = fastify
   const listener = new UpgradeListener(server, fastify, timeout)
   listener.attach()
   // Node.js forgets the sockets of upgrades, and `close` waits for them.
   server.on('connection', (socket) => { t.teardown(() => { socket.destroy() }) })
   server.on('upgrade', stranger)
-  t.teardown(() => { server.off('upgrade', stranger) })
   return { server, origin, listener }
 }
 
@@ -217,7 +225,7 @@ test('a client that leaves before anybody has answered is forgotten', async (t) 
   listener.detach()
 })
 
-test('detaching refuses what nobody has answered and leaves the rest alone', async (t) => {
+test('closing refuses what nobody has answered and leaves the rest alone', async (t) => {
   const { server, listener } = await serveImpatient(t, 60_000, (request, transport) => {
     if (request.url === '/theirs') setImmediate(() => { transport.write('theirs') })
   })
@@ -230,10 +238,35 @@ test('detaching refuses what nobody has answered and leaves the rest alone', asy
   }))
   const [nobody, theirs] = clients
   await theirs?.until('theirs')
-  listener.detach()
+  listener.close()
   await nobody?.closed
-  t.match(nobody?.received.toString(), /^HTTP\/1.1 503 /)
+  t.match(nobody?.received.toString(), /^HTTP\/1.1 404 /)
   t.equal(theirs?.received.toString(), 'theirs')
+  const late = new RawClient(t, portOf(server))
+  late.write(upgradeHead('/late'))
+  await late.closed
+  t.match(late.received.toString(), /^HTTP\/1.1 404 /)
+  listener.detach()
+})
+
+test('an application that closes leaves a server that goes on to the others', async (t) => {
+  const { server } = await createHttp(t)
+  server.on('connection', (socket) => { t.teardown(() => { socket.destroy() }) })
+  server.on('upgrade', (_request, transport) => {
+    server.once('go', () => { transport.write('mine') })
+  })
+  const { fastify } = await serve(t, { plugin: { options: { server } } })
+  const client = new RawClient(t, portOf(server))
+  const upgraded = once(server, 'upgrade')
+  client.write(upgradeHead('/theirs'))
+  const [, transport] = await upgraded
+  await new Promise((resolve) => { setImmediate(resolve) })
+  t.equal(transport.listenerCount('error'), 1)
+  await fastify.close()
+  t.equal(transport.listenerCount('error'), 0, 'our guard is gone')
+  server.emit('go')
+  await client.until('mine')
+  t.equal(client.received.toString(), 'mine')
 })
 
 test('fastify.close() ends although nobody has answered an upgrade', async (t) => {

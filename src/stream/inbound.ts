@@ -8,10 +8,8 @@ import {
 } from '../symbols'
 import { isBinaryType, toBinaryType, type BinaryType } from './binary-type'
 import { guardHandler, type EventHandler } from './event-handler'
+import { MessageQueue } from './message-queue'
 import { StreamSettings } from './settings'
-
-/** What a waiting message weighs beside its bytes, so that empty messages are not free. */
-const MESSAGE_OVERHEAD = 64
 
 const CAPTURE_REJECTIONS = { captureRejections: true }
 
@@ -25,11 +23,12 @@ export interface SocketReader {
   destroy (error: Error): void
 }
 
-/** Who answers for a connection: gets its errors, those of throwing and rejecting listeners too. */
-export interface ConnectionOwner {
-  /** The context that the connection was accepted in; its listeners run in it. */
-  readonly scope: AsyncResource
-  onError (error: unknown): void
+/**
+ * Who answers for a connection: gets its errors, those of throwing and rejecting listeners too, and
+ * runs the listeners in the context that the connection was accepted in.
+ */
+export interface ConnectionOwner extends Pick<AsyncResource, 'runInAsyncScope'> {
+  onError (error: Error): void
   onWarning (warning: Error): void
   onClose (): void
 }
@@ -47,12 +46,15 @@ export interface SocketEvents {
 type Listener = Parameters<EventEmitter['on']>[1]
 type SocketListener<E extends keyof SocketEvents> = (...args: SocketEvents[E]) => void
 
-/** A message that waits, and the one behind it. */
-interface Message {
-  readonly data: Buffer
-  readonly isBinary: boolean
-  next: Message | null
-}
+/** What is going on with a socket, a bit each: an idle connection is to be small. */
+const HANDLING = 1 << 0
+const DELIVERING = 1 << 1
+const HELD = 1 << 2
+const PAUSED_BY_USER = 1 << 3
+const DROPPING = 1 << 4
+const WARNED = 1 << 5
+const DISCARDING = 1 << 6
+const CLOSED = 1 << 7
 
 /**
  * A server-side ws `WebSocket` that loses no message: what arrives while nobody reads waits, in
@@ -62,31 +64,13 @@ export class InboundSocket extends WebSocket {
   [kStream]: SocketReader | null = null;
   [kOwner]: ConnectionOwner | null = null
 
-  /**
-   * Close code of the connection, once it is closed: the peer's, 1005 for none, 1006 for
-   * a lost connection.
-   */
-  closeCode: number | undefined
-  /** Close reason that the peer gave, once the connection is closed. */
-  closeReason: string | undefined
-
   #settings = StreamSettings.defaults
   #binaryType: BinaryType = 'nodebuffer'
-
-  #oldest: Message | null = null
-  #newest: Message | null = null
-  #weight = 0
-  #pauseTimer: NodeJS.Timeout | undefined
-
-  /** The handler may still be about to read: what arrives is worth a pause. */
-  #isHandling = false
-  #isDelivering = false
-  #isHeld = false
-  #isPausedByUser = false
-  #isDropping = false
-  #hasWarned = false
-  #isDiscarding = false
-  #isClosed = false
+  #state = 0
+  /** Null while nothing waits. */
+  #waiting: MessageQueue | null = null
+  #pauseTimer: NodeJS.Timeout | null = null
+  #closed: { readonly code: number, readonly reason: string } | null = null
 
   static {
     // ws declares its accessors as plain properties, and those a TypeScript subclass may not
@@ -97,6 +81,16 @@ export class InboundSocket extends WebSocket {
       // The receiver below always yields Buffers, for the stream; listeners get the chosen type.
       set (this: InboundSocket, type: unknown) { if (isBinaryType(type)) this.#binaryType = type }
     })
+  }
+
+  /** Close code of a closed connection: the peer's, 1005 for none, 1006 for a lost connection. */
+  get closeCode (): number | undefined {
+    return this.#closed?.code
+  }
+
+  /** Close reason that the peer gave, once the connection is closed. */
+  get closeReason (): string | undefined {
+    return this.#closed?.reason
   }
 
   protected useSettings (settings: StreamSettings): void {
@@ -111,12 +105,20 @@ export class InboundSocket extends WebSocket {
     EventEmitter.call(this, CAPTURE_REJECTIONS)
   }
 
+  #is (state: number): boolean {
+    return (this.#state & state) !== 0
+  }
+
+  #mark (state: number, isOn: boolean): void {
+    this.#state = isOn ? this.#state | state : this.#state & ~state
+  }
+
   /** While the handler runs, messages that nobody reads yet pause the socket; later they drop. */
   [kHandling] (isHandling: boolean): void {
-    this.#isHandling = isHandling
+    this.#mark(HANDLING, isHandling)
     if (isHandling) return
     this.#stopPauseTimer()
-    if (!this.#isClosed) this.#regulate()
+    if (!this.#is(CLOSED)) this.#regulate()
     else if (!this.#isAttended()) this.#end()
   }
 
@@ -182,7 +184,7 @@ export class InboundSocket extends WebSocket {
     const owner = this[kOwner]
     if (owner === null) return super.emit(event, ...args)
     try {
-      return owner.scope.runInAsyncScope(super.emit, this, event, ...args)
+      return owner.runInAsyncScope(super.emit, this, event, ...args)
     } catch (error) {
       this[kReport](error)
       return true
@@ -199,15 +201,15 @@ export class InboundSocket extends WebSocket {
   // --- Messages ---
 
   #receive (data: Buffer, isBinary: boolean): boolean {
-    if (this.#isDiscarding) return true
-    if (this.#oldest === null && this.#isReady()) this.#deliver(data, isBinary)
+    if (this.#is(DISCARDING)) return true
+    if (this.#waiting === null && this.#isReady()) this.#deliver(data, isBinary)
     else this.#keep(data, isBinary)
     return true
   }
 
   /** Whether somebody takes a message now. A stream that is being read sets the pace for all. */
   #isReady (): boolean {
-    if (this.#isPausedByUser) return false
+    if (this.#is(PAUSED_BY_USER)) return false
     const reader = this[kStream]
     if (reader !== null && reader[kReading]) return !reader[kFull]
     return this.listenerCount('message') > 0
@@ -225,7 +227,7 @@ export class InboundSocket extends WebSocket {
       return
     }
     try {
-      owner.scope.runInAsyncScope(this.#give, this, data, isBinary)
+      owner.runInAsyncScope(this.#give, this, data, isBinary)
     } catch (error) {
       this[kReport](error)
     }
@@ -245,80 +247,70 @@ export class InboundSocket extends WebSocket {
   }
 
   #keep (data: Buffer, isBinary: boolean): void {
-    if (this.#isDropping) return
-    const message = { data, isBinary, next: null }
-    if (this.#newest === null) this.#oldest = message
-    else this.#newest.next = message
-    this.#newest = message
-    this.#weight += data.length + MESSAGE_OVERHEAD
+    if (this.#is(DROPPING)) return
+    if (this.#waiting === null) this.#waiting = new MessageQueue(data, isBinary)
+    else this.#waiting.push(data, isBinary)
     this.#regulate()
   }
 
-  #deliverOldest (oldest: Message): void {
-    this.#oldest = oldest.next
-    if (oldest.next === null) this.#newest = null
-    this.#weight -= oldest.data.length + MESSAGE_OVERHEAD
-    this.#deliver(oldest.data, oldest.isBinary)
-  }
-
-  #drop (): void {
-    this.#oldest = null
-    this.#newest = null
-    this.#weight = 0
+  #deliverOldest (queue: MessageQueue): void {
+    const { data, isBinary } = queue.oldest
+    if (!queue.advance()) this.#waiting = null
+    this.#deliver(data, isBinary)
   }
 
   /** A reader gets what waits on the next tick, never inside its own registration. */
   [kReaderChange] (): void {
-    this.#isDropping = false
-    if (this.#oldest === null) {
+    this.#mark(DROPPING, false)
+    if (this.#waiting === null) {
       this.#regulate()
       return
     }
-    if (this.#isDelivering) return
-    this.#isDelivering = true
+    if (this.#is(DELIVERING)) return
+    this.#mark(DELIVERING, true)
     process.nextTick(InboundSocket.#onDelivery, this)
   }
 
   static #onDelivery (socket: InboundSocket): void {
-    socket.#isDelivering = false
+    socket.#mark(DELIVERING, false)
     socket.#deliverWaiting()
   }
 
   #deliverWaiting (): void {
-    while (this.#oldest !== null && (this.#isClosed ? this.#isAttended() : this.#isReady())) {
-      this.#deliverOldest(this.#oldest)
+    while (this.#waiting !== null && (this.#is(CLOSED) ? this.#isAttended() : this.#isReady())) {
+      this.#deliverOldest(this.#waiting)
     }
-    if (!this.#isClosed) this.#regulate()
-    else if (this.#oldest === null) this.#end()
+    if (!this.#is(CLOSED)) this.#regulate()
+    else if (this.#waiting === null) this.#end()
   }
 
   // --- Backpressure ---
 
   /** Pauses or resumes the TCP socket, or drops what nobody reads, as the bound demands. */
   #regulate (): void {
-    if (this.#isClosed || this.#isDiscarding) return
+    if (this.#is(CLOSED) || this.#is(DISCARDING)) return
     const reader = this[kStream]
     if (this.#isAttended()) this.#setHeld(reader !== null && reader[kReading] && reader[kFull])
     else if (!this.#isOverfull()) this.#setHeld(false)
-    else if (this.#isHandling && this.readyState === this.OPEN) this.#waitForHandler()
+    else if (this.#is(HANDLING) && this.readyState === this.OPEN) this.#waitForHandler()
     else this.#overflow()
   }
 
   #isOverfull (): boolean {
-    return this.#oldest !== null && this.#weight >= this.#settings.highWaterMark
+    return this.#waiting !== null && this.#waiting.weight >= this.#settings.highWaterMark
   }
 
   #setHeld (isHeld: boolean): void {
     this.#stopPauseTimer()
-    if (isHeld === this.#isHeld) return
-    this.#isHeld = isHeld
+    if (isHeld === this.#is(HELD)) return
+    this.#mark(HELD, isHeld)
     if (isHeld) super.pause()
-    else if (!this.#isPausedByUser) super.resume()
+    else if (!this.#is(PAUSED_BY_USER)) super.resume()
   }
 
   // A paused socket hides pings and the peer's close, so the pause has an end.
   #waitForHandler (): void {
-    if (this.#pauseTimer !== undefined) return
+    if (this.#pauseTimer !== null) return
     this.#setHeld(true)
     this.#startPauseTimer()
   }
@@ -329,9 +321,9 @@ export class InboundSocket extends WebSocket {
   }
 
   #stopPauseTimer (): void {
-    if (this.#pauseTimer === undefined) return
+    if (this.#pauseTimer === null) return
     clearTimeout(this.#pauseTimer)
-    this.#pauseTimer = undefined
+    this.#pauseTimer = null
   }
 
   static #onPauseTimeout (socket: InboundSocket): void {
@@ -339,24 +331,24 @@ export class InboundSocket extends WebSocket {
   }
 
   #overflow (): void {
-    this.#drop()
-    this.#isDropping = true
+    this.#waiting = null
+    this.#mark(DROPPING, true)
     this.#setHeld(false)
-    if (this.#hasWarned || this.readyState !== this.OPEN) return
-    this.#hasWarned = true
+    if (this.#is(WARNED) || this.readyState !== this.OPEN) return
+    this.#mark(WARNED, true)
     const warning = new UnreadOverflowError(this.#settings.highWaterMark)
     if (this[kOwner] !== null) this[kOwner].onWarning(warning)
     else process.emitWarning(warning)
   }
 
   override pause (): void {
-    this.#isPausedByUser = true
+    this.#mark(PAUSED_BY_USER, true)
     super.pause()
   }
 
   override resume (): void {
-    this.#isPausedByUser = false
-    if (!this.#isHeld) super.resume()
+    this.#mark(PAUSED_BY_USER, false)
+    if (!this.#is(HELD)) super.resume()
     this[kReaderChange]()
   }
 
@@ -368,8 +360,8 @@ export class InboundSocket extends WebSocket {
 
   /** The stream was destroyed: what arrives from now on is thrown away, up to the close frame. */
   [kDiscard] (): void {
-    this.#isDiscarding = true
-    this.#drop()
+    this.#mark(DISCARDING, true)
+    this.#waiting = null
     this.#setHeld(false)
     this.resume()
   }
@@ -377,22 +369,21 @@ export class InboundSocket extends WebSocket {
   // --- End ---
 
   #close (code: number, reason: Buffer): boolean {
-    this.#isClosed = true
-    this.closeCode = code
-    this.closeReason = reason.toString()
+    this.#mark(CLOSED, true)
+    this.#closed = { code, reason: reason.toString() }
     this.#stopPauseTimer()
     // Listeners get their messages before `close`.
-    while (this.#oldest !== null && this.#isAttended()) this.#deliverOldest(this.#oldest)
+    while (this.#waiting !== null && this.#isAttended()) this.#deliverOldest(this.#waiting)
     const hasListener = this.#emitInScope('close', [code, reason])
     this[kOwner]?.onClose()
     // A handler that is still running may read what was kept, but not for ever.
-    if (this.#oldest !== null && this.#isHandling) this.#startPauseTimer()
+    if (this.#waiting !== null && this.#is(HANDLING)) this.#startPauseTimer()
     else this.#end()
     return hasListener
   }
 
   #end (): void {
-    this.#drop()
+    this.#waiting = null
     this[kStream]?.[kEnded]()
   }
 }

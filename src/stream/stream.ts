@@ -1,7 +1,7 @@
 import { EventEmitter } from 'node:events'
 import { Duplex } from 'node:stream'
 import {
-  AbnormalCloseError, InvalidChunkError, isDisconnect, isProtocolError, NotOpenError
+  AbnormalCloseError, InvalidChunkError, isDisconnect, isProtocolError, NotOpenError, toError
 } from '../errors'
 import {
   kAccept, kDiscard, kEnded, kFlushed, kFull, kOwner, kReaderChange, kReading, kReport, kStream
@@ -245,7 +245,9 @@ export class SocketStream extends Duplex implements SocketReader {
     const owner = this.socket[kOwner]
     if (owner === null) return super.emit(event, ...args)
     try {
-      return owner.scope.runInAsyncScope(super.emit, this, event, ...args)
+      // What is read is emitted in the scope already, by the socket or by whoever reads.
+      if (event === 'data') return super.emit(event, ...args)
+      return owner.runInAsyncScope(super.emit, this, event, ...args)
     } catch (error) {
       this[kReport](error)
       return true
@@ -266,12 +268,11 @@ export class SocketStream extends Duplex implements SocketReader {
   }
 
   /** Tells the owner once of each error, however many ways it takes to get here. */
-  [kReport] (error: unknown): void {
-    if (error instanceof Error) {
-      if (this.#reported?.has(error) === true) return
-      this.#reported ??= new WeakSet()
-      this.#reported.add(error)
-    }
+  [kReport] (thrown: unknown): void {
+    const error = toError(thrown)
+    if (this.#reported?.has(error) === true) return
+    this.#reported ??= new WeakSet()
+    this.#reported.add(error)
     this.socket[kOwner]?.onError(error)
   }
 }

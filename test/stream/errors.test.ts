@@ -218,7 +218,7 @@ test('an error is reported once, whatever happens until the stream emits it', as
   t.equal(errors.length, 2)
 })
 
-test('what is thrown is reported as it is, as often as it is thrown', async (t) => {
+test('what is thrown is reported as an Error, as often as it is thrown', async (t) => {
   const { errors, origin } = await serveReporting(t, ({ socket }) => {
     // eslint-disable-next-line no-throw-literal -- what applications do
     socket.on('message', () => { throw 'text' })
@@ -227,7 +227,8 @@ test('what is thrown is reported as it is, as often as it is thrown', async (t) 
   client.send('one')
   client.send('two')
   await until(() => errors.length === 2)
-  t.strictSame(errors, ['text', 'text'])
+  t.match(errors, [{ cause: 'text' }, { cause: 'text' }])
+  t.ok(errors.every((error) => error instanceof Error))
 })
 
 test('to leave for await by break is no error, and closes with 1000', async (t) => {

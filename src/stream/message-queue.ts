@@ -1,0 +1,51 @@
+/** What a waiting message weighs beside its bytes, so that empty messages are not free. */
+const MESSAGE_OVERHEAD = 64
+
+/** A message that waits for a reader. */
+export interface Message {
+  readonly data: Buffer
+  readonly isBinary: boolean
+}
+
+interface Link extends Message {
+  next: Link | null
+}
+
+/** Messages that wait for a reader, never none. What has been taken is not held on to. */
+export class MessageQueue {
+  #oldest: Link
+  #newest: Link
+  #weight: number
+
+  constructor (data: Buffer, isBinary: boolean) {
+    this.#oldest = this.#newest = { data, isBinary, next: null }
+    this.#weight = weigh(data)
+  }
+
+  /** Bytes of the messages, and {@link MESSAGE_OVERHEAD} for each. */
+  get weight (): number {
+    return this.#weight
+  }
+
+  get oldest (): Message {
+    return this.#oldest
+  }
+
+  push (data: Buffer, isBinary: boolean): void {
+    this.#newest = this.#newest.next = { data, isBinary, next: null }
+    this.#weight += weigh(data)
+  }
+
+  /** Drops the oldest message. False if it is the last one, and the queue is of no more use. */
+  advance (): boolean {
+    const { data, next } = this.#oldest
+    if (next === null) return false
+    this.#oldest = next
+    this.#weight -= weigh(data)
+    return true
+  }
+}
+
+function weigh (data: Buffer): number {
+  return data.length + MESSAGE_OVERHEAD
+}
