@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto'
-import { decodeFrames, FrameCounter, maskedFrame } from './frames.js'
+import { decodeFrames, FrameCounter, maskedFrame, randomKey, ZERO_KEY } from './frames.js'
 
 const HEAD_END = '\r\n\r\n'
 
@@ -25,12 +25,12 @@ export function upgradeRequest (path) {
   return Buffer.from(lines.join('\r\n') + HEAD_END)
 }
 
-function websocketExchange ({ size, replies, protocol }) {
+function websocketExchange ({ size, replies, protocol, isUnmasked }) {
   const payload = randomBytes(size)
   const expected = Buffer.concat(Array(replies).fill(payload))
   return {
     opening: protocol === 'websocket' ? upgradeRequest('/echo') : null,
-    message: maskedFrame(payload),
+    message: maskedFrame(payload, isUnmasked ? ZERO_KEY : randomKey()),
     createCounter: () => new FrameCounter(),
     isComplete: (answer) => new FrameCounter().count(answer) >= expected.length,
     check (answer) {

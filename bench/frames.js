@@ -10,9 +10,16 @@ const LENGTH_64 = 127
 const KEY_LENGTH = 4
 const NONE = Buffer.alloc(0)
 
-/** A binary message as a client sends it, masked with a random key (RFC 6455 section 5.2). */
-export function maskedFrame (payload) {
-  const key = randomBytes(KEY_LENGTH)
+/** A key of a client's choice (RFC 6455 section 5.3), as browsers choose it. */
+export function randomKey () {
+  return randomBytes(KEY_LENGTH)
+}
+
+/** A key that leaves the payload as it is, so that ws has nothing to unmask. */
+export const ZERO_KEY = Buffer.alloc(KEY_LENGTH)
+
+/** A binary message as a client sends it, masked with `key` (RFC 6455 section 5.2). */
+export function maskedFrame (payload, key = randomKey()) {
   const masked = Buffer.from(payload.map((byte, i) => byte ^ key[i % KEY_LENGTH]))
   return Buffer.concat([header(payload.length), key, masked])
 }

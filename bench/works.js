@@ -51,6 +51,16 @@ export const works = [
   },
   {
     ...ECHO,
+    id: 'echo-16kb-zero-key',
+    title: 'the same, with a mask of zeros: without the unmasking of ws, which is most of it',
+    connections: 4,
+    inFlight: 4,
+    size: 16 * 1024,
+    isUnmasked: true,
+    target: 0.85
+  },
+  {
+    ...ECHO,
     id: 'echo-1x1',
     title: 'listener echo, 1 connection × 1 in flight, 32 bytes',
     connections: 1,

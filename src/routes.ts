@@ -51,7 +51,7 @@ subscribe('fastify.initialization', (message) => {
  * before this module was loaded is watched from now on, with a warning if it has routes already.
  */
 export function routesOf (fastify: FastifyInstance): DeclaredRoute[] {
-  const routes = property<DeclaredRoute[]>(fastify, kRoutes)
+  const routes = (fastify as { [kRoutes]?: DeclaredRoute[] })[kRoutes]
   if (routes !== undefined) return routes
   if (fastify.printRoutes() !== NO_ROUTES) {
     process.emitWarning(LATE_WARNING, { code: 'FST_WS_LOADED_LATE' })
@@ -159,7 +159,8 @@ function wrapHandler (
 
 /** The response to a raw request that is an upgrade. */
 export function upgradeOf (raw: IncomingMessage | undefined): UpgradeResponse | undefined {
-  return property<UpgradeResponse>(raw, kUpgrade)
+  // What this library has put there, under a symbol of its own.
+  return (raw as { [kUpgrade]?: UpgradeResponse } | undefined)?.[kUpgrade]
 }
 
 /** The raw request, if `request` is a request of Fastify. */
@@ -169,10 +170,5 @@ function rawOf (request: unknown): IncomingMessage | undefined {
 
 /** The plugin that is registered on an instance or above it. */
 export function pluginOf (instance: FastifyInstance): RoutePlugin | undefined {
-  return property<RoutePlugin>(instance, kPlugin)
-}
-
-/** Reads what this library has put, under a symbol of its own, on an object of others. */
-function property<T> (target: object | undefined, key: symbol): T | undefined {
-  return target === undefined ? undefined : Reflect.get(target, key) as T | undefined
+  return (instance as { [kPlugin]?: RoutePlugin })[kPlugin]
 }

@@ -35,7 +35,7 @@ fastify.register(fastifyWebsocket, {
   },
   errorHandler (error, connection, request) {
     assertType<Equal<typeof this, FastifyInstance>>()
-    assertType<Equal<typeof error, unknown>>()
+    assertType<Equal<typeof error, Error>>()
     assertType<Equal<typeof connection, SocketStream>>()
     assertType<Equal<typeof request, FastifyRequest>>()
   },

@@ -55,6 +55,7 @@ const DROPPING = 1 << 4
 const WARNED = 1 << 5
 const DISCARDING = 1 << 6
 const CLOSED = 1 << 7
+const CLOSED_HERE = 1 << 8
 
 /**
  * A server-side ws `WebSocket` that loses no message: what arrives while nobody reads waits, in
@@ -91,6 +92,11 @@ export class InboundSocket extends WebSocket {
   /** Close reason that the peer gave, once the connection is closed. */
   get closeReason (): string | undefined {
     return this.#closed?.reason
+  }
+
+  /** The close started on this side, so the way the connection ends is no surprise. */
+  get wasClosedHere (): boolean {
+    return this.#is(CLOSED_HERE)
   }
 
   protected useSettings (settings: StreamSettings): void {
@@ -354,8 +360,14 @@ export class InboundSocket extends WebSocket {
 
   override close (code?: number, reason?: string | Buffer): void {
     super.close(code, reason)
+    this.#mark(CLOSED_HERE, true)
     // The peer's close frame is behind what nobody reads.
     if (!this.#isAttended()) this.#setHeld(false)
+  }
+
+  override terminate (): void {
+    this.#mark(CLOSED_HERE, true)
+    super.terminate()
   }
 
   /** The stream was destroyed: what arrives from now on is thrown away, up to the close frame. */

@@ -36,13 +36,8 @@ let busy: StreamSocket[] = []
  * the tick, and the small ones in one buffer.
  */
 export class StreamSocket extends InboundSocket implements FrameSink {
-  /** The close started on this side, so the way the connection ends is no surprise. */
-  wasClosedHere = false
-
   #transport: Duplex | null = null
   #tick: TickState = IDLE
-  /** Without permessage-deflate. */
-  #isPlain = false
   /** The last frame was a fragment: what follows is part of the same message. */
   #isFragmenting = false
   /** Sends that ws carries out later, compressed messages and Blobs; what follows waits in ws. */
@@ -61,7 +56,6 @@ export class StreamSocket extends InboundSocket implements FrameSink {
   /** Takes over the transport of the handshake. Called once, before any message can arrive. */
   [kAttach] (transport: Duplex, settings: StreamSettings): void {
     this.#transport = transport
-    this.#isPlain = this.extensions === ''
     this.useSettings(settings)
   }
 
@@ -105,7 +99,7 @@ export class StreamSocket extends InboundSocket implements FrameSink {
   #sendUnpacked (data: Data, options: SendOptions, callback: SendCallback | undefined): void {
     this.#cork()
     this.#isFragmenting = options.fin === false
-    if (this.#isPlain && !(data instanceof Blob)) {
+    if (this.#isPlain() && !(data instanceof Blob)) {
       super.send(data, options, callback)
       return
     }
@@ -140,7 +134,6 @@ export class StreamSocket extends InboundSocket implements FrameSink {
     this.#startTick()
     this.#cork()
     super.close(code, reason)
-    this.wasClosedHere = true
   }
 
   /**
@@ -149,8 +142,12 @@ export class StreamSocket extends InboundSocket implements FrameSink {
    */
   override terminate (): void {
     this.#endTick()
-    this.wasClosedHere = true
     super.terminate()
+  }
+
+  /** Without permessage-deflate. */
+  #isPlain (): boolean {
+    return this.extensions === ''
   }
 
   // --- The tick ---
@@ -158,7 +155,7 @@ export class StreamSocket extends InboundSocket implements FrameSink {
   #startTick (): void {
     if (this.#tick !== IDLE || this.#transport === null) return
     // While a peer is slow, each of its frames would hold on to the memory it shares with others.
-    this.#tick = this.#isPlain && this.#transport.writableLength === 0 ? PACKING : CORKED
+    this.#tick = this.#transport.writableLength === 0 && this.#isPlain() ? PACKING : CORKED
     if (this.#tick === CORKED) this.#transport.cork()
     if (busy.length === 0) process.nextTick(StreamSocket.#endTicks)
     busy.push(this)
