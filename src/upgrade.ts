@@ -67,7 +67,9 @@ export class UpgradeListener {
 
   detach (): void {
     this.#users--
-    if (this.#users === 0) this.#source.off('upgrade', this.#onUpgrade)
+    if (this.#users > 0) return
+    this.#source.off('upgrade', this.#onUpgrade)
+    listeners.set(this.#source, listenersOf(this.#source).filter((other) => other !== this))
   }
 
   /** The application is closing, and others have no more time for their answers. */
@@ -225,6 +227,10 @@ export class UpgradeListener {
 
 const listeners = new WeakMap<UpgradeSource, UpgradeListener[]>()
 
+function listenersOf (source: UpgradeSource): UpgradeListener[] {
+  return listeners.get(source) ?? []
+}
+
 /**
  * The one listener for a server and a Fastify application, of which `fastify` is any instance.
  *
@@ -234,7 +240,7 @@ export function upgradeListenerOf (
   source: UpgradeSource, fastify: FastifyInstance
 ): UpgradeListener {
   if (!canUpgrade(source, fastify)) throw new Http2UnsupportedError()
-  const known = listeners.get(source) ?? []
+  const known = listenersOf(source)
   const same = known.find((listener) => listener.serves(fastify))
   if (same !== undefined) return same
   const listener = new UpgradeListener(source, fastify)

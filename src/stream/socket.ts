@@ -1,4 +1,4 @@
-import type { Duplex } from 'node:stream'
+import { finished, type Duplex } from 'node:stream'
 import { WebSocket } from 'ws'
 import { kAttach, kFlushed } from '../symbols'
 import { InboundSocket } from './inbound'
@@ -195,7 +195,15 @@ export class StreamSocket extends InboundSocket implements FrameSink {
       this.#whenIdle = callback
       return
     }
+    const transport = this.#transport
+    if (transport === null) return
+    // After the end, which ws has sent when the peer ended first, nothing may be written.
+    if (transport.writableEnded) finished(transport, { readable: false }, onFlushed)
     // An empty chunk is written in order, so its callback comes when all before it is out.
-    this.#transport?.write(EMPTY, (error) => { if (error == null) callback() })
+    else transport.write(EMPTY, onFlushed)
+
+    function onFlushed (error?: Error | null): void {
+      if (error == null) callback()
+    }
   }
 }

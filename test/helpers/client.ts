@@ -25,8 +25,11 @@ export class Client {
   readonly #received: Received[] = []
   readonly #waiting: Array<(message: Received) => void> = []
 
-  constructor (url: string, options?: ClientOptions, protocols?: string[]) {
-    this.socket = new WebSocket(url, protocols, options)
+  /** @param target where to connect, or a client that is connecting */
+  constructor (target: string | WebSocket, options?: ClientOptions, protocols?: string[]) {
+    this.socket = typeof target === 'string'
+      ? new WebSocket(target, protocols, options)
+      : target
     this.socket.on('message', (data: Buffer, isBinary) => { this.#take(data, isBinary) })
     this.socket.on('error', () => {})
     // Not `once` of node:events, which rejects on an `error` that comes before.

@@ -145,3 +145,21 @@ test('finish waits for messages that are still being compressed', async (t) => {
   t.ok((await client.next()).data.equals(payload))
   t.match(await client.closed, { code: 1000 })
 })
+
+test('end() waits for what was sent to a peer that has ended its side already', async (t) => {
+  const { stream, client } = await createRawPair(t)
+  const { socket } = stream
+  client.socket.allowHalfOpen = true
+  client.socket.pause()
+  const payload = Buffer.alloc(16 * 1024 * 1024, 1)
+  socket.send(payload)
+  client.socket.end()
+  await until(() => socket.readyState === socket.CLOSING)
+
+  const finished = new Promise((resolve) => { stream.once('finish', resolve) })
+  stream.end()
+  client.socket.resume()
+  await finished
+  await until(() => client.received.length >= payload.length)
+  t.ok(client.received.subarray(-1000).equals(payload.subarray(-1000)), 'nothing is cut off')
+})

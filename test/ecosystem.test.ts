@@ -1,0 +1,125 @@
+import { setImmediate as nextTurn } from 'node:timers/promises'
+import httpProxy from '@fastify/http-proxy'
+import type { FastifyInstance, FastifyPluginAsync } from 'fastify'
+import { test } from 'tap'
+import { WebSocket } from 'ws'
+import fastifyWebsocket from '../src/index'
+import { connect, refused } from './helpers/client'
+import { echo, serve } from './helpers/plugin'
+import { RawClient, upgradeHead } from './helpers/raw'
+import { createFastify, listen, portOf, type Teardown } from './helpers/servers'
+
+/** As JavaScript loads it: its types and ours describe the same names of Fastify. */
+function loadFastifyWebsocket (): FastifyPluginAsync {
+  return require('@fastify/websocket')
+}
+
+/** A handler of @fastify/websocket, which passes the socket first, and then Fastify's request. */
+const answerForeign: fastifyWebsocket.WebsocketHandler = (socket: unknown, request: unknown) => {
+  if (!(socket instanceof WebSocket)) throw new Error('no socket')
+  socket.on('message', (message) => { socket.send(`${Object(request).url} ${String(message)}`) })
+}
+
+/** An application of @fastify/websocket, on a port of its own. */
+async function serveForeign (t: Teardown): Promise<{ fastify: FastifyInstance, origin: string }> {
+  const fastify = createFastify(t)
+  await fastify.register(loadFastifyWebsocket())
+  fastify.get('/foreign', { websocket: true }, answerForeign)
+  fastify.route({
+    method: 'GET', url: '/both', handler: async () => 'plain', wsHandler: answerForeign
+  })
+  fastify.get('/plain', async () => 'plain')
+  return { fastify, origin: await listen(fastify) }
+}
+
+// --- @fastify/websocket on another instance ---
+
+test('@fastify/websocket on another instance of the process works beside ours', async (t) => {
+  const ours = await serve(t, {
+    declare: (fastify) => fastify.get('/echo', { websocket: true }, echo)
+  })
+  const foreign = await serveForeign(t)
+  for (const path of ['/foreign', '/both']) {
+    const client = await connect(t, foreign.origin + path)
+    client.send('hello')
+    t.equal(await client.nextText(), `${path} hello`)
+  }
+  t.equal((await foreign.fastify.inject('/both')).body, 'plain')
+  t.equal((await foreign.fastify.inject('/foreign')).statusCode, 404)
+  t.equal((await refused(t, `${foreign.origin}/plain`)).statusCode, 404)
+  const client = await connect(t, `${ours.origin}/echo`)
+  client.send('hello')
+  t.equal(await client.nextText(), 'hello')
+  await foreign.fastify.close()
+  client.send('still here')
+  t.equal(await client.nextText(), 'still here')
+})
+
+// --- @fastify/http-proxy ---
+
+const ORDERS = ['before', 'after'] as const
+
+type Hook = NonNullable<Parameters<typeof httpProxy>[1]['preHandler']>
+
+const HOOKS: Record<string, Hook> = {
+  'answers at once': (_request, _reply, done) => { done() },
+  'answers later': (_request, _reply, done) => { setImmediate(done) }
+}
+
+/** Serves `/proxy` of @fastify/http-proxy, registered before or after ours, and `/echo`. */
+async function serveProxy (
+  t: Teardown, order: typeof ORDERS[number], preHandler: Hook,
+  plugin: fastifyWebsocket.WebsocketPluginOptions = {}
+): Promise<{ fastify: FastifyInstance, origin: string }> {
+  const { origin } = await serveForeign(t)
+  const fastify = createFastify(t)
+  const upstream = origin.replace('ws', 'http')
+  const options = { upstream, prefix: '/proxy', websocket: true, preHandler } as const
+  if (order === 'before') fastify.register(httpProxy, options)
+  fastify.register(fastifyWebsocket, plugin)
+  if (order === 'after') fastify.register(httpProxy, options)
+  fastify.get('/echo', { websocket: true }, echo)
+  return { fastify, origin: await listen(fastify) }
+}
+
+for (const order of ORDERS) {
+  for (const [when, preHandler] of Object.entries(HOOKS)) {
+    for (const plugin of [{}, { handle: echo }]) {
+      const beside = 'handle' in plugin ? 'our routes and handle' : 'our routes'
+      test(`http-proxy that ${when}, ${order} ours, works beside ${beside}`, async (t) => {
+        const { fastify, origin } = await serveProxy(t, order, preHandler, plugin)
+        const theirs = await connect(t, `${origin}/proxy/foreign?a=b`)
+        theirs.send('hello')
+        t.equal(await theirs.nextText(), '/foreign?a=b hello')
+        for (const path of ['/echo', '/echo/', ...('handle' in plugin ? ['/any'] : [])]) {
+          const ours = await connect(t, origin + path)
+          ours.send('hello')
+          t.equal(await ours.nextText(), 'hello', path)
+        }
+        const answer = await fetch(`${origin.replace('ws', 'http')}/proxy/plain`)
+        t.equal(await answer.text(), 'plain')
+        theirs.send('still here')
+        t.equal(await theirs.nextText(), '/foreign?a=b still here')
+        t.equal(fastify.websocketServer.clients.size, 'handle' in plugin ? 3 : 2)
+        await fastify.close()
+        t.ok((await theirs.closed).code >= 1000)
+        t.equal(fastify.server.listenerCount('upgrade'), 1, 'that of the proxy, for good')
+      })
+    }
+  }
+
+  test(`what http-proxy, ${order} ours, refuses later is answered once`, async (t) => {
+    const { fastify } = await serveProxy(t, order, (_request, reply, done) => {
+      setImmediate(() => {
+        reply.code(401).header('connection', 'close').send('no')
+        done()
+      })
+    })
+    const client = new RawClient(t, portOf(fastify.server))
+    client.write(upgradeHead('/proxy/foreign'))
+    t.match(await client.until('no'), /^HTTP\/1.1 401 /)
+    await nextTurn()
+    t.equal(client.received.toString().match(/HTTP\/1.1/g)?.length, 1)
+    client.socket.destroy()
+  })
+}
