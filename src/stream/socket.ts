@@ -195,15 +195,11 @@ export class StreamSocket extends InboundSocket implements FrameSink {
       this.#whenIdle = callback
       return
     }
+    const onFlushed = (error?: Error | null): void => { if (error == null) callback() }
     const transport = this.#transport
-    if (transport === null) return
     // After the end, which ws has sent when the peer ended first, nothing may be written.
-    if (transport.writableEnded) finished(transport, { readable: false }, onFlushed)
+    if (transport?.writableEnded === true) finished(transport, { readable: false }, onFlushed)
     // An empty chunk is written in order, so its callback comes when all before it is out.
-    else transport.write(EMPTY, onFlushed)
-
-    function onFlushed (error?: Error | null): void {
-      if (error == null) callback()
-    }
+    else transport?.write(EMPTY, onFlushed)
   }
 }
