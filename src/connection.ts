@@ -72,11 +72,16 @@ export class Connection extends AsyncResource implements ConnectionOwner {
     try {
       const result = errorHandler.call(fastify, error, this.stream, this.#request)
       if (isThenable(result)) {
-        result.then(undefined, (failure: unknown) => { this.#logAndClose(toError(failure)) })
+        result.then(undefined, (failure: unknown) => { this.#failErrorHandler(failure, error) })
       }
     } catch (failure) {
-      this.#logAndClose(toError(failure))
+      this.#failErrorHandler(failure, error)
     }
+  }
+
+  #failErrorHandler (failure: unknown, error: Error): void {
+    this.#log.error({ err: toError(failure) }, 'websocket connection failed')
+    this.stream.destroy(error)
   }
 
   onWarning (warning: Error): void {
@@ -89,9 +94,12 @@ export class Connection extends AsyncResource implements ConnectionOwner {
   }
 
   #logAndClose (error: Error): void {
-    if (isDisconnect(error)) this.#log.debug({ err: error }, 'websocket connection lost')
-    else if (isProtocolError(error)) this.#log.info({ err: error }, 'websocket peer broke a rule')
-    else this.#log.error({ err: error }, 'websocket connection failed')
+    // On an open connection, what says "connection reset" is about another one, a database's say.
+    const isOver = this.stream.socket.readyState !== this.stream.socket.OPEN
+    if (isOver && isDisconnect(error)) this.#log.debug({ err: error }, 'websocket connection lost')
+    else if (isOver && isProtocolError(error)) {
+      this.#log.info({ err: error }, 'websocket peer broke a rule')
+    } else this.#log.error({ err: error }, 'websocket connection failed')
     this.stream.destroy(error)
   }
 }

@@ -148,7 +148,10 @@ export class UpgradeListener {
   #answer (upgrade: Upgrade): void {
     const { request, transport, head } = upgrade
     // The client has gone, or the answer to an earlier request has closed the connection.
-    if (!transport.writable) return
+    if (!transport.writable) {
+      guard(transport)
+      return
+    }
     const response = new UpgradeResponse(request, transport, head)
     if (!occupy(transport, response)) {
       guard(transport)

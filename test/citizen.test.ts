@@ -117,7 +117,7 @@ for (const name of HOOKS) {
     })
   }
 
-  test(`an error that ${name} passes to its callback goes to the handler of its scope`, async (t) => {
+  test(`an error that ${name} passes on goes to the error handler of its scope`, async (t) => {
     const seen: string[] = []
     const { origin } = await serve(t, {
       declare: (fastify) => {
@@ -288,8 +288,11 @@ test('pipelined requests that ask for h2c are answered in order over https', asy
   })
   const socket = connectTls(portOf(fastify.server), '127.0.0.1', { ca: CERTIFICATE.cert })
   t.teardown(() => { socket.destroy() })
-  socket.end(H2C.repeat(5))
-  const ids = [...(await text(socket)).matchAll(/hello req-(\d);/g)].map(([, id]) => id)
+  // Not `end`, after which Node.js answers only the first, whatever it asks for.
+  socket.write(H2C.repeat(5))
+  let received = ''
+  while (!received.includes('req-5;')) received += String(await once(socket, 'data'))
+  const ids = [...received.matchAll(/hello req-(\d);/g)].map(([, id]) => id)
   t.strictSame(ids, ['1', '2', '3', '4', '5'])
 })
 
@@ -397,8 +400,9 @@ for (const handle of [undefined, say('handle')]) {
       t.equal(await reach(() => inject(t, fastify, path)), overSocket, path)
       reached.add(overSocket)
     }
-    const others = handle === undefined ? ['404'] : ['handle']
-    t.strictSame([...reached].sort(), [...others, '400', '414', 'both', 'prefix', 'room'].sort())
+    // What is too long for `:room` is not too long for a handle.
+    const others = handle === undefined ? ['404', '414'] : ['handle']
+    t.strictSame([...reached].sort(), ['400', 'both', 'prefix', 'room', ...others].sort())
   })
 }
 

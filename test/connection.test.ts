@@ -211,3 +211,26 @@ function deferred<T> () {
   const promise = new Promise<T>((_resolve) => { resolve = _resolve })
   return { promise, resolve }
 }
+
+test('an errorHandler that throws is not called with its own failure', async (t) => {
+  const calls: string[] = []
+  const { client, logs } = await serveFailure(t, fail, {
+    plugin: {
+      errorHandler: ({ message }) => {
+        calls.push(message)
+        throw new Error('in errorHandler')
+      }
+    }
+  })
+  await client.closed
+  await logs.find('websocket connection failed')
+  t.same(calls, ['application'])
+})
+
+test('a failure of the application is logged as one, though it speaks of a reset', async (t) => {
+  const { client, logs } = await serveFailure(t, async () => {
+    throw Object.assign(new Error('the database has gone'), { code: 'ECONNRESET' })
+  })
+  t.equal((await client.closed).code, 1011)
+  t.equal((await logs.find('websocket connection failed')).level, ERROR)
+})

@@ -4,7 +4,7 @@ import type { FastifyInstance, FastifyPluginAsync } from 'fastify'
 import { test } from 'tap'
 import { WebSocket } from 'ws'
 import fastifyWebsocket from '../src/index'
-import { connect, refused } from './helpers/client'
+import { connect } from './helpers/client'
 import { echo, serve } from './helpers/plugin'
 import { RawClient, upgradeHead } from './helpers/raw'
 import { createFastify, listen, portOf, type Teardown } from './helpers/servers'
@@ -46,7 +46,6 @@ test('@fastify/websocket on another instance of the process works beside ours', 
   }
   t.equal((await foreign.fastify.inject('/both')).body, 'plain')
   t.equal((await foreign.fastify.inject('/foreign')).statusCode, 404)
-  t.equal((await refused(t, `${foreign.origin}/plain`)).statusCode, 404)
   const client = await connect(t, `${ours.origin}/echo`)
   client.send('hello')
   t.equal(await client.nextText(), 'hello')

@@ -35,7 +35,7 @@ export interface ConnectionOwner extends Pick<AsyncResource, 'runInAsyncScope'> 
 
 /** The events of `connection.socket` and what their listeners get. */
 export interface SocketEvents {
-  /** A text message is a string, a binary one is of the socket's `binaryType`. */
+  /** A text message is a string, a binary one a Buffer unless `binaryType` says otherwise. */
   message: [data: string | Buffer, isBinary: boolean]
   close: [code: number, reason: Buffer]
   error: [error: Error]
@@ -56,6 +56,8 @@ const WARNED = 1 << 5
 const DISCARDING = 1 << 6
 const CLOSED = 1 << 7
 const CLOSED_HERE = 1 << 8
+/** The handler has kept the socket paused for too long. */
+const IMPATIENT = 1 << 9
 
 /**
  * A server-side ws `WebSocket` that loses no message: what arrives while nobody reads waits, in
@@ -256,10 +258,14 @@ export class InboundSocket extends WebSocket {
     if (this.#is(DROPPING)) return
     if (this.#waiting === null) this.#waiting = new MessageQueue(data, isBinary)
     else this.#waiting.push(data, isBinary)
-    this.#regulate()
+    // What a reader does, like pausing and resuming, can make it one without a word to us.
+    if (this.#isReady()) this[kReaderChange]()
+    else this.#regulate()
   }
 
   #deliverOldest (queue: MessageQueue): void {
+    // Whoever reads, however slowly, has all the time again.
+    this.#stopPauseTimer()
     const { data, isBinary } = queue.oldest
     if (!queue.advance()) this.#waiting = null
     this.#deliver(data, isBinary)
@@ -267,7 +273,7 @@ export class InboundSocket extends WebSocket {
 
   /** A reader gets what waits on the next tick, never inside its own registration. */
   [kReaderChange] (): void {
-    this.#mark(DROPPING, false)
+    this.#mark(DROPPING | IMPATIENT, false)
     if (this.#waiting === null) {
       this.#regulate()
       return
@@ -288,6 +294,7 @@ export class InboundSocket extends WebSocket {
     }
     if (!this.#is(CLOSED)) this.#regulate()
     else if (this.#waiting === null) this.#end()
+    else if (this.#is(HANDLING)) this.#startPauseTimer()
   }
 
   // --- Backpressure ---
@@ -298,8 +305,12 @@ export class InboundSocket extends WebSocket {
     const reader = this[kStream]
     if (this.#isAttended()) this.#setHeld(reader !== null && reader[kReading] && reader[kFull])
     else if (!this.#isOverfull()) this.#setHeld(false)
-    else if (this.#is(HANDLING) && this.readyState === this.OPEN) this.#waitForHandler()
+    else if (this.#isWorthWaiting()) this.#waitForHandler()
     else this.#overflow()
+  }
+
+  #isWorthWaiting (): boolean {
+    return this.#is(HANDLING) && !this.#is(IMPATIENT) && this.readyState === this.OPEN
   }
 
   #isOverfull (): boolean {
@@ -333,14 +344,19 @@ export class InboundSocket extends WebSocket {
   }
 
   static #onPauseTimeout (socket: InboundSocket): void {
-    socket[kHandling](false)
+    socket.#pauseTimer = null
+    socket.#mark(IMPATIENT, true)
+    if (!socket.#is(CLOSED)) socket.#regulate()
+    else if (!socket.#isAttended()) socket.#end()
   }
 
   #overflow (): void {
-    this.#waiting = null
     this.#mark(DROPPING, true)
     this.#setHeld(false)
-    if (this.#is(WARNED) || this.readyState !== this.OPEN) return
+    // While the connection ends, what was kept may still be read; what comes now has no room.
+    if (this.readyState !== this.OPEN) return
+    this.#waiting = null
+    if (this.#is(WARNED)) return
     this.#mark(WARNED, true)
     const warning = new UnreadOverflowError(this.#settings.highWaterMark)
     if (this[kOwner] !== null) this[kOwner].onWarning(warning)

@@ -80,7 +80,9 @@ export class StreamSocket extends InboundSocket implements FrameSink {
     if (this.#isFragmenting || this.#unfinishedSends > 0 || this.readyState !== WebSocket.OPEN) {
       return false
     }
-    if (options.fin === false || options.mask === true) return false
+    if (!isFinal(options) || options.mask === true) return false
+    // To ws that is no choice, but text.
+    if (options.binary === undefined && 'binary' in options) return false
     if (typeof data === 'string' && options.binary !== true) return this.#packText(data)
     if (!(data instanceof Uint8Array) || options.binary === false) return false
     if (data.length > MAX_PACKED_PAYLOAD) return false
@@ -98,16 +100,21 @@ export class StreamSocket extends InboundSocket implements FrameSink {
 
   #sendUnpacked (data: Data, options: SendOptions, callback: SendCallback | undefined): void {
     this.#cork()
-    this.#isFragmenting = options.fin === false
+    this.#isFragmenting = !isFinal(options)
     if (this.#isPlain() && !(data instanceof Blob)) {
       super.send(data, options, callback)
       return
     }
     this.#unfinishedSends++
-    super.send(data, options, (error) => {
-      this.#finishSend()
-      callback?.(error)
-    })
+    try {
+      super.send(data, options, (error) => {
+        this.#finishSend()
+        callback?.(error)
+      })
+    } catch (error) {
+      this.#unfinishedSends--
+      throw error
+    }
   }
 
   #finishSend (): void {
@@ -202,4 +209,9 @@ export class StreamSocket extends InboundSocket implements FrameSink {
     // An empty chunk is written in order, so its callback comes when all before it is out.
     else transport?.write(EMPTY, onFlushed)
   }
+}
+
+/** Whether a frame ends its message. As in ws, an option that is there and undefined says no. */
+function isFinal (options: SendOptions): boolean {
+  return !('fin' in options) || options.fin === true
 }

@@ -76,6 +76,8 @@ export class SocketStream extends Duplex implements SocketReader {
    */
   get [kReading] (): boolean {
     if (!this.#hasReader) return false
+    // Nobody flows and nobody listens: who has read once may never come again.
+    if (this.readableFlowing === null && this[kFull]) return this.listenerCount('readable') > 0
     return this.readableFlowing !== true || this.#isDraining || this.listenerCount('data') > 0
   }
 
@@ -87,6 +89,12 @@ export class SocketStream extends Duplex implements SocketReader {
 
   override addListener (event: string | symbol, listener: Listener): this {
     return this.on(event, listener)
+  }
+
+  override prependListener (event: string | symbol, listener: Listener): this {
+    super.prependListener(event, listener)
+    if (event === 'data') this.socket[kReaderChange]()
+    return this
   }
 
   // Duplex itself calls this when a `data` listener comes; called by the user without one, it

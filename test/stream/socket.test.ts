@@ -163,3 +163,28 @@ test('end() waits for what was sent to a peer that has ended its side already', 
   await until(() => client.received.length >= payload.length)
   t.ok(client.received.subarray(-1000).equals(payload.subarray(-1000)), 'nothing is cut off')
 })
+
+test('options that are undefined mean to a packed message what they mean to ws', async (t) => {
+  const { stream: { socket }, client } = await createPair(t)
+
+  socket.send(Buffer.from('short'), { binary: undefined })
+  socket.send(Buffer.alloc(5000, 'long'), { binary: undefined })
+  t.equal((await client.next()).isBinary, false)
+  t.equal((await client.next()).isBinary, false)
+  socket.send('a part, ', { fin: undefined })
+  socket.send('and the end')
+  t.equal(await client.nextText(), 'a part, and the end')
+})
+
+test('a send that throws does not hold up the end', async (t) => {
+  const { stream, client } = await createPair(
+    t, { perMessageDeflate: true }, { perMessageDeflate: true }
+  )
+  // Of a type that ws refuses, as TypeScript would.
+  const nonsense = Symbol('nonsense') as unknown as string
+  t.throws(() => { stream.socket.send(nonsense) }, TypeError)
+  const finished = new Promise((resolve) => { stream.once('finish', resolve) })
+  stream.end('last')
+  await finished
+  t.equal(await client.nextText(), 'last')
+})

@@ -94,10 +94,12 @@ for (const highWaterMark of [0, 1, 100]) {
 
 test('in object mode a reader that stops after 16 messages pauses the connection', async (t) => {
   const { stream, client } = await createPair(t, { objectMode: true })
-  stream.once('readable', () => {})
+  const onReadable = (): void => {}
+  stream.on('readable', onReadable)
   for (let i = 0; i < 40; i++) client.send(String(i))
   await until(() => stream.readableLength === 16)
   t.equal(stream.socket.isPaused, true)
+  stream.off('readable', onReadable)
   const data = record(stream, 'data')
   await until(() => data.length === 40)
   t.strictSame(data.map(([text]) => text), Array.from({ length: 40 }, (_, i) => String(i)))
