@@ -4,6 +4,7 @@ import {
 } from './errors'
 import { givenOf } from './given'
 import type { WebSocketStreamServerOptions } from './stream/server'
+import { MAX_DELAY } from './stream/settings'
 import type {
   VerifyClient, WebsocketErrorHandler, WebsocketHandler, WebsocketPluginOptions,
   WebsocketServerOptions
@@ -11,8 +12,6 @@ import type {
 
 const DEFAULT_CLOSE_TIMEOUT = 10_000
 const MAX_PORT = 65_535
-/** Longest delay of a Node.js timer, in milliseconds: more would fire at once. */
-const MAX_DELAY = 2 ** 31 - 1
 
 /** Where the plugin's own server listens. */
 export interface ListenSettings {

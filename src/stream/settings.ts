@@ -29,7 +29,7 @@ const DEFAULT_HIGH_WATER_MARK = 64 * 1024
 const DEFAULT_PAUSE_TIMEOUT = 10_000
 
 /** Longest delay of a Node.js timer, in milliseconds: more would fire at once. */
-const MAX_DELAY = 2 ** 31 - 1
+export const MAX_DELAY = 2 ** 31 - 1
 
 /** Checked, complete options of a {@link SocketStream}; one object serves a server's streams. */
 export class StreamSettings {
