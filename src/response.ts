@@ -182,6 +182,9 @@ export class UpgradeResponse extends ServerResponse {
     const start = this.#shakeHands(handshake)
     if (start === null) return
     vacate(this.#transport, this)
+    // Through the raw request, which handlers get, they would keep Fastify's request alive.
+    this.#handshake = null
+    this.#log = null
     // Nothing is written through this response, so it cannot notice by itself that it is finished.
     this.finished = true
     this.emit('finish')
