@@ -333,6 +333,7 @@ export class InboundSocket extends WebSocket {
   }
 
   #startPauseTimer (): void {
+    this.#stopPauseTimer()
     const { pauseTimeout } = this.#settings
     this.#pauseTimer = setTimeout(InboundSocket.#onPauseTimeout, pauseTimeout, this).unref()
   }
