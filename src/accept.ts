@@ -2,11 +2,13 @@ import type { FastifyReply, FastifyRequest } from 'fastify'
 import { STATUS_CODES, type IncomingMessage } from 'node:http'
 import { isThenable } from './thenable'
 import { upgradeOf } from './routes'
-import { InvalidHandshakeError, toError, UnsupportedVersionError } from './errors'
+import {
+  InvalidHandshakeError, OriginNotAllowedError, toError, UnsupportedVersionError
+} from './errors'
 import type { Handshake, UpgradeResponse } from './response'
 import type { WebSocketStreamServer } from './stream/server'
 import type { StreamSocket } from './stream/socket'
-import type { ClientInfo, VerifyCallback, VerifyClient } from './types'
+import type { ClientInfo, OriginCheck, VerifyCallback, VerifyClient } from './types'
 
 /** Base64 of 16 bytes (RFC 6455 section 4.1). */
 const KEY = /^[+/0-9A-Za-z]{22}==$/
@@ -16,31 +18,39 @@ const SUPPORTED_VERSIONS = ['13', '8']
 const UNAUTHORIZED = 401
 const SERVER_ERROR = 500
 
-/** Who takes upgrades: a registration of the plugin. */
+/** Who takes the upgrades of a route. */
 export interface UpgradeAcceptor {
+  /** Whose events tell of what happens at the handshake. */
   readonly server: WebSocketStreamServer
+  /** Who performs it, with the limits of the route. */
+  readonly limitedServer: WebSocketStreamServer
+  readonly isAllowedOrigin: OriginCheck | null
   readonly verifyClient: VerifyClient | null
-  /** @throws FST_WS_CLOSING */
-  checkOpen (): void
+  /** @throws FST_WS_CLOSING, FST_WS_TOO_MANY_CONNECTIONS */
+  checkRoom (): void
 }
 
 /**
- * Answers an upgrade: checks the handshake, asks `verifyClient`, and replies with 101
- * or a refusal.
+ * Answers an upgrade: checks the handshake and its origin, asks `verifyClient`, and replies with
+ * 101 or a refusal.
  */
 export function acceptUpgrade (
   acceptor: UpgradeAcceptor, request: FastifyRequest, reply: FastifyReply,
   upgrade: UpgradeResponse, open: (socket: StreamSocket) => void
 ): void {
-  acceptor.checkOpen()
+  const { isAllowedOrigin, verifyClient } = acceptor
+  acceptor.checkRoom()
   checkHandshake(request.raw, reply)
   const accept = (): void => {
     upgrade.isVerified = true
     upgrade.accept(createHandshake(acceptor, request.raw, open), request.log)
     reply.code(101).send()
   }
-  if (acceptor.verifyClient === null) accept()
-  else verify(acceptor.verifyClient, request.raw, reply, accept)
+  const verify = verifyClient === null
+    ? accept
+    : () => { askVerifyClient(verifyClient, request.raw, reply, accept) }
+  if (isAllowedOrigin === null) verify()
+  else askForOrigin(isAllowedOrigin, request, reply, verify)
 }
 
 /** @throws FST_WS_INVALID_HANDSHAKE, FST_WS_UNSUPPORTED_VERSION */
@@ -55,12 +65,32 @@ function checkHandshake ({ headers }: IncomingMessage, reply: FastifyReply): voi
   }
 }
 
-function verify (
+function askForOrigin (
+  isAllowedOrigin: OriginCheck, request: FastifyRequest, reply: FastifyReply, proceed: () => void
+): void {
+  const decide = (isAllowed: unknown): void => {
+    if (!isAllowed) throw new OriginNotAllowedError()
+    proceed()
+  }
+  const answer = isAllowedOrigin(originOf(request.raw), request)
+  if (!isThenable(answer)) {
+    decide(answer)
+    return
+  }
+  answer.then((isAllowed) => { if (isUndecided(reply)) decide(isAllowed) })
+    .then(undefined, (error: unknown) => { if (!reply.sent) reply.send(toError(error)) })
+}
+
+/** Whether an answer has not come too late: a timeout of Fastify has answered, or nobody waits. */
+function isUndecided (reply: FastifyReply): boolean {
+  return !reply.sent && !reply.request.raw.destroyed
+}
+
+function askVerifyClient (
   verifyClient: VerifyClient, req: IncomingMessage, reply: FastifyReply, accept: () => void
 ): void {
   const onVerified: VerifyCallback = (isAllowed, status, message, headers = {}) => {
-    // The answer may come late: the client has gone, or a timeout of Fastify has answered.
-    if (reply.sent || req.destroyed) return
+    if (!isUndecided(reply)) return
     const code = status || UNAUTHORIZED
     try {
       if (isAllowed) accept()
@@ -100,12 +130,13 @@ function askOnce (
 }
 
 function clientInfo (req: IncomingMessage): ClientInfo {
-  const { headers, socket } = req
-  const origin = headers['sec-websocket-version'] === '8'
-    ? headers['sec-websocket-origin']
-    : headers.origin
-  const secure = 'encrypted' in socket && socket.encrypted === true
-  return { origin: origin?.toString(), secure, req }
+  const secure = 'encrypted' in req.socket && req.socket.encrypted === true
+  return { origin: originOf(req), secure, req }
+}
+
+function originOf ({ headers }: IncomingMessage): string | undefined {
+  const isDraft = headers['sec-websocket-version'] === '8'
+  return (isDraft ? headers['sec-websocket-origin'] : headers.origin)?.toString()
 }
 
 /** Makes the check that `server.handleUpgrade` does pass what has been checked in the route. */
@@ -121,8 +152,8 @@ function createHandshake (
 ): Handshake {
   return (transport, head) => {
     // An `onSend` hook may have taken its time.
-    acceptor.checkOpen()
-    const { server } = acceptor
+    acceptor.checkRoom()
+    const { server, limitedServer } = acceptor
     const sockets: StreamSocket[] = []
     const refusals: Error[] = []
     const onRefused = (error: Error): void => { refusals.push(error) }
@@ -130,7 +161,7 @@ function createHandshake (
     const isHeard = server.listenerCount('wsClientError') > 0
     if (!isHeard) server.on('wsClientError', onRefused)
     try {
-      server.handleUpgrade(req, transport, head, (socket) => { sockets.push(socket) })
+      limitedServer.handleUpgrade(req, transport, head, (socket) => { sockets.push(socket) })
     } finally {
       server.off('wsClientError', onRefused)
     }

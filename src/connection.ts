@@ -1,6 +1,7 @@
 import { AsyncResource } from 'node:async_hooks'
 import type { FastifyBaseLogger, FastifyInstance, FastifyRequest } from 'fastify'
-import { isDisconnect, isProtocolError, toError } from './errors'
+import { isDisconnect, isOversizeError, isProtocolError, toError } from './errors'
+import type { Heartbeat, Pulse } from './heartbeat'
 import type { ConnectionOwner } from './stream/inbound'
 import type { StreamSettings } from './stream/settings'
 import type { StreamSocket } from './stream/socket'
@@ -9,11 +10,14 @@ import { kHandling, kOwn, kReport } from './symbols'
 import { isThenable } from './thenable'
 import type { WebsocketErrorHandler, WebsocketHandler } from './types'
 
-/** What the connections of one registration of the plugin share. */
+/** What the connections of a route share. */
 export interface ConnectionContext {
   readonly fastify: FastifyInstance
   readonly errorHandler: WebsocketErrorHandler | null
   readonly streamSettings: StreamSettings
+  readonly heartbeat: Heartbeat | null
+  /** In bytes. */
+  readonly maxPayload: number
   /** The open connections, where ws does not keep them as `clients`. */
   readonly untracked: Set<StreamSocket> | null
 }
@@ -21,13 +25,16 @@ export interface ConnectionContext {
 const SCOPE_OPTIONS = { requireManualDestroy: true }
 
 /** An accepted upgrade: its stream, its log and the one path of its errors. */
-export class Connection extends AsyncResource implements ConnectionOwner {
+export class Connection extends AsyncResource implements ConnectionOwner, Pulse {
   readonly stream: SocketStream
+  progress = 0
+  silence = 0
 
   readonly #context: ConnectionContext
   readonly #log: FastifyBaseLogger
   /** Kept only for an error handler of the application, the one who needs it later. */
   readonly #request: FastifyRequest | null
+  #hasFailed = false
 
   constructor (context: ConnectionContext, socket: StreamSocket, request: FastifyRequest) {
     super('fastify-websocket', SCOPE_OPTIONS)
@@ -37,11 +44,16 @@ export class Connection extends AsyncResource implements ConnectionOwner {
     socket[kOwn](this)
     this.stream = new SocketStream(socket, context.streamSettings)
     context.untracked?.add(socket)
+    context.heartbeat?.watch(this)
+  }
+
+  get socket (): StreamSocket {
+    return this.stream.socket
   }
 
   /** Runs the handler of a route, `instance` being the one that the route was declared on. */
   run (handler: WebsocketHandler, instance: FastifyInstance, request: FastifyRequest): void {
-    const { socket } = this.stream
+    const { socket } = this
     socket[kHandling](true)
     try {
       const result = handler.call(instance, this.stream, request.raw, request)
@@ -60,7 +72,7 @@ export class Connection extends AsyncResource implements ConnectionOwner {
 
   #failHandler (error: unknown): void {
     this.stream[kReport](error)
-    this.stream.socket[kHandling](false)
+    this.socket[kHandling](false)
   }
 
   onError (error: Error): void {
@@ -80,7 +92,7 @@ export class Connection extends AsyncResource implements ConnectionOwner {
   }
 
   #failErrorHandler (failure: unknown, error: Error): void {
-    this.#log.error({ err: toError(failure) }, 'websocket connection failed')
+    this.#logFailure(toError(failure))
     this.stream.destroy(error)
   }
 
@@ -89,17 +101,28 @@ export class Connection extends AsyncResource implements ConnectionOwner {
   }
 
   onClose (): void {
-    this.#context.untracked?.delete(this.stream.socket)
+    this.#context.untracked?.delete(this.socket)
+    this.#context.heartbeat?.forget(this)
     this.emitDestroy()
   }
 
   #logAndClose (error: Error): void {
     // On an open connection, what says "connection reset" is about another one, a database's say.
-    const isOver = this.stream.socket.readyState !== this.stream.socket.OPEN
+    const isOver = this.socket.readyState !== this.socket.OPEN
     if (isOver && isDisconnect(error)) this.#log.debug({ err: error }, 'websocket connection lost')
-    else if (isOver && isProtocolError(error)) {
-      this.#log.info({ err: error }, 'websocket peer broke a rule')
-    } else this.#log.error({ err: error }, 'websocket connection failed')
+    else if (isOver && isProtocolError(error)) this.#logPeer(error)
+    else this.#logFailure(error)
     this.stream.destroy(error)
+  }
+
+  #logPeer (error: Error): void {
+    const limit = isOversizeError(error) && { maxPayload: this.#context.maxPayload }
+    this.#log.info({ err: error, ...limit }, 'websocket peer broke a rule')
+  }
+
+  // The messages of one packet can make as many listeners reject before the connection is closed.
+  #logFailure (error: Error): void {
+    this.#log[this.#hasFailed ? 'debug' : 'error']({ err: error }, 'websocket connection failed')
+    this.#hasFailed = true
   }
 }

@@ -67,6 +67,19 @@ export const UnsupportedVersionError = createError(
 export const ClosingError = createError(
   'FST_WS_CLOSING', 'the server is closing', 503)
 
+/** The upgrade came from a page of another site. */
+export const OriginNotAllowedError = createError(
+  'FST_WS_ORIGIN_NOT_ALLOWED', 'the origin is not allowed', 403)
+
+/** Seconds after which a client that found the server full may come again. */
+const RETRY_AFTER = 10
+
+/** There are as many connections as `maxConnections` allows. Its `headers` go into the answer. */
+export class TooManyConnectionsError extends createError(
+  'FST_WS_TOO_MANY_CONNECTIONS', 'too many connections', 503) {
+  readonly headers = { 'retry-after': String(RETRY_AFTER) }
+}
+
 /** `fastify.injectWS` got another answer than the handshake. Arguments: the status. */
 export const InjectRefusedError = createError<[statusCode: number]>(
   'FST_WS_INJECT_REFUSED', 'the server answered the upgrade with %s')
@@ -79,6 +92,14 @@ export const InjectRefusedError = createError<[statusCode: number]>(
  */
 export const AbnormalCloseError = createError(
   'FST_WS_ABNORMAL_CLOSE', 'the connection was lost without a close frame', 0, Error, false)
+
+/** The peer is silent and does not answer pings. Arguments: for how many milliseconds. */
+export const UnresponsiveError = createError<[milliseconds: number]>(
+  'FST_WS_UNRESPONSIVE', 'the peer has not answered a ping for %d ms', 0, Error, false)
+
+/** The peer is too slow for what is sent to it. Arguments: the limit in bytes. */
+export const BackpressureError = createError<[bytes: number]>(
+  'FST_WS_BACKPRESSURE', 'more than %d bytes are still unsent to the peer', 0, Error, false)
 
 /** Something was written to a connection that is closing or closed. */
 export const NotOpenError = createError(
@@ -98,7 +119,7 @@ export const UnreadOverflowError = createError<[bytes: number]>(
 
 /** Codes of the system and of Node.js streams that say: the peer is gone. */
 const DISCONNECT_CODES = new Set<unknown>([
-  'FST_WS_ABNORMAL_CLOSE', 'FST_WS_NOT_OPEN',
+  'FST_WS_ABNORMAL_CLOSE', 'FST_WS_NOT_OPEN', 'FST_WS_UNRESPONSIVE',
   'ECONNRESET', 'EPIPE', 'ECONNABORTED', 'ETIMEDOUT',
   'ERR_STREAM_DESTROYED', 'ERR_STREAM_WRITE_AFTER_END', 'ERR_STREAM_PREMATURE_CLOSE'
 ])
@@ -111,7 +132,12 @@ export function isDisconnect (error: unknown): boolean {
 /** Whether a peer has broken the protocol or a limit; ws names those errors `WS_ERR_…`. */
 export function isProtocolError (error: unknown): boolean {
   const code = codeOf(error)
-  return typeof code === 'string' && code.startsWith('WS_ERR_')
+  return code === 'FST_WS_BACKPRESSURE' || (typeof code === 'string' && code.startsWith('WS_ERR_'))
+}
+
+/** Whether a peer has sent a longer message than it may. */
+export function isOversizeError (error: unknown): boolean {
+  return codeOf(error) === 'WS_ERR_UNSUPPORTED_MESSAGE_LENGTH'
 }
 
 /** What was thrown, as an Error, which it need not be. */

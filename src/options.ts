@@ -1,17 +1,20 @@
 import type { FastifyInstance } from 'fastify'
 import {
-  ConflictingOptionsError, InvalidHandleError, InvalidOptionError, MissingOptionError
-} from './errors'
+  BYTES, checkAll, COUNT, DELAY, isBoolean, isBooleanOrObject, isByteCount, isCount, isDelay,
+  isFalseOr, isFunction, isObject, isPort, isServer, isString, MAX_BYTES, type Check
+} from './checks'
+import {
+  CONNECTION_OPTIONS, resolveConnectionOptions, type ConnectionSettings
+} from './connection-options'
+import { ConflictingOptionsError, InvalidHandleError, MissingOptionError } from './errors'
 import { givenOf } from './given'
 import type { WebSocketStreamServerOptions } from './stream/server'
-import { MAX_DELAY } from './stream/settings'
 import type {
   VerifyClient, WebsocketErrorHandler, WebsocketHandler, WebsocketPluginOptions,
   WebsocketServerOptions
 } from './types'
 
 const DEFAULT_CLOSE_TIMEOUT = 10_000
-const MAX_PORT = 65_535
 
 /** Where the plugin's own server listens. */
 export interface ListenSettings {
@@ -20,11 +23,13 @@ export interface ListenSettings {
   readonly backlog: number | undefined
 }
 
-type Check = readonly [name: string, isValid: (value: unknown) => boolean, wanted: string]
+const DEFAULT_HEARTBEAT = 30_000
 
 const PLUGIN_OPTIONS: readonly Check[] = [
+  ...CONNECTION_OPTIONS,
   ['errorHandler', isFunction, 'a function'],
-  ['closeTimeout', isDelay, 'an integer from 0 to 2147483647'],
+  ['closeTimeout', isDelay, DELAY],
+  ['maxConnections', isFalseOr(isCount), `${COUNT} or false`],
   ['options', isObject, 'an object']
 ]
 
@@ -33,7 +38,7 @@ const SERVER_OPTIONS: readonly Check[] = [
   ['binary', isBoolean, 'a boolean'],
   ['host', isString, 'a string'],
   ['port', isPort, 'an integer from 0 to 65535'],
-  ['backlog', isCount, 'an integer from 0'],
+  ['backlog', isCount, COUNT],
   ['server', isServer, 'an HTTP or HTTPS server'],
   ['verifyClient', isFunction, 'a function'],
   ['handleProtocols', isFunction, 'a function'],
@@ -41,7 +46,13 @@ const SERVER_OPTIONS: readonly Check[] = [
   ['noServer', isBoolean, 'a boolean'],
   ['clientTracking', isBoolean, 'a boolean'],
   ['perMessageDeflate', isBooleanOrObject, 'a boolean or an object'],
-  ['maxPayload', isCount, 'an integer from 0']
+  ['maxPayload', isByteCount, BYTES],
+  ['maxFragments', isByteCount, BYTES],
+  ['maxBufferedChunks', isByteCount, BYTES],
+  ['maxPendingAutoPongs', isByteCount, BYTES],
+  ['autoPong', isBoolean, 'a boolean'],
+  ['allowSynchronousEvents', isBoolean, 'a boolean'],
+  ['skipUTF8Validation', isBoolean, 'a boolean']
 ]
 
 const EXCLUSIVE_OPTIONS = [
@@ -55,6 +66,10 @@ export interface PluginSettings {
   readonly handle: WebsocketHandler | null
   readonly errorHandler: WebsocketErrorHandler | null
   readonly closeTimeout: number
+  /** Infinity for no limit. */
+  readonly maxConnections: number
+  /** What holds for connections whose route says nothing else. */
+  readonly connection: ConnectionSettings
   /** Server whose upgrades are taken; null for the one of the Fastify instance. */
   readonly server: NonNullable<WebsocketServerOptions['server']> | null
   /** Address of a server of the plugin's own, or null. */
@@ -80,10 +95,18 @@ export function resolveOptions (
   checkExclusive(options)
 
   const { server, port, host, backlog, noServer, path, verifyClient, ...websocket } = options
+  const connection = resolveConnectionOptions({ ...input, maxPayload: options.maxPayload }, {
+    heartbeat: DEFAULT_HEARTBEAT,
+    maxPayload: Math.min(fastify.initialConfig.bodyLimit ?? MAX_BYTES, MAX_BYTES),
+    maxBackpressure: false,
+    isAllowedOrigin: null
+  })
   return {
     handle: input.handle ?? null,
     errorHandler: input.errorHandler ?? null,
     closeTimeout: input.closeTimeout ?? DEFAULT_CLOSE_TIMEOUT,
+    maxConnections: input.maxConnections || Infinity,
+    connection,
     server: server ?? null,
     listen: port == null ? null : { port, host: host ?? undefined, backlog: backlog ?? undefined },
     noServer: noServer ?? false,
@@ -91,19 +114,11 @@ export function resolveOptions (
     websocket: {
       ...givenOf(websocket),
       ...(path != null && { path }),
-      maxPayload: options.maxPayload ?? fastify.initialConfig.bodyLimit,
+      maxPayload: connection.maxPayload,
+      maxBackpressure: connection.maxBackpressure,
       closeTimeout: input.closeTimeout ?? DEFAULT_CLOSE_TIMEOUT,
       noServer: true
     }
-  }
-}
-
-/** An option that is undefined or null is not given, as in ws. */
-function checkAll (checks: readonly Check[], options: object): void {
-  const values = new Map<string, unknown>(Object.entries(options))
-  for (const [name, isValid, wanted] of checks) {
-    const value = values.get(name)
-    if (value != null && !isValid(value)) throw new InvalidOptionError(name, wanted, value)
   }
 }
 
@@ -120,40 +135,4 @@ function checkExclusive (options: WebsocketServerOptions): void {
 
 function isGiven (value: unknown): boolean {
   return value != null && value !== false
-}
-
-function isFunction (value: unknown): boolean {
-  return typeof value === 'function'
-}
-
-function isObject (value: unknown): value is object {
-  return typeof value === 'object' && value !== null && !Array.isArray(value)
-}
-
-function isBoolean (value: unknown): boolean {
-  return typeof value === 'boolean'
-}
-
-function isBooleanOrObject (value: unknown): boolean {
-  return isBoolean(value) || isObject(value)
-}
-
-function isString (value: unknown): boolean {
-  return typeof value === 'string'
-}
-
-function isCount (value: unknown): value is number {
-  return Number.isSafeInteger(value) && Number(value) >= 0
-}
-
-function isPort (value: unknown): boolean {
-  return isCount(value) && value <= MAX_PORT
-}
-
-function isDelay (value: unknown): boolean {
-  return isCount(value) && value <= MAX_DELAY
-}
-
-function isServer (value: unknown): boolean {
-  return isObject(value) && 'on' in value && 'listen' in value
 }

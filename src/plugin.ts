@@ -3,17 +3,21 @@ import type { IncomingMessage, Server } from 'node:http'
 import { acceptUpgrade, skipVerified, type UpgradeAcceptor } from './accept'
 import { closeClients } from './close'
 import { Connection, type ConnectionContext } from './connection'
-import { ClosingError } from './errors'
+import { resolveConnectionOptions } from './connection-options'
+import { ClosingError, TooManyConnectionsError } from './errors'
 import { declareGlobalRoute } from './global-route'
+import { Heartbeat } from './heartbeat'
 import { createInject } from './inject'
 import { createUpgradeServer, listen } from './listen'
 import { resolveOptions, type PluginSettings } from './options'
 import type { UpgradeResponse } from './response'
-import { pluginOf, routesOf, upgradeOf, type RoutePlugin } from './routes'
+import {
+  pluginOf, routesOf, upgradeOf, type RoutePlugin, type WebsocketTarget
+} from './routes'
 import { RouteServer } from './server'
 import type { StreamSocket } from './stream/socket'
 import { kPlugin, kReport } from './symbols'
-import type { VerifyClient, WebsocketHandler, WebsocketPluginOptions } from './types'
+import type { WebsocketConnectionOptions, WebsocketPluginOptions } from './types'
 import { upgradeListenerOf, type UpgradeListener } from './upgrade'
 
 /** Adds WebSocket routes to `fastify` and the instances below it. */
@@ -44,36 +48,39 @@ function checkRoutes (fastify: FastifyInstance): void {
   }
 }
 
+/** How the upgrades of a route are accepted, and how its connections run. */
+interface RouteContext extends UpgradeAcceptor, ConnectionContext {}
+
 /** One registration of the plugin. */
-class WebsocketPlugin implements RoutePlugin, UpgradeAcceptor {
+class WebsocketPlugin implements RoutePlugin {
   readonly server: RouteServer
   /** The HTTP server whose upgrades are taken. */
   readonly source: Server
-  readonly verifyClient: VerifyClient | null
 
+  readonly #fastify: FastifyInstance
   readonly #settings: PluginSettings
-  readonly #context: ConnectionContext
+  /** By the options of the routes: null for routes that have none. */
+  readonly #contexts = new Map<WebsocketConnectionOptions | null, RouteContext>()
+  /** By their intervals. */
+  readonly #heartbeats = new Map<number, Heartbeat>()
+  /** The open connections, where ws does not keep them as `clients`. */
+  readonly #untracked: Set<StreamSocket> | null
   readonly #ownServer: Server | null
   readonly #upgrades: UpgradeListener | null
   #isClosing = false
 
   constructor (fastify: FastifyInstance, settings: PluginSettings) {
     const { websocket, verifyClient } = settings
+    this.#fastify = fastify
     this.#settings = settings
-    this.verifyClient = verifyClient
     this.#ownServer = settings.listen === null ? null : createUpgradeServer()
     this.source = this.#ownServer ?? settings.server ?? fastify.server
     this.server = new RouteServer(
       { ...websocket, ...(verifyClient !== null && { verifyClient: skipVerified(verifyClient) }) },
       settings.noServer ? null : this.source
     )
-    this.#context = {
-      fastify,
-      errorHandler: settings.errorHandler,
-      streamSettings: this.server.streamSettings,
-      // With `clientTracking: false` ws has none.
-      untracked: this.server.clients === undefined ? new Set() : null
-    }
+    // With `clientTracking: false` ws has none.
+    this.#untracked = this.server.clients === undefined ? new Set() : null
     this.#upgrades = settings.noServer ? null : upgradeListenerOf(this.source, fastify)
   }
 
@@ -92,42 +99,79 @@ class WebsocketPlugin implements RoutePlugin, UpgradeAcceptor {
     return Boolean(this.server.shouldHandle(request))
   }
 
-  takes (routeHandler: WebsocketHandler | null, request: FastifyRequest): boolean {
-    const handler = routeHandler ?? this.#settings.handle
-    return handler !== null && this.shouldHandle(request.raw)
+  takes (target: WebsocketTarget | null, request: FastifyRequest): boolean {
+    return (target !== null || this.hasHandle) && this.shouldHandle(request.raw)
   }
 
   takeUpgrade (
-    routeHandler: WebsocketHandler | null,
+    target: WebsocketTarget | null,
     request: FastifyRequest, reply: FastifyReply, upgrade: UpgradeResponse
   ): void {
-    const handler = routeHandler ?? this.#settings.handle
+    const handler = target?.handler ?? this.#settings.handle
     if (handler === null) {
       // It was to be refused earlier, but another plugin may have replaced the hooks of the route.
       reply.callNotFound()
       return
     }
-    const instance = routeHandler === null ? this.#context.fastify : request.server
-    acceptUpgrade(this, request, reply, upgrade, (socket) => {
-      this.#run(socket, handler, instance, request)
+    const instance = target === null ? this.#fastify : request.server
+    const context = this.#contextOf(target?.options ?? null)
+    acceptUpgrade(context, request, reply, upgrade, (socket) => {
+      const connection = new Connection(context, socket, request)
+      this.#announce(connection, request.raw)
+      connection.run(handler, instance, request)
     })
   }
 
-  checkOpen (): void {
-    if (this.#isClosing) throw new ClosingError()
+  #announce ({ socket, stream }: Connection, request: IncomingMessage): void {
+    try {
+      this.server.emit('connection', socket, request)
+    } catch (error) {
+      stream[kReport](error)
+    }
   }
 
-  #run (
-    socket: StreamSocket, handler: WebsocketHandler,
-    instance: FastifyInstance, request: FastifyRequest
-  ): void {
-    const connection = new Connection(this.#context, socket, request)
-    try {
-      this.server.emit('connection', socket, request.raw)
-    } catch (error) {
-      connection.stream[kReport](error)
+  #contextOf (options: WebsocketConnectionOptions | null): RouteContext {
+    const known = this.#contexts.get(options)
+    if (known !== undefined) return known
+    const context = this.#createContext(options ?? {})
+    this.#contexts.set(options, context)
+    return context
+  }
+
+  #createContext (options: WebsocketConnectionOptions): RouteContext {
+    const { connection, errorHandler, verifyClient } = this.#settings
+    const settings = resolveConnectionOptions(options, connection)
+    const { heartbeat, maxPayload, isAllowedOrigin } = settings
+    const limitedServer = this.server.limitedTo(settings)
+    return {
+      fastify: this.#fastify,
+      server: this.server,
+      limitedServer,
+      isAllowedOrigin,
+      verifyClient,
+      checkRoom: () => { this.#checkRoom() },
+      errorHandler,
+      streamSettings: limitedServer.streamSettings,
+      heartbeat: heartbeat === false ? null : this.#heartbeatOf(heartbeat),
+      maxPayload,
+      untracked: this.#untracked
     }
-    connection.run(handler, instance, request)
+  }
+
+  #heartbeatOf (interval: number): Heartbeat {
+    const heartbeat = this.#heartbeats.get(interval) ?? new Heartbeat(interval)
+    this.#heartbeats.set(interval, heartbeat)
+    return heartbeat
+  }
+
+  /** @throws FST_WS_CLOSING, FST_WS_TOO_MANY_CONNECTIONS */
+  #checkRoom (): void {
+    if (this.#isClosing) throw new ClosingError()
+    if (this.#sockets.size >= this.#settings.maxConnections) throw new TooManyConnectionsError()
+  }
+
+  get #sockets (): Set<StreamSocket> {
+    return this.#untracked ?? this.server.clients
   }
 
   async refuseAndClose (): Promise<void> {
@@ -135,8 +179,7 @@ class WebsocketPlugin implements RoutePlugin, UpgradeAcceptor {
     this.#upgrades?.close()
     // Not awaited: it ends when the clients have gone.
     this.#ownServer?.close()
-    const sockets = this.#context.untracked ?? this.server.clients
-    await closeClients(sockets, this.#upgrades?.undecided ?? [], this.#settings.closeTimeout)
+    await closeClients(this.#sockets, this.#upgrades?.undecided ?? [], this.#settings.closeTimeout)
   }
 
   async close (): Promise<void> {

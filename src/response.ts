@@ -2,6 +2,7 @@ import {
   STATUS_CODES, ServerResponse, type IncomingMessage, type OutgoingHttpHeader
 } from 'node:http'
 import type { Duplex } from 'node:stream'
+import type { FastifyBaseLogger } from 'fastify'
 import { UnexpectedSwitchError } from './errors'
 import { guard, unguard, vacate } from './transport'
 
@@ -36,9 +37,8 @@ interface TransportListeners {
   readonly close: () => void
 }
 
-interface ErrorLog {
-  error (details: object, message: string): void
-}
+/** The levels that Fastify has for errors with status 4xx and 5xx. */
+type ErrorLog = Pick<FastifyBaseLogger, 'info' | 'error'>
 
 /**
  * The response to an upgrade request. Its 101 is the handshake that `accept` was given; with any
@@ -164,10 +164,12 @@ export class UpgradeResponse extends ServerResponse {
 
   /** Answers with an error in the shape of Fastify, past the router. */
   refuse (error: unknown): void {
-    this.#log?.error({ err: error }, 'websocket handshake failed')
-    const { statusCode, message } = describe(error)
+    const { statusCode, message, headers } = describe(error)
+    const level = statusCode < 500 ? 'info' : 'error'
+    this.#log?.[level]({ err: error }, 'websocket handshake failed')
     const body = JSON.stringify({ statusCode, error: STATUS_CODES[statusCode], message })
     for (const name of this.getHeaderNames()) this.removeHeader(name)
+    this.#setHeaders(headers)
     this.setHeader('content-type', 'application/json; charset=utf-8')
     this.setHeader('content-length', Buffer.byteLength(body))
     this.#writeRefusal(statusCode)
@@ -241,12 +243,13 @@ function emitClose (response: UpgradeResponse): void {
   response.emit('close')
 }
 
-/** Status and message of an error, as Fastify would answer it. */
-function describe (error: unknown): { statusCode: number, message: string } {
-  const hasStatusCode = error instanceof Error && 'statusCode' in error
-  const statusCode = hasStatusCode ? Number(error.statusCode) : NaN
+/** Status, message and headers of an error, as Fastify would answer it. */
+function describe (error: unknown): { statusCode: number, message: string, headers: unknown } {
+  const isError = error instanceof Error
+  const statusCode = isError && 'statusCode' in error ? Number(error.statusCode) : NaN
   return {
     statusCode: statusCode >= 400 && statusCode < 600 ? statusCode : 500,
-    message: error instanceof Error ? error.message : String(error)
+    message: isError ? error.message : String(error),
+    headers: isError && 'headers' in error ? error.headers : undefined
   }
 }

@@ -3,10 +3,11 @@ import type {
   FastifyInstance, FastifyReply, FastifyRequest, onRequestHookHandler, RouteOptions
 } from 'fastify'
 import type { IncomingMessage } from 'node:http'
-import { InvalidMethodError, InvalidOptionError, InvalidWsHandlerError } from './errors'
+import { checkRouteOption } from './connection-options'
+import { InvalidMethodError, InvalidWsHandlerError, toError } from './errors'
 import type { UpgradeResponse } from './response'
 import { kPlugin, kRoutes, kUpgrade } from './symbols'
-import type { WebsocketHandler } from './types'
+import type { WebsocketConnectionOptions, WebsocketHandler } from './types'
 
 /** A GET route of whatever kind, or a wrong websocket route, as its instance declared it. */
 export interface DeclaredRoute {
@@ -18,6 +19,12 @@ export interface DeclaredRoute {
   readonly problem: Error | null
 }
 
+/** Who takes the connections of a websocket route, and what the route says of them. */
+export interface WebsocketTarget {
+  readonly handler: WebsocketHandler
+  readonly options: WebsocketConnectionOptions | null
+}
+
 /** The plugin, as the routes on its instance and below see it. */
 export interface RoutePlugin {
   /** It has a handler for upgrades that reach no websocket route. */
@@ -25,12 +32,12 @@ export interface RoutePlugin {
   /** Whether its server wants the upgrade: ws's `shouldHandle`, which users override. */
   shouldHandle (request: IncomingMessage): boolean
   /**
-   * Whether it takes an upgrade that reached a GET route; `handler` is null if that is no
+   * Whether it takes an upgrade that reached a GET route; `target` is null if that is no
    * websocket route.
    */
-  takes (handler: WebsocketHandler | null, request: FastifyRequest): boolean
+  takes (target: WebsocketTarget | null, request: FastifyRequest): boolean
   takeUpgrade (
-    handler: WebsocketHandler | null,
+    target: WebsocketTarget | null,
     request: FastifyRequest, reply: FastifyReply, upgrade: UpgradeResponse
   ): void
 }
@@ -96,30 +103,45 @@ function adoptRoute (
   const handler = options.handler as unknown as RouteHandler
   const wsHandler = isWebsocketOnly
     ? options.handler as unknown as WebsocketHandler
-    : options.wsHandler ?? null
-  options.onRequest = [options.onRequest ?? [], createUpgradeFilter(wsHandler)].flat()
-  options.handler = wrapHandler(handler, wsHandler, isWebsocketOnly)
+    : options.wsHandler
+  const target = wsHandler === undefined
+    ? null
+    : { handler: wsHandler, options: connectionOptionsOf(options) }
+  options.onRequest = [options.onRequest ?? [], createUpgradeFilter(target)].flat()
+  options.handler = wrapHandler(handler, target, isWebsocketOnly)
+}
+
+function connectionOptionsOf ({ websocket }: RouteOptions): WebsocketConnectionOptions | null {
+  return typeof websocket === 'object' ? { ...websocket } : null
 }
 
 function findProblem (
   options: RouteOptions, methods: string[], routes: DeclaredRoute[]
 ): Error | null {
-  if (options.websocket !== undefined && typeof options.websocket !== 'boolean') {
-    return new InvalidOptionError('websocket', 'a boolean', options.websocket)
+  try {
+    checkRoute(options, methods, routes)
+    return null
+  } catch (error) {
+    return toError(error)
   }
+}
+
+/** @throws FST_WS_INVALID_OPTION, FST_WS_INVALID_WS_HANDLER, FST_WS_INVALID_METHOD */
+function checkRoute (options: RouteOptions, methods: string[], routes: DeclaredRoute[]): void {
+  checkRouteOption(options.websocket)
   if (options.wsHandler !== undefined && typeof options.wsHandler !== 'function') {
-    return new InvalidWsHandlerError()
+    throw new InvalidWsHandlerError()
   }
   if (methods.some((method) => method !== 'GET' && method !== 'HEAD')) {
-    return new InvalidMethodError()
+    throw new InvalidMethodError()
   }
-  if (methods.includes('GET')) return null
+  if (methods.includes('GET')) return
   // Fastify declares a HEAD route of its own for every GET route. Under a prefix, the GET route `/`
   // has a second path, with a trailing slash, that only the HEAD route is announced for.
   const isAutomatic = routes.some(({ url, isWebsocket }) => {
     return isWebsocket && withoutSlash(url) === withoutSlash(options.url)
   })
-  return isAutomatic ? null : new InvalidMethodError()
+  if (!isAutomatic) throw new InvalidMethodError()
 }
 
 function withoutSlash (url: string): string {
@@ -130,23 +152,23 @@ function withoutSlash (url: string): string {
  * The last `onRequest` hook of a route. It sends an upgrade that nobody takes to the 404 handler
  * here, because the hooks that would follow run again there.
  */
-function createUpgradeFilter (wsHandler: WebsocketHandler | null): onRequestHookHandler {
+function createUpgradeFilter (target: WebsocketTarget | null): onRequestHookHandler {
   return function (request, reply, done) {
     const isUpgrade = upgradeOf(request.raw) !== undefined
-    if (!isUpgrade || pluginOf(this)?.takes(wsHandler, request) === true) done()
+    if (!isUpgrade || pluginOf(this)?.takes(target, request) === true) done()
     else reply.callNotFound()
   }
 }
 
 /** Wrapped once for all: whether the plugin is there is known only when requests come. */
 function wrapHandler (
-  handler: RouteHandler, wsHandler: WebsocketHandler | null, isWebsocketOnly: boolean
+  handler: RouteHandler, target: WebsocketTarget | null, isWebsocketOnly: boolean
 ): RouteHandler {
   return function (this: FastifyInstance, ...args: unknown[]) {
     const upgrade = upgradeOf(rawOf(args[0]))
     if (upgrade !== undefined) {
       const [request, reply] = args as [FastifyRequest, FastifyReply]
-      pluginOf(this)?.takeUpgrade(wsHandler, request, reply, upgrade)
+      pluginOf(this)?.takeUpgrade(target, request, reply, upgrade)
       return undefined
     }
     // Without the plugin on this instance another one may call the handler, with any arguments.

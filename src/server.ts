@@ -1,18 +1,23 @@
 import type { AddressInfo } from 'node:net'
-import type { Server } from 'node:http'
+import type { IncomingMessage, Server } from 'node:http'
 import { WebSocketStreamServer, type WebSocketStreamServerOptions } from './stream/server'
 import { upgradeOf } from './routes'
+
+/** What ws and the streams of a server take for all connections alike. */
+export type ServerLimits = Pick<WebSocketStreamServerOptions, 'maxPayload' | 'maxBackpressure'>
 
 /**
  * `fastify.websocketServer`. It never listens by itself: upgrades reach it through Fastify's
  * router, or through its `handleUpgrade` when the user calls that.
  */
 export class RouteServer extends WebSocketStreamServer {
+  readonly #options: WebSocketStreamServerOptions
   readonly #source: Server | null
 
   /** @param source the server whose upgrades are taken, and whose address this one has */
   constructor (options: WebSocketStreamServerOptions, source: Server | null) {
     super(options)
+    this.#options = options
     this.#source = source
     this.on('headers', (lines, request) => {
       lines.push(...upgradeOf(request)?.handshakeHeaders ?? [])
@@ -22,5 +27,35 @@ export class RouteServer extends WebSocketStreamServer {
   /** As in ws, null until the server listens, and an error with the option `noServer`. */
   override address (): AddressInfo | string | null {
     return this.#source === null ? super.address() : this.#source.address()
+  }
+
+  /** Who makes connections that have these limits: this server if it has them itself. */
+  limitedTo ({ maxPayload, maxBackpressure }: ServerLimits): WebSocketStreamServer {
+    const { maxPayload: ownPayload, maxBackpressure: ownBackpressure } = this.#options
+    if (maxPayload === ownPayload && maxBackpressure === ownBackpressure) return this
+    return new LimitedServer(this, { ...this.#options, maxPayload, maxBackpressure })
+  }
+}
+
+/** Another face of a server: its clients and its events are those of the server. */
+class LimitedServer extends WebSocketStreamServer {
+  readonly #server: WebSocketStreamServer
+
+  constructor (server: WebSocketStreamServer, options: WebSocketStreamServerOptions) {
+    super(options)
+    this.#server = server
+    this.clients = server.clients
+  }
+
+  override shouldHandle (request: IncomingMessage): boolean | Promise<boolean> {
+    return this.#server.shouldHandle(request)
+  }
+
+  override emit (event: string | symbol, ...args: unknown[]): boolean {
+    return this.#server.emit(event, ...args)
+  }
+
+  override listenerCount (event: string | symbol): number {
+    return this.#server.listenerCount(event)
   }
 }

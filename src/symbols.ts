@@ -31,6 +31,12 @@ export const kReaderChange = Symbol('fastify-websocket.reader-change')
 /** StreamSocket method: nothing that arrives is wanted any more. */
 export const kDiscard = Symbol('fastify-websocket.discard')
 
+/** StreamSocket method: send what has been written to the stream, which controls its own flow. */
+export const kSend = Symbol('fastify-websocket.send')
+
+/** StreamSocket getter: how many bytes have gone through; it grows while the peer lives. */
+export const kProgress = Symbol('fastify-websocket.progress')
+
 /** StreamSocket method: call back when all that was written has left the process. */
 export const kFlushed = Symbol('fastify-websocket.flushed')
 

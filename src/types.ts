@@ -68,9 +68,43 @@ export type VerifyCallback = (
  */
 export type VerifyClient = (info: ClientInfo, callback: VerifyCallback) => unknown
 
+/**
+ * Decides by the `Origin` header of an upgrade, undefined where a client that is no browser sends
+ * none.
+ */
+export type OriginCheck = (
+  origin: string | undefined, request: FastifyRequest
+) => boolean | Promise<boolean>
+
+/** An origin such as `https://example.com`, a pattern of origins, or `'same-host'`. */
+export type AllowedOrigin = string | RegExp
+
+/** What can be set for all routes in the options of the plugin, and for one as `websocket`. */
+export interface WebsocketConnectionOptions {
+  /**
+   * Milliseconds of silence after which a peer is pinged, and that it then has to answer before it
+   * is cut off. `false` turns it off. Default: 30000.
+   */
+  heartbeat?: number | false | undefined
+  /** Longest message that is accepted, in bytes. Default: the `bodyLimit` of Fastify, 1 MiB. */
+  maxPayload?: number | undefined
+  /**
+   * Most bytes that may be unsent to a peer when `socket.send` is called: beyond, the connection is
+   * closed with 1013. Default: `false`, no limit.
+   */
+  maxBackpressure?: number | false | undefined
+  /**
+   * Whose pages may connect: `'same-host'`, origins, patterns of them, a list, or a function. A
+   * client without an `Origin` header is no browser and passes all but a function.
+   * Default: `false`, everybody.
+   */
+  origin?: AllowedOrigin | AllowedOrigin[] | OriginCheck | false | undefined
+}
+
 /** Options of websocket-stream and of ws's `WebSocketServer`. */
-export interface WebsocketServerOptions
-  extends Omit<WebSocketStreamServerOptions, 'closeTimeout' | 'server' | 'verifyClient'> {
+export interface WebsocketServerOptions extends Omit<
+  WebSocketStreamServerOptions, 'closeTimeout' | 'maxBackpressure' | 'server' | 'verifyClient'
+> {
   /**
    * Server whose upgrades are taken instead of those of the Fastify instance. It is
    * never closed here.
@@ -80,8 +114,8 @@ export interface WebsocketServerOptions
   verifyClient?: VerifyClient | null | undefined
 }
 
-/** Options of the plugin. */
-export interface WebsocketPluginOptions {
+/** Options of the plugin. `maxPayload` for all routes is one of `options`, as in ws. */
+export interface WebsocketPluginOptions extends Omit<WebsocketConnectionOptions, 'maxPayload'> {
   /**
    * Handler of every upgrade that no websocket route takes, below the prefix it is
    * registered under.
@@ -94,6 +128,8 @@ export interface WebsocketPluginOptions {
    * Default: 10000.
    */
   closeTimeout?: number | undefined
+  /** Most connections at a time. An upgrade beyond gets a 503. Default: `false`, no limit. */
+  maxConnections?: number | false | undefined
   /** Options of websocket-stream and ws. */
   options?: WebsocketServerOptions | undefined
 }
@@ -133,7 +169,7 @@ export type InjectWebsocket = (
   path?: string, init?: InjectWebsocketInit, options?: InjectWebsocketOptions
 ) => Promise<WebSocket>
 
-/** A full route declaration without a plain HTTP side: `websocket: true` and one handler. */
+/** A full route declaration without a plain HTTP side: `websocket` and one handler. */
 export interface WebsocketRouteOptions<
   RawServer extends RawServerBase = RawServerDefault,
   RawRequest extends RawRequestDefaultExpression<RawServer> =
@@ -150,7 +186,7 @@ export interface WebsocketRouteOptions<
   > {
   method: WebsocketMethod | WebsocketMethod[]
   url: string
-  websocket: true
+  websocket: true | WebsocketConnectionOptions
   wsHandler?: never
   handler: WebsocketHandler<
     RawServer, RawRequest, RawReply, RouteGeneric,
@@ -199,8 +235,8 @@ declare module 'fastify' {
     RawServer, RawRequest, RawReply, RouteGeneric,
     ContextConfig, SchemaCompiler, TypeProvider, Logger
   > {
-    /** The handler of this GET route takes WebSocket connections. */
-    websocket?: boolean
+    /** The handler of this GET route takes WebSocket connections, with these options of them. */
+    websocket?: boolean | WebsocketConnectionOptions
   }
 
   interface RouteOptions<
@@ -224,7 +260,7 @@ declare module 'fastify' {
       opts: RouteShorthandOptions<
         RawServer, RawRequest, RawReply, RouteGeneric,
         ContextConfig, SchemaCompiler, TypeProvider, Logger
-      > & { websocket: true },
+      > & { websocket: true | WebsocketConnectionOptions },
       handler: WebsocketHandler<
         RawServer, RawRequest, RawReply, RouteGeneric,
         ContextConfig, SchemaCompiler, TypeProvider, Logger

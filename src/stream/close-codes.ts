@@ -6,3 +6,4 @@ export const CLOSE_NORMAL = 1000
 export const CLOSE_GOING_AWAY = 1001
 export const CLOSE_ABNORMAL = 1006
 export const CLOSE_INTERNAL_ERROR = 1011
+export const CLOSE_TRY_AGAIN_LATER = 1013

@@ -101,6 +101,10 @@ export class InboundSocket extends WebSocket {
     return this.#is(CLOSED_HERE)
   }
 
+  protected get settings (): StreamSettings {
+    return this.#settings
+  }
+
   protected useSettings (settings: StreamSettings): void {
     this.#settings = settings
   }

@@ -23,6 +23,12 @@ export interface SocketStreamOptions {
    * paused once `highWaterMark` is reached. Default: 10000.
    */
   pauseTimeout?: number | undefined
+  /**
+   * Most bytes that may be unsent to the peer when `socket.send` is called: beyond, the connection
+   * is closed with 1013. What is written to the stream waits in it and is not limited by this.
+   * Default: `false`, no limit.
+   */
+  maxBackpressure?: number | false | undefined
 }
 
 const DEFAULT_HIGH_WATER_MARK = 64 * 1024
@@ -38,15 +44,19 @@ export class StreamSettings {
   readonly objectMode: boolean
   readonly highWaterMark: number
   readonly pauseTimeout: number
+  /** Infinity for no limit. */
+  readonly maxBackpressure: number
   /** What the constructor of Duplex takes; its types do not know `captureRejections`. */
   readonly duplex: DuplexOptions & { captureRejections: boolean }
 
   /** @throws FST_WS_INVALID_OPTION */
   constructor (options: SocketStreamOptions = {}) {
     this.objectMode = options.objectMode ?? options.binary === false
-    const { highWaterMark, pauseTimeout } = options
+    const { highWaterMark, pauseTimeout, maxBackpressure } = options
     this.highWaterMark = checkNumber('highWaterMark', highWaterMark, DEFAULT_HIGH_WATER_MARK)
     this.pauseTimeout = checkNumber('pauseTimeout', pauseTimeout, DEFAULT_PAUSE_TIMEOUT)
+    this.maxBackpressure = checkNumber(
+      'maxBackpressure', maxBackpressure === false ? undefined : maxBackpressure, Infinity)
     this.duplex = {
       objectMode: this.objectMode,
       decodeStrings: !this.objectMode,

@@ -1,6 +1,9 @@
+import type { Socket } from 'node:net'
 import { finished, type Duplex } from 'node:stream'
 import { WebSocket } from 'ws'
-import { kAttach, kFlushed } from '../symbols'
+import { BackpressureError } from '../errors'
+import { kAttach, kFlushed, kProgress, kSend } from '../symbols'
+import { CLOSE_TRY_AGAIN_LATER } from './close-codes'
 import { InboundSocket } from './inbound'
 import {
   MAX_PACKED_PAYLOAD, packBinary, packedBytes, packText, unpack, type FrameSink
@@ -13,6 +16,9 @@ const NO_OPTIONS: SendOptions = {}
 type Data = Parameters<WebSocket['send']>[0]
 type SendOptions = Parameters<WebSocket['send']>[1]
 type SendCallback = (error?: Error) => void
+
+/** What a `net.Socket` counts. */
+type Counters = Pick<Socket, 'bytesRead' | 'bytesWritten' | 'writableLength'>
 
 /** The getter that ws has for it. */
 const bufferedAmountOf = Object.getOwnPropertyDescriptor(WebSocket.prototype, 'bufferedAmount')?.get
@@ -70,6 +76,17 @@ export class StreamSocket extends InboundSocket implements FrameSink {
     const options = isOptions ? optionsOrCallback ?? NO_OPTIONS : NO_OPTIONS
     const callback = isOptions ? lastCallback : optionsOrCallback
     this.#startTick()
+    // While frames are only packed, the system had room for all that came before.
+    if (this.#tick !== PACKING && this.#isTooFarBehind()) this.#giveUp(callback)
+    else this.#sendInTick(data, options, callback)
+  }
+
+  [kSend] (data: Data, options: SendOptions, callback?: SendCallback): void {
+    this.#startTick()
+    this.#sendInTick(data, options, callback)
+  }
+
+  #sendInTick (data: Data, options: SendOptions, callback: SendCallback | undefined): void {
     if (callback === undefined && this.#pack(data, options)) return
     this.#sendUnpacked(data, options, callback)
   }
@@ -124,6 +141,40 @@ export class StreamSocket extends InboundSocket implements FrameSink {
     this.#whenIdle = null
     this[kFlushed](callback)
   }
+
+  // --- Slow peers ---
+
+  #isTooFarBehind (): boolean {
+    const { maxBackpressure } = this.settings
+    if (maxBackpressure === Infinity || this.readyState !== WebSocket.OPEN) return false
+    if (this.bufferedAmount <= maxBackpressure) return false
+    // What this tick has kept back is not the peer's fault.
+    this.#endTick()
+    this.#startTick()
+    return this.bufferedAmount > maxBackpressure
+  }
+
+  // The close frame is behind all that is unsent, so it may never leave: then ws cuts the peer off
+  // after its `closeTimeout`.
+  #giveUp (callback: SendCallback | undefined): void {
+    const error = new BackpressureError(this.settings.maxBackpressure)
+    this.close(CLOSE_TRY_AGAIN_LATER)
+    process.nextTick(() => {
+      this.emit('error', error)
+      callback?.(error)
+    })
+  }
+
+  /** NaN, which is never the same, for a transport that does not count. */
+  get [kProgress] (): number {
+    const { bytesRead = NaN, bytesWritten = NaN, writableLength = 0 }: Partial<Counters> =
+      this.#transport ?? {}
+    // A ping leaves for the system whether the peer lives or not; what had to wait for the peer
+    // before it left tells.
+    return writableLength === 0 ? bytesRead : bytesRead + bytesWritten - writableLength
+  }
+
+  // --- Control frames ---
 
   override ping (...args: Parameters<WebSocket['ping']>): void {
     this.#startTick()

@@ -4,7 +4,8 @@ import {
   AbnormalCloseError, InvalidChunkError, isDisconnect, isProtocolError, NotOpenError, toError
 } from '../errors'
 import {
-  kAccept, kDiscard, kEnded, kFlushed, kFull, kOwner, kReaderChange, kReading, kReport, kStream
+  kAccept, kDiscard, kEnded, kFlushed, kFull, kOwner, kReaderChange, kReading, kReport, kSend,
+  kStream
 } from '../symbols'
 import { CLOSE_ABNORMAL, CLOSE_INTERNAL_ERROR, CLOSE_NORMAL } from './close-codes'
 import type { SocketReader } from './inbound'
@@ -145,10 +146,10 @@ export class SocketStream extends Duplex implements SocketReader {
     }
     const options = typeof chunk === 'string' ? TEXT : BINARY
     if (socket.bufferedAmount < this.#settings.highWaterMark) {
-      socket.send(chunk, options)
+      socket[kSend](chunk, options)
       callback()
     } else {
-      socket.send(chunk, options, callback)
+      socket[kSend](chunk, options, callback)
     }
   }
 

@@ -1,0 +1,76 @@
+import { UnresponsiveError } from './errors'
+import type { StreamSocket } from './stream/socket'
+import { kProgress } from './symbols'
+
+/** A connection, as its heartbeat sees it. */
+export interface Pulse {
+  readonly socket: StreamSocket
+  /** The progress of the socket at the last beat. */
+  progress: number
+  /** Beats since then without any; those of a socket that is paused count downwards. */
+  silence: number
+}
+
+/** Beats in one interval: after the first without progress, the peer is pinged. */
+const BEATS = 2
+
+/** Then it has a whole interval to answer. */
+const DEAD = 1 + BEATS
+
+/**
+ * Nothing arrives on a connection that the application keeps paused, so its peer is given this many
+ * intervals, and a dead one does not stay for ever.
+ */
+const DEAD_PAUSED = -20 * BEATS
+
+/**
+ * Pings silent peers and cuts off those that do not answer. Whatever arrives is a sign of life, and
+ * so is what leaves after it had to wait for the peer.
+ */
+export class Heartbeat {
+  readonly #interval: number
+  readonly #pulses = new Set<Pulse>()
+  #timer: NodeJS.Timeout | null = null
+
+  /** @param interval milliseconds of silence until a ping, and then until the end */
+  constructor (interval: number) {
+    this.#interval = interval
+  }
+
+  watch (pulse: Pulse): void {
+    this.#pulses.add(pulse)
+    this.#timer ??= setInterval(this.#beat, this.#interval / BEATS).unref()
+  }
+
+  forget (pulse: Pulse): void {
+    this.#pulses.delete(pulse)
+    if (this.#pulses.size > 0 || this.#timer === null) return
+    clearInterval(this.#timer)
+    this.#timer = null
+  }
+
+  #beat = (): void => {
+    for (const pulse of this.#pulses) this.#check(pulse)
+  }
+
+  #check (pulse: Pulse): void {
+    const { socket } = pulse
+    if (socket.readyState !== socket.OPEN) return
+    const progress = socket[kProgress]
+    if (progress !== pulse.progress) {
+      pulse.progress = progress
+      pulse.silence = 0
+      return
+    }
+    const { silence } = pulse
+    pulse.silence = socket.isPaused ? Math.min(silence, 0) - 1 : Math.max(silence, 0) + 1
+    const isDead = pulse.silence === DEAD || pulse.silence === DEAD_PAUSED
+    if (isDead) this.#cutOff(socket)
+    else if (pulse.silence % BEATS !== 0) socket.ping()
+  }
+
+  #cutOff (socket: StreamSocket): void {
+    socket.terminate()
+    socket.emit('error', new UnresponsiveError(this.#interval))
+  }
+}
