@@ -4,6 +4,7 @@ import {
 import type { Duplex } from 'node:stream'
 import type { FastifyBaseLogger } from 'fastify'
 import { UnexpectedSwitchError } from './errors'
+import { handshakeLines } from './handshake-headers'
 import { guard, unguard, vacate } from './transport'
 
 /**
@@ -14,13 +15,6 @@ const MAX_EARLY_BYTES = 64 * 1024
 
 /** Milliseconds that a refused client has to read its answer and hang up. */
 const LINGER_TIMEOUT = 2_000
-
-/** What the handshake itself says, and what a response without a body cannot say. */
-const RESERVED_HEADERS = new Set([
-  'connection', 'upgrade', 'keep-alive',
-  'transfer-encoding', 'trailer', 'content-length', 'content-type',
-  'sec-websocket-accept', 'sec-websocket-protocol', 'sec-websocket-extensions'
-])
 
 /**
  * Performs the handshake of an accepted upgrade, `head` being what came behind the request.
@@ -117,12 +111,7 @@ export class UpgradeResponse extends ServerResponse {
 
   /** Header lines that hooks and the application add to the 101. */
   get handshakeHeaders (): string[] {
-    const lines: string[] = []
-    for (const [name, value] of Object.entries(this.getHeaders())) {
-      if (value === undefined || RESERVED_HEADERS.has(name)) continue
-      for (const each of Array.isArray(value) ? value : [value]) lines.push(`${name}: ${each}`)
-    }
-    return lines
+    return handshakeLines(this.getHeaders())
   }
 
   override writeHead (statusCode: number, ...reasonAndHeaders: unknown[]): this {

@@ -181,6 +181,39 @@ test('headers of hooks go out with the 101, a list as several lines', async (t) 
   t.notMatch(head, /close|evil/)
 })
 
+// Name and value as a hook sets them, and what of it must not be in the 101.
+const WITHHELD: Array<[headers: Record<string, string>, trace: RegExp]> = [
+  [{ connection: 'close' }, /close/],
+  [{ 'keep-alive': 'timeout=77' }, /keep-alive|77/i],
+  [{ trailer: 'x-checksum' }, /trailer|checksum/i],
+  [{ 'transfer-encoding': 'chunked' }, /transfer-encoding|chunked/i],
+  [{ upgrade: 'h2c' }, /h2c/],
+  [{ 'content-length': '77' }, /content-length|77/i],
+  [{ 'content-type': 'text/plain' }, /content-type|plain/i],
+  [{ 'sec-websocket-accept': 'evil' }, /evil/],
+  [{ 'sec-websocket-protocol': 'evil' }, /evil|-protocol/i],
+  [{ 'sec-websocket-extensions': 'evil' }, /evil|-extensions/i],
+  [{ connection: 'X-Foo, x-bar', 'x-foo': 'evil', 'X-Bar': 'evil' }, /evil|x-foo|x-bar/i]
+]
+
+for (const [headers, trace] of WITHHELD) {
+  const what = JSON.stringify(headers)
+  test(`${what} of a hook does not go out with the 101`, async (t) => {
+    const { fastify } = await serve(t, {
+      declare: (fastify) => fastify.get('/', {
+        websocket: true,
+        preHandler: async (_request, reply) => { reply.headers({ ...headers, 'x-fine': 'fine' }) }
+      }, echo)
+    })
+    const client = new RawClient(t, portOf(fastify.server))
+    client.write(upgradeHead('/'))
+    const head = await client.until('\r\n\r\n')
+    t.match(head, /^HTTP\/1.1 101 [^]*x-fine: fine\r\n/)
+    t.equal(head.match(/^(connection|upgrade|sec-websocket-accept):/gim)?.length, 3)
+    t.notMatch(head, trace)
+  })
+}
+
 test('frames that come while hooks run reach the handler, in order', async (t) => {
   const gate = createGate()
   const { fastify } = await serve(t, {
