@@ -1,12 +1,12 @@
 // Checked by the compiler alone: what is wrong here does not compile.
-import type { IncomingMessage } from 'node:http'
+import type { IncomingHttpHeaders, IncomingMessage } from 'node:http'
 import type { Server as HttpsServer } from 'node:https'
 import { Type, type TypeBoxTypeProvider } from '@fastify/type-provider-typebox'
 import Fastify, {
   type FastifyBaseLogger, type FastifyInstance, type FastifyReply, type FastifyRequest,
   type RawReplyDefaultExpression, type RawRequestDefaultExpression, type RawServerDefault
 } from 'fastify'
-import type { Server } from 'ws'
+import type { Server, WebSocket } from 'ws'
 import fastifyWebsocket, { fastifyWebsocket as named } from '../src/index'
 import type {
   createServer, SocketStream, StreamSocket, WebSocketStreamServer
@@ -226,6 +226,47 @@ const generic: fastifyWebsocket.WebsocketHandler<
   { Params: { room: string } }
 > = (_connection, _req, { params }) => { assertType<Equal<typeof params.room, string>>() }
 fastify.get('/:room', { websocket: true }, generic)
+
+// --- injectWS ---
+
+assertType<Equal<typeof fastify.injectWS, fastifyWebsocket.InjectWebsocket>>()
+assertType<Equal<ReturnType<typeof fastify.injectWS>, Promise<WebSocket>>>()
+export const clients: Array<Promise<WebSocket>> = [
+  fastify.injectWS(),
+  fastify.injectWS('/', {}),
+  fastify.injectWS('/', { protocols: 'chat' }),
+  fastify.injectWS('/', {
+    headers: { authorization: 'Bearer x', 'x-list': ['a', 'b'], 'x-number': 1 },
+    protocols: ['chat', 'echo'],
+    remoteAddress: '::1',
+    origin: 'http://localhost',
+    handshakeTimeout: 100
+  }, {
+    onInit: (socket) => { assertType<Equal<typeof socket, WebSocket>>() },
+    onOpen: (socket) => { assertType<Equal<typeof socket, WebSocket>>() }
+  }),
+  logged.injectWS('/'),
+  secure.injectWS('/'),
+  // @ts-expect-error: a path is a string
+  fastify.injectWS(new URL('ws://localhost/')),
+  // @ts-expect-error: protocols are strings
+  fastify.injectWS('/', { protocols: [1] }),
+  // @ts-expect-error: the connection is made in memory
+  fastify.injectWS('/', { createConnection: () => {} }),
+  // @ts-expect-error: there is no such event
+  fastify.injectWS('/', {}, { onClose: () => {} })
+]
+export const init: fastifyWebsocket.InjectWebsocketInit = { headers: {} }
+export const injectOptions: fastifyWebsocket.InjectWebsocketOptions = { onInit: () => {} }
+export function readRefusal (refusal: fastifyWebsocket.InjectRefusal): Error {
+  assertType<Equal<typeof refusal.statusCode, number>>()
+  assertType<Equal<typeof refusal.code, string>>()
+  assertType<Equal<typeof refusal.headers, IncomingHttpHeaders>>()
+  assertType<Equal<typeof refusal.body, string>>()
+  return refusal
+}
+
+// --- Other exports ---
 
 export const options: fastifyWebsocket.WebsocketPluginOptions = { handle: handler }
 export const serverOptions: fastifyWebsocket.WebsocketServerOptions = { path: '/' }
