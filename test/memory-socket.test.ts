@@ -2,6 +2,8 @@ import { once } from 'node:events'
 import type { Duplex } from 'node:stream'
 import { test } from 'tap'
 import { MemorySocket } from '../src/memory-socket'
+import { until } from './helpers/streams'
+import { holdTimers } from './helpers/timers'
 
 test('each side reads what the other writes, in a later turn', async (t) => {
   const [client, server] = MemorySocket.pair('10.0.0.1', false)
@@ -96,6 +98,7 @@ test('destroySoon lets what was written arrive', async (t) => {
 })
 
 test('silence is a timeout, until there is none', async (t) => {
+  const timers = holdTimers(t, 30)
   const [client, server] = MemorySocket.pair('10.0.0.1', false)
   let timeouts = 0
   const onTimeout = (): void => { timeouts++ }
@@ -103,15 +106,17 @@ test('silence is a timeout, until there is none', async (t) => {
   t.equal(server.timeout, 30)
   server.resume()
   // Traffic both ways puts it off.
-  for (let i = 0; i < 6; i++) {
-    await new Promise((resolve) => { setTimeout(resolve, 10) })
-    if (i % 2 === 0) client.write('x')
-    else server.write('x')
-  }
+  client.write('x')
+  await until(() => server.bytesRead === 1)
+  t.equal(timers.refreshes, 1)
+  server.write('x')
+  t.equal(timers.refreshes, 2)
   t.equal(timeouts, 0)
-  await once(server, 'timeout')
+  timers.run()
   t.equal(timeouts, 1)
+  server.setTimeout(30)
   server.setTimeout(0, onTimeout)
+  t.equal(timers.size, 0)
   t.equal(server.timeout, 0)
   t.equal(server.listenerCount('timeout'), 0)
   server.setTimeout(5)

@@ -10,6 +10,8 @@ import { connect, refused } from './helpers/client'
 import { echo, serve } from './helpers/plugin'
 import { RawClient, upgradeHead } from './helpers/raw'
 import { createFastify, createHttp, listen, portOf, type Teardown } from './helpers/servers'
+import { until } from './helpers/streams'
+import { holdTimers } from './helpers/timers'
 
 type Listener = (request: IncomingMessage, transport: Duplex, head: Buffer) => void
 
@@ -171,21 +173,28 @@ test('two applications share one server', async (t) => {
   t.strictSame(both.unread, [], 'one answer')
 })
 
-/** A listener with a patience of its own, on a server that a stranger listens to, too. */
-async function serveImpatient (t: Teardown, timeout: number, stranger: Listener = () => {}) {
+/** Milliseconds that others have to answer; nothing else here takes as long. */
+const PATIENCE = 44_444
+
+/** A listener on a server that a stranger listens to, too, and what waits for the stranger. */
+async function servePatiently (t: Teardown, stranger: Listener = () => {}) {
+  const timers = holdTimers(t, PATIENCE)
   const { fastify, origin } = await serve(t, { plugin: { options: { noServer: true } } })
   const { server } = fastify
-  const listener = new UpgradeListener(server, fastify, timeout)
+  const listener = new UpgradeListener(server, fastify, PATIENCE)
   listener.attach()
   // Node.js forgets the sockets of upgrades, and `close` waits for them.
   server.on('connection', (socket) => { t.teardown(() => { socket.destroy() }) })
   server.on('upgrade', stranger)
-  return { server, origin, listener }
+  return { server, origin, listener, timers }
 }
 
 test('what nobody answers in time gets a 404', async (t) => {
-  const { origin, listener } = await serveImpatient(t, 20)
-  const { statusCode, headers, body } = await refused(t, `${origin}/nobody`)
+  const { origin, listener, timers } = await servePatiently(t)
+  const answer = refused(t, `${origin}/nobody`)
+  await until(() => timers.size === 1)
+  timers.run()
+  const { statusCode, headers, body } = await answer
   t.equal(statusCode, 404)
   t.equal(headers.connection, 'close')
   t.match(JSON.parse(body), { message: 'Route GET:/nobody not found' })
@@ -193,7 +202,7 @@ test('what nobody answers in time gets a 404', async (t) => {
 })
 
 test('what somebody answers in time is left alone', async (t) => {
-  const { server, listener } = await serveImpatient(t, 20, (_request, transport) => {
+  const { server, listener, timers } = await servePatiently(t, (_request, transport) => {
     setImmediate(() => { transport.write('HTTP/1.1 101 Mine\r\n\r\n') })
   })
   const client = new RawClient(t, portOf(server))
@@ -201,17 +210,18 @@ test('what somebody answers in time is left alone', async (t) => {
   client.write(upgradeHead('/theirs'))
   const [, transport] = await upgraded
   await client.until('Mine')
-  // Absence of a 404: the time is over when the guard is gone.
-  while (transport.listenerCount('error') > 0) {
-    await new Promise((resolve) => { setTimeout(resolve, 5) })
-  }
-  t.notMatch(client.received.toString(), /404/)
+  t.equal(timers.size, 1)
+  timers.run()
+  t.equal(transport.listenerCount('error'), 0, 'our guard is gone')
   t.equal(transport.listenerCount('close'), 0)
+  transport.end('.')
+  await client.closed
+  t.notMatch(client.received.toString(), /404/)
   listener.detach()
 })
 
 test('a client that leaves before anybody has answered is forgotten', async (t) => {
-  const { server, listener } = await serveImpatient(t, 60_000)
+  const { server, listener, timers } = await servePatiently(t)
   const client = new RawClient(t, portOf(server))
   const upgraded = once(server, 'upgrade')
   client.write(upgradeHead('/nobody'))
@@ -222,11 +232,12 @@ test('a client that leaves before anybody has answered is forgotten', async (t) 
   transport.destroy()
   await closed
   t.equal(transport.listenerCount('close'), 0)
+  t.equal(timers.size, 0)
   listener.detach()
 })
 
 test('closing refuses what nobody has answered and leaves the rest alone', async (t) => {
-  const { server, listener } = await serveImpatient(t, 60_000, (request, transport) => {
+  const { server, listener } = await servePatiently(t, (request, transport) => {
     if (request.url === '/theirs') setImmediate(() => { transport.write('theirs') })
   })
   const clients = await Promise.all(['/nobody', '/theirs'].map(async (path) => {
