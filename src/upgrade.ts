@@ -1,13 +1,17 @@
 import type { FastifyInstance } from 'fastify'
 import type { IncomingMessage, Server } from 'node:http'
 import type { Duplex } from 'node:stream'
-import { Http2UnsupportedError, InvalidHandshakeError, MethodNotAllowedError } from './errors'
+import {
+  ClosingError, Http2UnsupportedError, InvalidHandshakeError, MethodNotAllowedError
+} from './errors'
 import { WebsocketPaths } from './paths'
 import { createPlainHead, emitConnection, isSecure } from './plain'
 import { UpgradeResponse } from './response'
+import { createRouted, onRouting, watchRouting } from './routed-url'
 import { routesOf } from './routes'
 import { kUpgrade } from './symbols'
 import { guard, occupy, onceVacant, unguard, vacate } from './transport'
+import { isFree, UnclaimedUpgrades, type Upgrade } from './unclaimed'
 
 /** Milliseconds that other listeners of the server have to answer what is not ours. */
 const UNCLAIMED_TIMEOUT = 10_000
@@ -16,14 +20,6 @@ const UNCLAIMED_TIMEOUT = 10_000
 export type UpgradeSource = Pick<
   Server, 'prependListener' | 'off' | 'listenerCount' | 'emit' | 'maxHeadersCount'
 >
-
-interface Upgrade {
-  readonly request: IncomingMessage
-  readonly transport: Duplex
-  readonly head: Buffer
-  /** What was written to the socket before, as answers to earlier requests. */
-  readonly bytesWritten: number
-}
 
 /**
  * Takes the `upgrade` events of a server into the router of a Fastify application: once, however
@@ -35,9 +31,7 @@ export class UpgradeListener {
 
   readonly #source: UpgradeSource
   readonly #fastify: FastifyInstance
-  readonly #unclaimedTimeout: number
-  /** Upgrades that are not ours and that nobody has answered yet, and how to forget them. */
-  readonly #unclaimed = new Map<Upgrade, () => void>()
+  readonly #unclaimed: UnclaimedUpgrades
   #paths: WebsocketPaths | null = null
   #users = 0
   #isClosing = false
@@ -48,7 +42,8 @@ export class UpgradeListener {
   ) {
     this.#source = source
     this.#fastify = fastify
-    this.#unclaimedTimeout = unclaimedTimeout
+    this.#unclaimed = new UnclaimedUpgrades(unclaimedTimeout, this.#giveUp)
+    watchRouting(fastify)
   }
 
   /**
@@ -75,10 +70,7 @@ export class UpgradeListener {
   /** The application is closing, and others have no more time for their answers. */
   close (): void {
     this.#isClosing = true
-    for (const [upgrade, forget] of this.#unclaimed) {
-      forget()
-      this.#giveUp(upgrade)
-    }
+    this.#unclaimed.close()
   }
 
   #onUpgrade = (request: IncomingMessage, transport: Duplex, head: Buffer): void => {
@@ -98,10 +90,11 @@ export class UpgradeListener {
     if (!isFree(upgrade)) return
     try {
       if (this.#isMine(upgrade.request)) this.#answer(upgrade)
-      else this.#leaveToOthers(upgrade)
+      else this.#unclaimed.add(upgrade)
     } catch (error) {
       // The application's `shouldHandle` has thrown.
-      this.#fail(upgrade, error)
+      this.#log(error)
+      this.#refuse(upgrade, error)
     }
   }
 
@@ -112,33 +105,13 @@ export class UpgradeListener {
   }
 
   #claims (request: IncomingMessage): boolean {
-    const { url } = request
-    const paths = this.#rewriteUrl(request)
-    if (paths.claims(request)) return true
-    // Others see the URL that came.
-    Object.assign(request, { url })
-    return false
-  }
-
-  #leaveToOthers (upgrade: Upgrade): void {
-    const { transport } = upgrade
-    guard(transport)
-    const timer = setTimeout(() => {
-      forget()
-      this.#giveUp(upgrade)
-    }, this.#isClosing ? 0 : this.#unclaimedTimeout).unref()
-    const forget = (): void => {
-      clearTimeout(timer)
-      unguard(transport)
-      transport.off('close', forget)
-      this.#unclaimed.delete(upgrade)
-    }
-    transport.on('close', forget)
-    this.#unclaimed.set(upgrade, forget)
+    const routed = createRouted(this.#fastify, request)
+    this.#correctUrl(routed)
+    return this.#knownPaths.claims(routed)
   }
 
   /** Refuses what nobody has answered, except on a server that goes on without this application. */
-  #giveUp (upgrade: Upgrade): void {
+  #giveUp = (upgrade: Upgrade): void => {
     const isLast = !this.#isClosing || this.#source === this.#fastify.server
     if (isLast && isFree(upgrade)) this.#answer(upgrade)
   }
@@ -166,17 +139,24 @@ export class UpgradeListener {
   }
 
   #dispatch (request: IncomingMessage, response: UpgradeResponse): void {
-    const problem = findProblem(request)
+    // With `return503OnClosing: false` Fastify would run hooks, and nobody would wait for them.
+    const problem = this.#isClosing ? new ClosingError() : findProblem(request)
     if (problem !== null) {
       response.refuse(problem)
       return
     }
-    this.#rewriteUrl(request)
     // RFC 6455 section 4.2.1 asks for an `Upgrade` that contains "websocket", and RFC 9110
     // section 7.8 lets the server choose from the list. ws wants to see the choice alone.
     request.headers.upgrade = 'websocket'
     Object.assign(request, { [kUpgrade]: response })
-    this.#fastify.routing(request, response)
+    onRouting(request, this.#correctUrl)
+    try {
+      this.#fastify.routing(request, response)
+    } catch (error) {
+      // What the application has Fastify do before any hook, as its `rewriteUrl`, has thrown.
+      this.#log(error)
+      response.refuse(error)
+    }
     // Most upgrades meet no hook that waits, and need nobody to look after their socket.
     if (response.writableFinished) return
     response.open()
@@ -185,14 +165,16 @@ export class UpgradeListener {
   }
 
   /** A trailing slash more or less than the route has does not matter. */
-  #rewriteUrl (request: IncomingMessage): WebsocketPaths {
-    const paths = this.#paths ??= new WebsocketPaths(routesOf(this.#fastify), this.#fastify)
-    const { url = '/' } = request
-    const routeUrl = paths.resolve(url)
-    if (routeUrl !== null && routeUrl !== url) {
-      Object.assign(request, { url: routeUrl, originalUrl: url })
-    }
-    return paths
+  #correctUrl = (request: IncomingMessage & { originalUrl?: string }): void => {
+    const { url = '/', originalUrl = url } = request
+    const routeUrl = this.#knownPaths.resolve(url)
+    if (routeUrl === null || routeUrl === url) return
+    Object.assign(request, { url: routeUrl, originalUrl })
+  }
+
+  get #knownPaths (): WebsocketPaths {
+    this.#paths ??= new WebsocketPaths(routesOf(this.#fastify), this.#fastify)
+    return this.#paths
   }
 
   /**
@@ -213,11 +195,6 @@ export class UpgradeListener {
     emitConnection(this.#source, transport)
   }
 
-  #fail (upgrade: Upgrade, error: unknown): void {
-    this.#fastify.log.error({ err: error }, 'websocket upgrade failed')
-    this.#refuse(upgrade, error)
-  }
-
   #refuse ({ request, transport, head }: Upgrade, error: unknown): void {
     const response = new UpgradeResponse(request, transport, head)
     if (!occupy(transport, response)) {
@@ -225,6 +202,10 @@ export class UpgradeListener {
       return
     }
     response.refuse(error)
+  }
+
+  #log (error: unknown): void {
+    this.#fastify.log.error({ err: error }, 'websocket upgrade failed')
   }
 }
 
@@ -258,12 +239,6 @@ function canUpgrade (source: UpgradeSource, { initialConfig }: FastifyInstance):
   const { http2, https } = initialConfig
   if (http2 !== true) return isSecure(source)
   return typeof https === 'object' && https.allowHTTP1 === true
-}
-
-/** Whether the socket of an upgrade is as it came: nobody has begun to read it or to answer. */
-function isFree ({ request, transport, bytesWritten }: Upgrade): boolean {
-  return transport.readableFlowing === null && transport.writable &&
-    request.socket.bytesWritten === bytesWritten
 }
 
 /** Whether WebSocket is among the protocols that a request asks for. */

@@ -179,10 +179,11 @@ const PATIENCE = 44_444
 /** A listener on a server that a stranger listens to, too, and what waits for the stranger. */
 async function servePatiently (t: Teardown, stranger: Listener = () => {}) {
   const timers = holdTimers(t, PATIENCE)
-  const { fastify, origin } = await serve(t, { plugin: { options: { noServer: true } } })
+  const fastify = createFastify(t)
   const { server } = fastify
   const listener = new UpgradeListener(server, fastify, PATIENCE)
   listener.attach()
+  const origin = await listen(fastify)
   // Node.js forgets the sockets of upgrades, and `close` waits for them.
   server.on('connection', (socket) => { t.teardown(() => { socket.destroy() }) })
   server.on('upgrade', stranger)
@@ -251,12 +252,12 @@ test('closing refuses what nobody has answered and leaves the rest alone', async
   await theirs?.until('theirs')
   listener.close()
   await nobody?.closed
-  t.match(nobody?.received.toString(), /^HTTP\/1.1 404 /)
+  t.match(nobody?.received.toString(), /^HTTP\/1.1 503 /)
   t.equal(theirs?.received.toString(), 'theirs')
   const late = new RawClient(t, portOf(server))
   late.write(upgradeHead('/late'))
   await late.closed
-  t.match(late.received.toString(), /^HTTP\/1.1 404 /)
+  t.match(late.received.toString(), /^HTTP\/1.1 503 /)
   listener.detach()
 })
 

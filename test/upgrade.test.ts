@@ -233,3 +233,24 @@ test('an upgrade that a hook never decides is cut off with the server', async (t
   await client.closed
   t.equal(client.received.length, 0)
 })
+
+test('an upgrade during close() waits for no hook, whatever return503OnClosing', async (t) => {
+  for (const return503OnClosing of [true, false]) {
+    const { fastify, origin } = await serve(t, {
+      server: { return503OnClosing },
+      declare: (fastify) => {
+        fastify.get('/echo', { websocket: true }, echo)
+        fastify.get('/hang', { websocket: true, preHandler: () => {} }, echo)
+      }
+    })
+    const client = new RawClient(t, portOf(fastify.server))
+    client.write(upgradeHead('/echo'))
+    await client.until('\r\n\r\n')
+    const closing = fastify.close()
+    // It says nothing to the close frame, so the server is closing until it has gone.
+    await client.until('\x88\x02')
+    t.equal((await refused(t, `${origin}/hang`)).statusCode, 503)
+    client.socket.destroy()
+    await closing
+  }
+})
