@@ -25,7 +25,8 @@ export function watchRouting (fastify: FastifyInstance): void {
     name: STRATEGY,
     // So that it is derived although no route has it.
     mustMatchWhenDerived: true,
-    storage: () => ({ get: () => null, set: () => {} }),
+    // Never called, because no route has it.
+    storage: Function.prototype as never,
     deriveConstraint: (request: IncomingMessage & { [kOnRouting]?: RequestListener }) => {
       request[kOnRouting]?.(request)
     }
