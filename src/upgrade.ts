@@ -232,7 +232,10 @@ export function upgradeListenerOf (
   return listener
 }
 
-/** Whether a server speaks HTTP/1; of one that the user made over TLS, only the user knows. */
+/**
+ * Whether a server speaks HTTP/1. Of one that the user made over TLS, nothing public tells: without
+ * `allowHTTP1`, Node.js refuses its clients with a 403 that names the option.
+ */
 function canUpgrade (source: UpgradeSource, { initialConfig }: FastifyInstance): boolean {
   // What Node.js documents of HTTP/2 servers alone.
   if (!('updateSettings' in source)) return true

@@ -136,6 +136,28 @@ for (const [name, create] of Object.entries(HTTP2_ALONE)) {
   })
 }
 
+test('clients learn what nothing public tells of an http2 server over TLS', async (t) => {
+  const made: unknown = Fastify({
+    // Fastify would ask the server for what only HTTP/1 servers have.
+    forceCloseConnections: false,
+    serverFactory: (handler: never) => createSecureServer(CERTIFICATE, handler) as never
+  })
+  // As above.
+  const fastify = made as FastifyInstance
+  t.teardown(() => fastify.close())
+  // Node.js would keep them for ten seconds.
+  fastify.server.on('connection', (socket) => { t.teardown(() => { socket.destroy() }) })
+  declareEcho(fastify)
+  await listen(fastify)
+  const url = `wss://127.0.0.1:${portOf(fastify.server)}/echo`
+  const { statusCode, body } = await refused(t, url, { ca: CERTIFICATE.cert })
+  t.equal(statusCode, 403)
+  t.match(body, /not configured with the `allowHTTP1` option/)
+  await t.rejects(fastify.injectWS('/echo'), {
+    code: 'FST_WS_INJECT_REFUSED', message: /403/
+  })
+})
+
 // --- What no router should see ---
 
 const PROBLEMS = [
