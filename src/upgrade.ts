@@ -104,6 +104,8 @@ export class UpgradeListener {
     return !asksForWebSocket(request) || this.#claims(request)
   }
 
+  // A route for HTTP alone claims nothing: somebody else may own upgrades of its path, as Vite does
+  // of `/`, which is the page, too.
   #claims (request: IncomingMessage): boolean {
     const routed = createRouted(this.#fastify, request)
     this.#correctUrl(routed)

@@ -1,9 +1,10 @@
 import type { FastifyInstance, FastifyServerOptions } from 'fastify'
 import { test, type Test } from 'tap'
+import fastifyWebsocket from '../src/index'
 import { connect, refused } from './helpers/client'
 import { echo, serve } from './helpers/plugin'
 import { RawClient, upgradeHead } from './helpers/raw'
-import { portOf } from './helpers/servers'
+import { createFastify, listen, portOf } from './helpers/servers'
 
 /** Declares a websocket route that sends its own URL. */
 function declareRoute (fastify: FastifyInstance, url: string, options: object = {}): void {
@@ -262,6 +263,26 @@ test('an upgrade that no route takes runs each hook at most once', async (t) => 
     t.ok(seen.includes('preHandler'))
     seen.length = 0
   }
+})
+
+test('a route outside the scope of a handle is not the way around its hooks', async (t) => {
+  const fastify = createFastify(t)
+  fastify.register(async (scope) => {
+    scope.addHook('onRequest', async ({ headers }, reply) => {
+      if (headers.authorization === undefined) return reply.code(401).send()
+    })
+    scope.register(fastifyWebsocket, { handle: ({ socket }) => { socket.send('handle') } })
+    scope.get('/inside', async () => 'inside')
+  }, { prefix: '/api' })
+  fastify.get('/api/outside', async () => 'outside')
+  const origin = await listen(fastify)
+  const headers = { authorization: 'me' }
+  for (const path of ['/api/any', '/api/inside']) {
+    t.equal(await reach(t, origin + path, headers), 'handle')
+    t.equal((await refused(t, origin + path)).statusCode, 401)
+  }
+  // The router prefers it to the handle, as it would to a `/api/*` of the scope.
+  t.equal(await reach(t, `${origin}/api/outside`, headers), 404)
 })
 
 test('a path without a route gets no 101, whatever is sent behind the head', async (t) => {

@@ -71,23 +71,26 @@ for (const order of ORDERS) {
     t.equal(fastify.websocketServer.clients.size, 1)
   })
 
-  test(`a listener attached ${order} ours may answer later`, async (t) => {
-    const go = new EventEmitter()
-    const { origin, fastify } = await serveBeside(t, order, (request, transport) => {
-      if (request.url !== '/proxy') return
-      go.once('go', () => { transport.end('HTTP/1.1 502 No\r\nContent-Length: 0\r\n\r\n') })
-      go.emit('asked')
+  // The second is a route of Fastify for HTTP alone.
+  for (const path of ['/proxy', '/page']) {
+    test(`a listener attached ${order} ours may answer ${path} later`, async (t) => {
+      const go = new EventEmitter()
+      const { origin, fastify } = await serveBeside(t, order, (request, transport) => {
+        if (request.url !== path) return
+        go.once('go', () => { transport.end('HTTP/1.1 502 No\r\nContent-Length: 0\r\n\r\n') })
+        go.emit('asked')
+      })
+      const asked = once(go, 'asked')
+      const answer = refused(t, origin + path)
+      await asked
+      const ours = await connect(t, `${origin}/echo`)
+      ours.send('ours')
+      t.equal(await ours.nextText(), 'ours')
+      go.emit('go')
+      t.equal((await answer).statusCode, 502)
+      await fastify.close()
     })
-    const asked = once(go, 'asked')
-    const answer = refused(t, `${origin}/proxy`)
-    await asked
-    const ours = await connect(t, `${origin}/echo`)
-    ours.send('ours')
-    t.equal(await ours.nextText(), 'ours')
-    go.emit('go')
-    t.equal((await answer).statusCode, 502)
-    await fastify.close()
-  })
+  }
 
   test(`a listener attached ${order} ours may take a path of ours`, async (t) => {
     const { fastify } = await serveBeside(t, order, (request, transport) => {
