@@ -24,9 +24,8 @@ export function createPlainHead (
   { method, url, httpVersion, rawHeaders }: IncomingMessage, maxHeadersCount: number | null
 ): Buffer {
   // Among the missing could be those that say where the body ends, and a head without them would
-  // make requests of the body. Fastify's further servers for `localhost` have the default limit.
-  const limit = Math.min(maxHeadersCount || DEFAULT_MAX_HEADERS, DEFAULT_MAX_HEADERS)
-  if (rawHeaders.length >= 2 * limit) throw new HeadersTooLargeError()
+  // make requests of the body.
+  if (mayMissHeaders(rawHeaders, maxHeadersCount)) throw new HeadersTooLargeError()
 
   const lines = [`${method} ${url} HTTP/${httpVersion}`]
   for (const [i, name] of rawHeaders.entries()) {
@@ -39,6 +38,15 @@ export function createPlainHead (
     throw new InvalidHandshakeError('a header with a line break')
   }
   return Buffer.from(`${lines.join('\r\n')}\r\n\r\n`, 'latin1')
+}
+
+/** Whether a request has so many headers that Node.js may have dropped some of them. */
+export function mayMissHeaders (
+  rawHeaders: readonly string[], maxHeadersCount: number | null
+): boolean {
+  // Fastify's further servers for `localhost` have the default limit.
+  const limit = Math.min(maxHeadersCount || DEFAULT_MAX_HEADERS, DEFAULT_MAX_HEADERS)
+  return rawHeaders.length >= 2 * limit
 }
 
 /** The value of a header without what asks for the upgrade, or null if nothing else is in it. */

@@ -2,10 +2,11 @@ import type { FastifyInstance } from 'fastify'
 import type { IncomingMessage, Server } from 'node:http'
 import type { Duplex } from 'node:stream'
 import {
-  ClosingError, Http2UnsupportedError, InvalidHandshakeError, MethodNotAllowedError
+  ClosingError, HeadersTooLargeError, Http2UnsupportedError, InvalidHandshakeError,
+  MethodNotAllowedError
 } from './errors'
 import { WebsocketPaths } from './paths'
-import { createPlainHead, emitConnection, isSecure } from './plain'
+import { createPlainHead, emitConnection, isSecure, mayMissHeaders } from './plain'
 import { UpgradeResponse } from './response'
 import { createRouted, onRouting, watchRouting } from './routed-url'
 import { routesOf } from './routes'
@@ -141,8 +142,9 @@ export class UpgradeListener {
   }
 
   #dispatch (request: IncomingMessage, response: UpgradeResponse): void {
+    const { maxHeadersCount } = this.#source
     // With `return503OnClosing: false` Fastify would run hooks, and nobody would wait for them.
-    const problem = this.#isClosing ? new ClosingError() : findProblem(request)
+    const problem = this.#isClosing ? new ClosingError() : findProblem(request, maxHeadersCount)
     if (problem !== null) {
       response.refuse(problem)
       return
@@ -253,12 +255,22 @@ function asksForWebSocket ({ headers: { upgrade = '' } }: IncomingMessage): bool
 }
 
 /** What makes a handshake one that no router should see, or null. */
-function findProblem ({ headers, httpVersion, method }: IncomingMessage): Error | null {
-  if (httpVersion === '1.0') return new InvalidHandshakeError('HTTP/1.1 is required')
+function findProblem (
+  { headers, httpVersion, method, rawHeaders }: IncomingMessage, maxHeadersCount: number | null
+): Error | null {
+  if (httpVersion !== '1.1') return new InvalidHandshakeError('HTTP/1.1 is required')
+  // Among the missing could be one whose absence allows more than its value.
+  if (mayMissHeaders(rawHeaders, maxHeadersCount)) return new HeadersTooLargeError()
+  // Node.js checks plain requests alone, and keeps the first of several (RFC 9112 section 3.2).
+  if (countHosts(rawHeaders) !== 1) return new InvalidHandshakeError('one Host header is required')
   // Bytes behind the head are frames; as a body, they would be a request that nobody parsed.
   if (headers['transfer-encoding'] !== undefined || Number(headers['content-length'] ?? 0) !== 0) {
     return new InvalidHandshakeError('a body is not allowed')
   }
   if (method !== 'GET') return new MethodNotAllowedError()
   return null
+}
+
+function countHosts (rawHeaders: readonly string[]): number {
+  return rawHeaders.filter((name, i) => i % 2 === 0 && name.toLowerCase() === 'host').length
 }

@@ -161,7 +161,12 @@ test('clients learn what nothing public tells of an http2 server over TLS', asyn
 // --- What no router should see ---
 
 const PROBLEMS = [
+  ['HTTP/0.9', 400, upgradeHead('/echo').replace('HTTP/1.1', 'HTTP/0.9')],
   ['HTTP/1.0', 400, upgradeHead('/echo').replace('HTTP/1.1', 'HTTP/1.0')],
+  ['HTTP/2.0 in lines', 400, upgradeHead('/echo').replace('HTTP/1.1', 'HTTP/2.0')],
+  ['no Host', 400, upgradeHead('/echo').replace('Host: localhost\r\n', '')],
+  ['two Hosts', 400, upgradeHead('/echo', { HOST: 'other' })],
+  ['1000 headers', 431, upgradeHead('/echo', manyHeaders(995))],
   ['a Content-Length', 400, upgradeHead('/echo', { 'Content-Length': '5' }) + 'GET /'],
   ['chunks', 400, upgradeHead('/echo', { 'Transfer-Encoding': 'chunked' }) + '0\r\n\r\n'],
   ['a method other than GET', 405, upgradeHead('/echo').replace('GET', 'POST')]
@@ -182,6 +187,20 @@ for (const [name, statusCode, head] of PROBLEMS) {
     t.match(client.received.toString(), new RegExp(`^HTTP/1.1 ${statusCode} [^]*connection: close`))
     t.equal(requests, 0)
   })
+}
+
+test('a handshake with 999 headers is accepted', async (t) => {
+  const { fastify } = await serve(t, {
+    declare (fastify) { fastify.get('/echo', { websocket: true }, echo) }
+  })
+  const client = new RawClient(t, portOf(fastify.server))
+  client.write(upgradeHead('/echo', manyHeaders(994)))
+  await client.until('HTTP/1.1 101 ')
+  t.pass('upgraded')
+})
+
+function manyHeaders (count: number): Record<string, string> {
+  return Object.fromEntries(Array.from({ length: count }, (_, i) => [`x${i}`, '']))
 }
 
 test('an empty body is no body', async (t) => {
