@@ -32,8 +32,9 @@ export class RawClient {
   readonly closed: Promise<unknown>
   received = Buffer.alloc(0)
 
-  constructor (t: Teardown, port: number) {
-    this.socket = connectTcp(port, '127.0.0.1')
+  /** @param socket connected to the port, where that takes more than TCP */
+  constructor (t: Teardown, port: number, socket = connectTcp(port, '127.0.0.1')) {
+    this.socket = socket
     this.socket.on('data', (chunk) => { this.received = Buffer.concat([this.received, chunk]) })
     this.socket.on('error', () => {})
     // Not `once` of node:events, which rejects on an `error` that comes before.
