@@ -1,3 +1,5 @@
+import { compact } from './compact'
+
 /** What a waiting message weighs beside its bytes, so that empty messages are not free. */
 const MESSAGE_OVERHEAD = 64
 
@@ -18,7 +20,7 @@ export class MessageQueue {
   #weight: number
 
   constructor (data: Buffer, isBinary: boolean) {
-    this.#oldest = this.#newest = { data, isBinary, next: null }
+    this.#oldest = this.#newest = { data: compact(data), isBinary, next: null }
     this.#weight = weigh(data)
   }
 
@@ -32,7 +34,7 @@ export class MessageQueue {
   }
 
   push (data: Buffer, isBinary: boolean): void {
-    this.#newest = this.#newest.next = { data, isBinary, next: null }
+    this.#newest = this.#newest.next = { data: compact(data), isBinary, next: null }
     this.#weight += weigh(data)
   }
 

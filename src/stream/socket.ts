@@ -4,6 +4,7 @@ import { WebSocket } from 'ws'
 import { BackpressureError } from '../errors'
 import { kAttach, kFlushed, kProgress, kSend } from '../symbols'
 import { CLOSE_TRY_AGAIN_LATER } from './close-codes'
+import { compact } from './compact'
 import { InboundSocket } from './inbound'
 import {
   MAX_PACKED_PAYLOAD, packBinary, packedBytes, packText, unpack, type FrameSink
@@ -88,7 +89,8 @@ export class StreamSocket extends InboundSocket implements FrameSink {
 
   #sendInTick (data: Data, options: SendOptions, callback: SendCallback | undefined): void {
     if (callback === undefined && this.#pack(data, options)) return
-    this.#sendUnpacked(data, options, callback)
+    // It may wait for a slow peer.
+    this.#sendUnpacked(Buffer.isBuffer(data) ? compact(data) : data, options, callback)
   }
 
   /** Packs a whole message that is short and of a common type. */

@@ -8,6 +8,7 @@ import {
   kStream
 } from '../symbols'
 import { CLOSE_ABNORMAL, CLOSE_INTERNAL_ERROR, CLOSE_NORMAL } from './close-codes'
+import { compact } from './compact'
 import type { SocketReader } from './inbound'
 import { StreamSettings, type SocketStreamOptions } from './settings'
 import type { StreamSocket } from './socket'
@@ -126,10 +127,15 @@ export class SocketStream extends Duplex implements SocketReader {
 
   [kAccept] (data: Buffer, isBinary: boolean): void {
     if (this.destroyed) return
-    const chunk = this.#settings.objectMode && !isBinary ? data.toString() : data
-    if (this.push(chunk)) return
+    if (this.push(this.#toChunk(data, isBinary))) return
     this[kFull] = true
     this.socket[kReaderChange]()
+  }
+
+  #toChunk (data: Buffer, isBinary: boolean): string | Buffer {
+    if (this.#settings.objectMode && !isBinary) return data.toString()
+    // It may wait in this stream, or in the one that it is piped to.
+    return compact(data)
   }
 
   // --- Writing ---

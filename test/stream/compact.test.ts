@@ -1,0 +1,22 @@
+import { test } from 'tap'
+import { compact } from '../../src/stream/compact'
+
+test('a short view of much memory is copied', async (t) => {
+  const large = Buffer.alloc(64 * 1024, 'x')
+  const copy = compact(large.subarray(10, 13))
+  t.equal(copy.toString(), 'xxx')
+  t.not(copy.buffer, large.buffer)
+  t.ok(copy.buffer.byteLength <= Buffer.poolSize)
+})
+
+test('what is long or all of its memory stays as it is', async (t) => {
+  const large = Buffer.alloc(64 * 1024)
+  for (const data of [large, large.subarray(0, 4097), Buffer.alloc(4096)]) {
+    t.equal(compact(data), data)
+  }
+})
+
+test('what shares the pool of Node.js stays as it is', async (t) => {
+  const pooled = Buffer.from('short')
+  t.equal(compact(pooled), pooled)
+})
