@@ -55,24 +55,24 @@ subscribe('fastify.initialization', (message) => {
 
 /**
  * The GET routes declared so far on the root of `fastify` and below. An instance that was made
- * before this module was loaded is watched from now on, with a warning if it has routes already.
+ * before this module was loaded is watched from now on, with a warning if it has some already.
  */
 export function routesOf (fastify: FastifyInstance): DeclaredRoute[] {
   const routes = (fastify as { [kRoutes]?: DeclaredRoute[] })[kRoutes]
   if (routes !== undefined) return routes
-  if (fastify.printRoutes() !== NO_ROUTES) {
+  if (fastify.printRoutes({ method: 'GET' }) !== NO_ROUTES) {
     process.emitWarning(LATE_WARNING, { code: 'FST_WS_LOADED_LATE' })
   }
   return watchRoutes(fastify)
 }
 
-/** What Fastify prints for an instance without routes. */
+/** What Fastify prints for an instance without GET routes. */
 const NO_ROUTES = '(empty tree)'
 
 const LATE_WARNING =
-  'fastify-websocket was loaded after this Fastify instance had declared routes, so it cannot ' +
-  'serve them. Load it before the instance is created, at the top of the file, or declare the ' +
-  'routes in a plugin or after `await fastify.register(fastifyWebsocket)`.'
+  'fastify-websocket was loaded after this Fastify instance had declared GET routes, so it ' +
+  'cannot take their upgrades. Load it before the instance is created, at the top of the file, ' +
+  'or declare the routes in a plugin or after `await fastify.register(fastifyWebsocket)`.'
 
 function watchRoutes (fastify: FastifyInstance): DeclaredRoute[] {
   const routes: DeclaredRoute[] = []
