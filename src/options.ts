@@ -16,6 +16,9 @@ import type {
 
 const DEFAULT_CLOSE_TIMEOUT = 10_000
 
+/** The share of Fastify's `pluginTimeout`, which bounds `close()` too, that clients get of it. */
+const SHUTDOWN_SHARE = 0.9
+
 /** Where the plugin's own server listens. */
 export interface ListenSettings {
   readonly port: number
@@ -66,6 +69,8 @@ export interface PluginSettings {
   readonly handle: WebsocketHandler | null
   readonly errorHandler: WebsocketErrorHandler | null
   readonly closeTimeout: number
+  /** Milliseconds that all clients together have when Fastify closes. */
+  readonly shutdownTimeout: number
   /** Infinity for no limit. */
   readonly maxConnections: number
   /** What holds for connections whose route says nothing else. */
@@ -101,10 +106,12 @@ export function resolveOptions (
     maxBackpressure: false,
     isAllowedOrigin: null
   })
+  const closeTimeout = input.closeTimeout ?? DEFAULT_CLOSE_TIMEOUT
   return {
     handle: input.handle ?? null,
     errorHandler: input.errorHandler ?? null,
-    closeTimeout: input.closeTimeout ?? DEFAULT_CLOSE_TIMEOUT,
+    closeTimeout,
+    shutdownTimeout: Math.min(closeTimeout, shutdownLimit(fastify)),
     maxConnections: input.maxConnections || Infinity,
     connection,
     server: server ?? null,
@@ -116,10 +123,15 @@ export function resolveOptions (
       ...(path != null && { path }),
       maxPayload: connection.maxPayload,
       maxBackpressure: connection.maxBackpressure,
-      closeTimeout: input.closeTimeout ?? DEFAULT_CLOSE_TIMEOUT,
+      closeTimeout,
       noServer: true
     }
   }
+}
+
+/** Milliseconds after which `fastify.close()` would fail, with some to spare; 0 is no limit. */
+function shutdownLimit ({ initialConfig: { pluginTimeout } }: FastifyInstance): number {
+  return pluginTimeout ? pluginTimeout * SHUTDOWN_SHARE : Infinity
 }
 
 function checkExclusive (options: WebsocketServerOptions): void {

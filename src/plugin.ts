@@ -179,7 +179,8 @@ class WebsocketPlugin implements RoutePlugin {
     this.#upgrades?.close()
     // Not awaited: it ends when the clients have gone.
     this.#ownServer?.close()
-    await closeClients(this.#sockets, this.#upgrades?.undecided ?? [], this.#settings.closeTimeout)
+    const undecided = this.#upgrades?.undecided ?? []
+    await closeClients(this.#sockets, undecided, this.#settings.shutdownTimeout)
   }
 
   async close (): Promise<void> {

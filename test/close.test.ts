@@ -2,7 +2,7 @@ import { setImmediate as nextTurn } from 'node:timers/promises'
 import { test } from 'tap'
 import fastifyWebsocket from '../src/index'
 import { connect, refused } from './helpers/client'
-import { echo, serve } from './helpers/plugin'
+import { echo, serve, settled } from './helpers/plugin'
 import { run, ROOT } from './helpers/program'
 import { RawClient, upgradeHead } from './helpers/raw'
 import { createFastify, createHttp, listen, portOf } from './helpers/servers'
@@ -61,6 +61,18 @@ test('a client that does not answer is terminated at closeTimeout', async (t) =>
   client.write(upgradeHead('/'))
   await client.until('\r\n\r\n')
   await fastify.close()
+  await client.closed
+  t.strictSame(framesOf(client), CLOSE_1001)
+})
+
+test('a client that does not answer is terminated before Fastify gives up closing', async (t) => {
+  const { fastify, origin } = await serve(t, {
+    plugin: { handle: echo }, server: { pluginTimeout: 2_000 }
+  })
+  const client = new RawClient(t, Number(new URL(origin).port))
+  client.write(upgradeHead('/'))
+  await client.until('\r\n\r\n')
+  await t.resolves(settled(fastify.close()))
   await client.closed
   t.strictSame(framesOf(client), CLOSE_1001)
 })

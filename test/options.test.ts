@@ -4,6 +4,7 @@ import { connect as connectTcp } from 'node:net'
 import { text } from 'node:stream/consumers'
 import { test, type Test } from 'tap'
 import fastifyWebsocket from '../src/index'
+import { resolveOptions } from '../src/options'
 import { connect, refused } from './helpers/client'
 import { echo, serve, settled } from './helpers/plugin'
 import { createFastify, createHttp, portOf } from './helpers/servers'
@@ -306,3 +307,19 @@ test('the options that were passed in are not changed', async (t) => {
   await connect(t, `${origin}/a`)
   t.strictSame(options, { maxPayload: 10, path: '/a' })
 })
+
+const SHUTDOWN_TIMEOUTS = [
+  { pluginTimeout: undefined, closeTimeout: undefined, expected: 9_000 },
+  { pluginTimeout: 60_000, closeTimeout: undefined, expected: 10_000 },
+  { pluginTimeout: 1_000, closeTimeout: 5_000, expected: 900 },
+  { pluginTimeout: 1_000, closeTimeout: 0, expected: 0 },
+  { pluginTimeout: 0, closeTimeout: 20_000, expected: 20_000 }
+]
+
+for (const { pluginTimeout, closeTimeout, expected } of SHUTDOWN_TIMEOUTS) {
+  const given = `closeTimeout ${closeTimeout} and Fastify's pluginTimeout ${pluginTimeout}`
+  test(`${given} leave clients ${expected} ms when Fastify closes`, async (t) => {
+    const fastify = createFastify(t, pluginTimeout === undefined ? {} : { pluginTimeout })
+    t.equal(resolveOptions({ closeTimeout }, fastify).shutdownTimeout, expected)
+  })
+}
