@@ -1,4 +1,5 @@
 import { once } from 'node:events'
+import type { IncomingHttpHeaders } from 'node:http'
 import { WebSocket, type ClientOptions } from 'ws'
 import type { Teardown } from './servers'
 
@@ -22,6 +23,8 @@ export interface Closed {
 export class Client {
   readonly socket: WebSocket
   readonly closed: Promise<Closed>
+  /** Those of the 101. */
+  headers: IncomingHttpHeaders = {}
   readonly #received: Received[] = []
   readonly #waiting: Array<(message: Received) => void> = []
 
@@ -32,6 +35,7 @@ export class Client {
       : target
     this.socket.on('message', (data: Buffer, isBinary) => { this.#take(data, isBinary) })
     this.socket.on('error', () => {})
+    this.socket.once('upgrade', ({ headers }) => { this.headers = headers })
     // Not `once` of node:events, which rejects on an `error` that comes before.
     this.closed = new Promise((resolve) => {
       this.socket.on('close', (code, reason) => { resolve({ code, reason: String(reason) }) })

@@ -1,60 +1,13 @@
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import httpProxy from '@fastify/http-proxy'
-import type { FastifyInstance, FastifyPluginAsync } from 'fastify'
+import type { FastifyInstance } from 'fastify'
 import { test } from 'tap'
-import { WebSocket } from 'ws'
-import fastifyWebsocket from '../src/index'
-import { connect } from './helpers/client'
-import { echo, serve } from './helpers/plugin'
-import { RawClient, upgradeHead } from './helpers/raw'
-import { createFastify, listen, portOf, type Teardown } from './helpers/servers'
-
-/** As JavaScript loads it: its types and ours describe the same names of Fastify. */
-function loadFastifyWebsocket (): FastifyPluginAsync {
-  return require('@fastify/websocket')
-}
-
-/** A handler of @fastify/websocket, which passes the socket first, and then Fastify's request. */
-const answerForeign: fastifyWebsocket.WebsocketHandler = (socket: unknown, request: unknown) => {
-  if (!(socket instanceof WebSocket)) throw new Error('no socket')
-  socket.on('message', (message) => { socket.send(`${Object(request).url} ${String(message)}`) })
-}
-
-/** An application of @fastify/websocket, on a port of its own. */
-async function serveForeign (t: Teardown): Promise<{ fastify: FastifyInstance, origin: string }> {
-  const fastify = createFastify(t)
-  await fastify.register(loadFastifyWebsocket())
-  fastify.get('/foreign', { websocket: true }, answerForeign)
-  fastify.route({
-    method: 'GET', url: '/both', handler: async () => 'plain', wsHandler: answerForeign
-  })
-  fastify.get('/plain', async () => 'plain')
-  return { fastify, origin: await listen(fastify) }
-}
-
-// --- @fastify/websocket on another instance ---
-
-test('@fastify/websocket on another instance of the process works beside ours', async (t) => {
-  const ours = await serve(t, {
-    declare: (fastify) => fastify.get('/echo', { websocket: true }, echo)
-  })
-  const foreign = await serveForeign(t)
-  for (const path of ['/foreign', '/both']) {
-    const client = await connect(t, foreign.origin + path)
-    client.send('hello')
-    t.equal(await client.nextText(), `${path} hello`)
-  }
-  t.equal((await foreign.fastify.inject('/both')).body, 'plain')
-  t.equal((await foreign.fastify.inject('/foreign')).statusCode, 404)
-  const client = await connect(t, `${ours.origin}/echo`)
-  client.send('hello')
-  t.equal(await client.nextText(), 'hello')
-  await foreign.fastify.close()
-  client.send('still here')
-  t.equal(await client.nextText(), 'still here')
-})
-
-// --- @fastify/http-proxy ---
+import fastifyWebsocket from '../../src/index'
+import { connect } from '../helpers/client'
+import { echo } from '../helpers/plugin'
+import { RawClient, upgradeHead } from '../helpers/raw'
+import { createFastify, listen, portOf, type Teardown } from '../helpers/servers'
+import { serveForeign } from './foreign'
 
 const ORDERS = ['before', 'after'] as const
 
