@@ -4,7 +4,7 @@ import type fastifyWebsocket from '../../src/index'
 import { createFastify, listen, type Teardown } from '../helpers/servers'
 
 /** As JavaScript loads it: its types and ours describe the same names of Fastify. */
-function loadFastifyWebsocket (): FastifyPluginAsync {
+export function loadFastifyWebsocket (): FastifyPluginAsync {
   return require('@fastify/websocket')
 }
 

@@ -1,7 +1,9 @@
 import { test } from 'tap'
+import fastifyWebsocket from '../../src/index'
 import { connect } from '../helpers/client'
-import { echo, serve } from '../helpers/plugin'
-import { serveForeign } from './foreign'
+import { echo, serve, settled } from '../helpers/plugin'
+import { createFastify } from '../helpers/servers'
+import { loadFastifyWebsocket, serveForeign } from './foreign'
 
 test('@fastify/websocket on another instance of the process works beside ours', async (t) => {
   const ours = await serve(t, {
@@ -21,4 +23,11 @@ test('@fastify/websocket on another instance of the process works beside ours', 
   await foreign.fastify.close()
   client.send('still here')
   t.equal(await client.nextText(), 'still here')
+})
+
+test('@fastify/websocket on the same instance is an error of Fastify', async (t) => {
+  const fastify = createFastify(t)
+  fastify.register(loadFastifyWebsocket())
+  fastify.register(fastifyWebsocket)
+  await t.rejects(settled(fastify.ready()), { code: 'FST_ERR_DEC_ALREADY_PRESENT' })
 })
