@@ -74,8 +74,13 @@ const LATE_WARNING =
   'cannot take their upgrades. Load it before the instance is created, at the top of the file, ' +
   'or declare the routes in a plugin or after `await fastify.register(fastifyWebsocket)`.'
 
+/** By `routing`, which all instances of an application share. */
+const applications = new WeakMap<object, DeclaredRoute[]>()
+
 function watchRoutes (fastify: FastifyInstance): DeclaredRoute[] {
-  const routes: DeclaredRoute[] = []
+  // Of an application that is older than this module, each scope with the plugin is watched.
+  const routes = applications.get(fastify.routing) ?? []
+  applications.set(fastify.routing, routes)
   Object.defineProperty(fastify, kRoutes, { value: routes })
   fastify.addHook('onRoute', function (options) { adoptRoute(this, options, routes) })
   return routes

@@ -386,16 +386,6 @@ test('loaded after the instance was made, routes in a plugin work without a warn
   t.equal(output, 'open\n')
 })
 
-test('loaded late, routes of other methods that are there already cause no warning', async (t) => {
-  const output = await runProgram(t, `
-    const fastify = require('fastify')()
-    fastify.options('*', async () => 'as @fastify/cors declares it')
-    fastify.register(require(PLUGIN))
-    fastify.register(async (scope) => { scope.get('/echo', { websocket: true }, () => {}) })
-    ${CONNECT}`)
-  t.equal(output, 'open\n')
-})
-
 test('loaded after the instance was made, routes after an awaited register work', async (t) => {
   const output = await runProgram(t, `
     const fastify = require('fastify')()
