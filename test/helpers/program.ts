@@ -81,9 +81,11 @@ export async function run (
 }
 
 /** Starts an example on a free port. */
-export function startExample (t: Teardown, name: string, port = '0'): Program {
+export function startExample (
+  t: Teardown, name: string, port = '0', env: NodeJS.ProcessEnv = {}
+): Program {
   const args = ['--import', 'tsx', join(ROOT, 'examples', name)]
-  return new Program(t, process.execPath, args, { env: { PORT: port } })
+  return new Program(t, process.execPath, args, { env: { PORT: port, ...env } })
 }
 
 /** The environment without what the test runner and npm have put there for their own children. */
