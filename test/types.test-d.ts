@@ -1,6 +1,7 @@
 // Checked by the compiler alone: what is wrong here does not compile.
 import type { IncomingHttpHeaders, IncomingMessage } from 'node:http'
 import type { Server as HttpsServer } from 'node:https'
+import { createInterface } from 'node:readline'
 import { Type, type TypeBoxTypeProvider } from '@fastify/type-provider-typebox'
 import Fastify, {
   type FastifyBaseLogger, type FastifyInstance, type FastifyReply, type FastifyRequest,
@@ -214,6 +215,13 @@ secure.get('/', { websocket: true }, (_connection, req) => {
 assertType<Equal<typeof fastify.websocketServer, WebSocketStreamServer>>()
 const server: Server<typeof StreamSocket> = fastify.websocketServer
 server.on('connection', (socket) => { assertType<Equal<typeof socket, StreamSocket>>() })
+// It is a stream for whoever names streams by their interfaces, as `node:readline` does.
+fastify.get('/lines', { websocket: true }, (connection) => {
+  createInterface({ input: connection, output: connection })
+  const either: NodeJS.ReadWriteStream = connection
+  return either
+})
+
 fastify.websocketServer.on('stream', (stream: SocketStream, request: IncomingMessage) => {
   stream.end(request.url)
 })

@@ -108,7 +108,8 @@ export class SocketStream extends Duplex implements SocketReader {
     return this
   }
 
-  override read (size?: number): unknown {
+  // `unknown` would be no `NodeJS.ReadableStream`, which `node:readline` and others ask for.
+  override read (size?: number): ReturnType<Duplex['read']> {
     this.#hasReader = true
     const chunk: unknown = super.read(size)
     if (this.#lost !== undefined) this.#destroyWhenEmpty()
