@@ -6,7 +6,7 @@ import { startExample, type Program } from './helpers/program'
 import type { Teardown } from './helpers/servers'
 
 // Its clients are many, and it starts the broker three times.
-t.setTimeout(60_000)
+t.setTimeout(120_000)
 
 const CLIENTS = 1_000
 const MEBIBYTE = 1024 * 1024

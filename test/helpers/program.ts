@@ -39,8 +39,12 @@ export class Program {
 
   /** Ends it, and waits until it has ended. */
   async kill (signal: NodeJS.Signals = 'SIGTERM'): Promise<Result> {
-    this.#child.kill(signal)
+    this.signal(signal)
     return this.ended
+  }
+
+  signal (signal: NodeJS.Signals): void {
+    this.#child.kill(signal)
   }
 
   /** The first address that it prints. Rejects if it ends without. */
