@@ -1,11 +1,16 @@
+import { createHash } from 'node:crypto'
 import { once } from 'node:events'
-import { readFile } from 'node:fs/promises'
+import { readdir, readFile } from 'node:fs/promises'
 import { createServer } from 'node:net'
 import { join } from 'node:path'
-import { test } from 'tap'
+import t, { test } from 'tap'
 import { connect, refused, type Client } from './helpers/client'
 import { ROOT, startExample } from './helpers/program'
 import { portOf, type Teardown } from './helpers/servers'
+import { turn } from './helpers/streams'
+
+// Each test starts a program of TypeScript, which takes seconds on a busy machine.
+t.setTimeout(120_000)
 
 /** Runs an example and returns its `http://` and its `ws://` origin. */
 async function start (t: Teardown, name: string): Promise<{ http: string, ws: string }> {
@@ -83,6 +88,93 @@ test('file-stream.ts sends the whole file and closes', async (t) => {
   t.match(await client.closed, { code: 1000 })
   const received = Buffer.concat(client.unread.map(({ data }) => data))
   t.same(received, await readFile(join(ROOT, 'examples', 'file-stream.ts')))
+})
+
+/** All that a client gets, as text, wherever messages begin and end. */
+async function readAll (client: Client): Promise<string> {
+  await client.closed
+  return client.unread.map(({ text }) => text).join('')
+}
+
+test('line-protocol.ts takes lines in pieces, many at once and with CRLF', async (t) => {
+  const { ws } = await start(t, 'line-protocol.ts')
+  const scripts = {
+    'a line at a time': ['SET a 1\n', 'GET a\n', 'QUIT\n'],
+    'all in one message': ['SET a 1\nGET a\nQUIT\n'],
+    'in pieces': ['S', 'ET a', ' 1', '\nGE', 'T a\nQU', 'IT', '\n'],
+    'with CRLF': ['SET a 1\r\nGET a\r\n', 'QUIT\r\n'],
+    'with CRLF in pieces': ['SET a 1\r', '\nGET a\r', '\n', 'QUIT', '\r', '\n']
+  }
+  for (const [name, messages] of Object.entries(scripts)) {
+    const client = await connect(t, `${ws}/lines`)
+    for (const message of messages) client.send(message)
+    t.equal(await readAll(client), 'OK\n1\nBYE\n', name)
+    t.match(await client.closed, { code: 1000 })
+  }
+})
+
+test('line-protocol.ts answers each line before the next comes', async (t) => {
+  const { ws } = await start(t, 'line-protocol.ts')
+  const client = await connect(t, `${ws}/lines`)
+  client.send('GET nothing\n')
+  t.equal(await client.nextText(), 'NONE\n')
+  // A character in two pieces, as a stream of bytes may cut it.
+  const euro = Buffer.from('SET price 5 €\n')
+  client.send(euro.subarray(0, -2))
+  client.send(euro.subarray(-2))
+  t.equal(await client.nextText(), 'OK\n')
+  client.send('GET price\n')
+  t.equal(await client.nextText(), '5 €\n')
+  client.send('\n')
+  t.equal(await client.nextText(), 'ERROR  is neither SET nor GET nor QUIT\n')
+})
+
+test('line-protocol.ts closes on a line that is too long, in however many pieces', async (t) => {
+  const { ws } = await start(t, 'line-protocol.ts')
+  const longest = await connect(t, `${ws}/lines`)
+  longest.send(`SET a ${'x'.repeat(4090)}\nSET b `)
+  t.equal(await longest.nextText(), 'OK\n')
+  longest.send('x'.repeat(4090))
+  longest.send('\n')
+  t.equal(await longest.nextText(), 'OK\n')
+  longest.send('x'.repeat(4096))
+  longest.send('x')
+  t.same(await longest.closed, { code: 1009, reason: 'line too long' })
+})
+
+test('file-transfer.ts keeps no file that came in part, and none twice', async (t) => {
+  const folder = t.testdir({ there: 'as before' })
+  const program = startExample(t, 'file-transfer.ts', '0', { FOLDER: folder })
+  const ws = (await program.address()).replace('http', 'ws')
+  const upload = (name: string): Promise<Client> => connect(t, `${ws}/upload/${name}?size=10`)
+
+  const whole = await upload('whole')
+  whole.send('01234')
+  whole.send('56789')
+  const sha256 = createHash('sha256').update('0123456789').digest('hex')
+  t.equal(await readAll(whole), sha256)
+  t.match(await whole.closed, { code: 1000 })
+  t.equal(await readFile(join(folder, 'whole'), 'utf8'), '0123456789')
+
+  const long = await upload('long')
+  long.send('0123456789a')
+  t.match(await long.closed, { code: 1011 })
+  const short = await upload('short')
+  short.send('012345678')
+  short.close()
+  await short.closed
+  const lost = await upload('lost')
+  lost.send('012345678')
+  lost.socket.terminate()
+  const twice = await upload('there')
+  t.match(await twice.closed, { code: 1011 })
+  t.equal(await readFile(join(folder, 'there'), 'utf8'), 'as before')
+
+  while ((await readdir(folder)).length > 2) await turn()
+  t.same((await readdir(folder)).sort(), ['there', 'whole'])
+  for (const path of ['/upload/%2E%2E%2Fout?size=1', '/upload/.hidden?size=1', '/upload/new']) {
+    t.match(await refused(t, ws + path), { statusCode: 400 }, path)
+  }
 })
 
 /** A client of the chat that has been welcomed; the next it gets is who is there. */
