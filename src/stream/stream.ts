@@ -235,6 +235,8 @@ export class SocketStream extends Duplex implements SocketReader {
 
   #endNormally (): void {
     this.push(null)
+    // A reader who has left does not ask for the end, but may wait for `close`.
+    if (this.readableLength === 0) super.read(0)
     this.#finish()
     this.end()
   }
