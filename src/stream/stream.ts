@@ -156,8 +156,14 @@ export class SocketStream extends Duplex implements SocketReader {
       socket[kSend](chunk, options)
       callback()
     } else {
-      socket[kSend](chunk, options, callback)
+      socket[kSend](chunk, options, (error) => { callback(this.#toWriteError(error)) })
     }
+  }
+
+  // To a message that waits for its compression, ws only says so in words when the connection ends.
+  #toWriteError (error: Error | undefined): Error | undefined {
+    const isOver = error !== undefined && this.socket.readyState !== this.socket.OPEN
+    return isOver && !isDisconnect(error) ? new NotOpenError() : error
   }
 
   /**

@@ -366,6 +366,16 @@ test('end() still gives the reader what was on its way', async (t) => {
   t.strictSame(await reading, [Buffer.from('late')])
 })
 
+test('a write that waits for its compression fails as one after the close does', async (t) => {
+  const { stream } = await createPair(t, { perMessageDeflate: true }, { perMessageDeflate: true })
+  const failure = once(stream, 'error')
+  // The first is taken at once, the second when it is sent.
+  stream.write(Buffer.alloc(100_000))
+  stream.write(Buffer.alloc(100_000))
+  stream.socket.terminate()
+  t.match(await failure, [{ code: 'FST_WS_NOT_OPEN' }])
+})
+
 test('what is unsent when the peer closes fails', async (t) => {
   const { stream, client } = await createRawPair(t, { closeTimeout: PATIENCE })
   const failure = once(stream, 'error')
