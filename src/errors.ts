@@ -129,10 +129,13 @@ export function isDisconnect (error: unknown): boolean {
   return DISCONNECT_CODES.has(codeOf(error))
 }
 
+/** Codes beside those of ws that say it: zlib's is of a message that cannot be inflated. */
+const PEER_FAULTS = new Set<string>(['FST_WS_BACKPRESSURE', 'Z_DATA_ERROR'])
+
 /** Whether a peer has broken the protocol or a limit; ws names those errors `WS_ERR_…`. */
 export function isProtocolError (error: unknown): boolean {
   const code = codeOf(error)
-  return code === 'FST_WS_BACKPRESSURE' || (typeof code === 'string' && code.startsWith('WS_ERR_'))
+  return typeof code === 'string' && (code.startsWith('WS_ERR_') || PEER_FAULTS.has(code))
 }
 
 /** Whether a peer has sent a longer message than it may. */

@@ -68,7 +68,6 @@ const EXCLUSIVE_OPTIONS = [
 export interface PluginSettings {
   readonly handle: WebsocketHandler | null
   readonly errorHandler: WebsocketErrorHandler | null
-  readonly closeTimeout: number
   /** Milliseconds that all clients together have when Fastify closes. */
   readonly shutdownTimeout: number
   /** Infinity for no limit. */
@@ -110,7 +109,6 @@ export function resolveOptions (
   return {
     handle: input.handle ?? null,
     errorHandler: input.errorHandler ?? null,
-    closeTimeout,
     shutdownTimeout: Math.min(closeTimeout, shutdownLimit(fastify)),
     maxConnections: input.maxConnections || Infinity,
     connection,

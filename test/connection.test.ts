@@ -144,17 +144,21 @@ const BROKEN: ReadonlyArray<[code: number, what: string, bytes: Buffer]> = [
   [1002, 'a frame with reserved bits', frame(0xf1, 'hello')],
   [1002, 'an unmasked frame', Buffer.from([0x81, 0x01, 0x61])],
   [1007, 'text that is not UTF-8', frame(0x81, Buffer.from([0xff]))],
+  [1007, 'compressed data that is none', frame(0xc2, Buffer.from([0xff]))],
   [1009, 'an oversize message', frame(0x82, 'a'.repeat(100))]
 ]
+
+const OFFER = { 'Sec-WebSocket-Extensions': 'permessage-deflate' }
 
 for (const [code, what, bytes] of BROKEN) {
   test(`${what} closes with ${code} and is logged as the peer's`, async (t) => {
     const logs = new Logs()
     const { fastify } = await serve(t, {
-      plugin: { handle: () => {}, options: { maxPayload: 99 } }, server: { logger: logs.logger }
+      plugin: { handle: () => {}, options: { maxPayload: 99, perMessageDeflate: true } },
+      server: { logger: logs.logger }
     })
     const client = new RawClient(t, portOf(fastify.server))
-    client.write(upgradeHead('/'))
+    client.write(upgradeHead('/', OFFER))
     const head = await client.until('\r\n\r\n')
     client.write(bytes)
     await client.closed

@@ -12,8 +12,9 @@ test('a lost peer is told by the code of the error', async (t) => {
   }
 })
 
-test('a broken rule is told by the code of ws', async (t) => {
+test('a broken rule is told by the code of ws or of zlib', async (t) => {
   t.equal(isProtocolError(withCode('WS_ERR_INVALID_UTF8')), true)
+  t.equal(isProtocolError(withCode('Z_DATA_ERROR')), true)
   for (const error of [withCode('ECONNRESET'), withCode(1), new Error('WS_ERR_'), undefined]) {
     t.equal(isProtocolError(error), false)
   }
