@@ -31,7 +31,6 @@ interface TransportListeners {
   readonly close: () => void
 }
 
-/** The levels that Fastify has for errors with status 4xx and 5xx. */
 type ErrorLog = Pick<FastifyBaseLogger, 'info' | 'error'>
 
 /**
@@ -154,6 +153,7 @@ export class UpgradeResponse extends ServerResponse {
   /** Answers with an error in the shape of Fastify, past the router. */
   refuse (error: unknown): void {
     const { statusCode, message, headers } = describe(error)
+    // As Fastify does: what a client did wrong is no failure of the application.
     const level = statusCode < 500 ? 'info' : 'error'
     this.#log?.[level]({ err: error }, 'websocket handshake failed')
     const body = JSON.stringify({ statusCode, error: STATUS_CODES[statusCode], message })

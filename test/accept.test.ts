@@ -6,6 +6,7 @@ import { test } from 'tap'
 import { WebSocket } from 'ws'
 import type fastifyWebsocket from '../src/index'
 import { connect, refused } from './helpers/client'
+import { INFO, Logs } from './helpers/logs'
 import { echo, serve } from './helpers/plugin'
 import { frame, RawClient, upgradeHead } from './helpers/raw'
 import { portOf } from './helpers/servers'
@@ -237,12 +238,15 @@ for (const [name, value] of [
   ['Sec-WebSocket-Extensions', 'permessage-deflate; server_max_window_bits=1']
 ] as const) {
   test(`a handshake with a malformed ${name} is answered with 400`, async (t) => {
+    const logs = new Logs()
     const { fastify } = await serve(t, {
-      plugin: { handle: echo, options: { perMessageDeflate: true } }
+      plugin: { handle: echo, options: { perMessageDeflate: true } },
+      server: { logger: logs.logger }
     })
     const client = new RawClient(t, portOf(fastify.server))
     client.write(upgradeHead('/', { [name]: value }))
     t.match(await client.until('}'), 'HTTP/1.1 400 ')
+    t.match(await logs.find('websocket handshake failed'), { level: INFO })
     await client.closed
     t.equal(fastify.websocketServer.clients.size, 0)
   })
