@@ -8,9 +8,7 @@ import { CLOSE, type Frame } from './frames'
 import { fuzz } from './fuzz'
 import type { Peer } from './peer'
 import { checkEqual, MAX_PAYLOAD, serveTarget } from './served'
-import { comparable, messagesOf, targets, type EchoTarget } from './targets'
-
-const OFFER = 'permessage-deflate; client_no_context_takeover; server_no_context_takeover'
+import { comparable, messagesOf, OFFER, targets, type EchoTarget } from './targets'
 
 const PLAIN_HEAD = Buffer.from(upgradeHead('/'))
 const OFFERING_HEAD = Buffer.from(upgradeHead('/', { 'Sec-WebSocket-Extensions': OFFER }))

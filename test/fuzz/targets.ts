@@ -23,6 +23,9 @@ export interface EchoTarget extends Target {
   readonly canCompress?: boolean
 }
 
+/** Of compression in which every message stands for itself, as an independent decoder needs it. */
+export const OFFER = 'permessage-deflate; client_no_context_takeover; server_no_context_takeover'
+
 const listener: WebsocketHandler = ({ socket }) => {
   socket.on('message', (message) => { socket.send(message) })
 }
