@@ -36,7 +36,7 @@ answerQuestions({
 async function openStalled (port) {
   const socket = connect({ port, host: '127.0.0.1' })
   socket.on('error', () => {})
-  socket.write(upgradeRequest('/'))
+  socket.write(upgradeRequest('/stalled'))
   const [head] = await once(socket, 'data')
   if (headLength(head) !== head.length) throw new Error('there is more than a head')
   socket.pause()
@@ -50,7 +50,7 @@ async function openReader (port) {
   }
   const socket = connect({ port, host: '127.0.0.1', onread: { buffer: READ_BUFFER, callback } })
   socket.on('close', () => { reader.isClosed = true })
-  socket.write(upgradeRequest('/'))
+  socket.write(upgradeRequest('/reader'))
   while (reader.received === 0) await delay(1)
   reader.received = 0
   readers.push(reader)

@@ -15,7 +15,7 @@ const USAGE = `npm --prefix bench run broadcast -- [options]
 
   --clients <n>      how many get every message (default: 1000)
   --stalled <n>      how many of them never read (default: 10)
-  --size <MiB>       what is sent to each (default: 12)
+  --size <MiB>       what is sent to each (default: 16)
   --message <bytes>  in messages of this length (default: 16384)
   --limit <MiB>      maxBackpressure (default: 1)
 `
@@ -24,7 +24,7 @@ const { values } = parseArgs({
   options: {
     clients: { type: 'string', default: '1000' },
     stalled: { type: 'string', default: '10' },
-    size: { type: 'string', default: '12' },
+    size: { type: 'string', default: '16' },
     message: { type: 'string', default: '16384' },
     limit: { type: 'string', default: '1' },
     help: { type: 'boolean', default: false }

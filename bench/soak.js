@@ -11,8 +11,9 @@ const MEBIBYTE = 2 ** 20
 /** Of the memory after the warm-up, how much more there may be at the end. */
 const TOLERANCE = 0.05
 
-const ROUND_SECONDS = 10
-const WARM_UP_SECONDS = 30
+/** After each round, memory is looked at. */
+const ROUND_SECONDS = 30
+const WARM_UP_SECONDS = 60
 
 const USAGE = `npm --prefix bench run soak -- [options]
 
@@ -44,28 +45,30 @@ async function main (seconds, connections) {
     const port = await server.ask('start')
     await client.ask('run', port, Math.min(WARM_UP_SECONDS, seconds), connections)
     const before = await server.ask('settle')
-    const counts = await soak(client, port, seconds, connections)
-    const after = await server.ask('settle')
-    report(counts, before, after)
+    const { counts, states } = await soak(server, client, port, seconds, connections)
+    report(counts, before, states)
   } finally {
     server.kill()
     client.kill()
   }
 }
 
-/** How many connections ended in each way. */
-async function soak (client, port, seconds, connections) {
-  const totals = {}
+/** How many connections ended in each way, and what was left after each round. */
+async function soak (server, client, port, seconds, connections) {
+  const counts = {}
+  const states = []
   const end = performance.now() + seconds * 1000
   while (performance.now() < end) {
     const left = (end - performance.now()) / 1000
-    const counts = await client.ask('run', port, Math.min(ROUND_SECONDS, left), connections)
-    for (const [name, count] of Object.entries(counts)) totals[name] = (totals[name] ?? 0) + count
+    const round = await client.ask('run', port, Math.min(ROUND_SECONDS, left), connections)
+    for (const [name, count] of Object.entries(round)) counts[name] = (counts[name] ?? 0) + count
+    states.push(await server.ask('settle'))
   }
-  return totals
+  return { counts, states }
 }
 
-function report (counts, before, after) {
+function report (counts, before, states) {
+  const after = states.at(-1)
   const total = Object.values(counts).reduce((sum, count) => sum + count, 0)
   const rows = Object.entries(counts).map(([name, count]) => [name, count.toLocaleString('en-US')])
   console.log(formatTable([['what ends a connection', 'connections'], ...rows]))
@@ -79,6 +82,8 @@ function report (counts, before, after) {
     ['active resources', countAll(before.resources), countAll(after.resources), ''],
     ['listeners', countAll(before.listeners), countAll(after.listeners), '']
   ]))
+  const heaps = [before, ...states].map(({ heap }) => (heap / MEBIBYTE).toFixed(2))
+  console.log(`\nHeap after every round of ${ROUND_SECONDS} s: ${heaps.join(', ')}`)
   const problems = findProblems(before, after)
   for (const problem of problems) console.log(`\nFAILED: ${problem}`)
   if (problems.length > 0) process.exitCode = 1
