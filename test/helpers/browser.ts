@@ -1,59 +1,17 @@
-import { existsSync } from 'node:fs'
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { FastifyInstance } from 'fastify'
-import {
-  chromium, type Browser, type BrowserContextOptions, type JSHandle, type Page
-} from 'playwright-core'
+import type { Browser, BrowserContextOptions, JSHandle, Page } from 'playwright-core'
 import { t as file, type Test } from 'tap'
+import { findChromium, launchChromium, whySkip } from './chromium'
+import { startExample, type Program } from './program'
 import type { Teardown } from './servers'
-
-/** Where systems put a browser of the Chromium family. */
-const USUAL_PLACES = [
-  '/usr/bin/chromium',
-  '/usr/bin/chromium-browser',
-  '/usr/bin/google-chrome',
-  '/usr/bin/google-chrome-stable',
-  '/Applications/Chromium.app/Contents/MacOS/Chromium',
-  '/Applications/Google Chrome.app/Contents/MacOS/Google Chrome',
-  'C:\\Program Files\\Google\\Chrome\\Application\\chrome.exe'
-]
-
-const ARGS = [
-  '--disable-gpu',
-  '--disable-quic',
-  '--no-first-run',
-  '--disable-background-networking',
-  '--disable-component-update',
-  '--disable-sync',
-  // Names for sites of a test; nothing else but this machine is ever looked up.
-  '--host-resolver-rules=MAP *.test 127.0.0.1, MAP * ~NOTFOUND, EXCLUDE 127.0.0.1'
-]
 
 /** Milliseconds for what a page should do: longer than a busy machine takes, for a clear error. */
 const PAGE_TIMEOUT = 15_000
 
 /** Milliseconds for a file of browser tests, on a busy machine. */
-const FILE_TIMEOUT = 60_000
-
-/** The browser to run: `CHROMIUM_PATH`, whatever it says, or the first of `places` with a file. */
-export function findChromium (
-  { CHROMIUM_PATH: path = '' }: NodeJS.ProcessEnv, places: readonly string[] = USUAL_PLACES
-): string | null {
-  return path !== '' ? path : places.find((place) => existsSync(place)) ?? null
-}
-
-/**
- * Why tests that need the browser at `path` are skipped, or false.
- *
- * @throws where nothing may be skipped: in continuous integration, which sets `CI`
- */
-export function whySkip (path: string | null, { CI = '' }: NodeJS.ProcessEnv): string | false {
-  if (path !== null) return false
-  const reason = 'no Chromium found: install it or set CHROMIUM_PATH'
-  if (CI !== '' && CI !== 'false') throw new Error(reason)
-  return reason
-}
+const FILE_TIMEOUT = 90_000
 
 /** A test that needs a browser, and is skipped, with the reason, where there is none. */
 export function browserTest (title: string, run: (t: Test) => Promise<void>): void {
@@ -63,12 +21,6 @@ export function browserTest (title: string, run: (t: Test) => Promise<void>): vo
 }
 
 let browser: Promise<Browser> | null = null
-
-/** Starts a headless browser; the caller closes it. */
-export function launchChromium (args: readonly string[] = []): Promise<Browser> {
-  const executablePath = findChromium(process.env) ?? ''
-  return chromium.launch({ executablePath, args: [...ARGS, ...args] })
-}
 
 /** The one browser of a test file, with a process, and so a file, of its own. */
 function theBrowser (): Promise<Browser> {
@@ -81,7 +33,7 @@ function theBrowser (): Promise<Browser> {
 
 /**
  * A page in a browser profile of its own, closed with the test, at the HTTP address that
- * belongs to `origin`. An error that its scripts throw fails the test.
+ * belongs to `origin`. An error that scripts throw, in it or in its other tabs, fails the test.
  */
 export async function openPage (
   t: Teardown, origin: string, options: BrowserContextOptions = {}
@@ -89,12 +41,24 @@ export async function openPage (
   const context = await (await theBrowser()).newContext(options)
   t.teardown(() => context.close())
   context.setDefaultTimeout(PAGE_TIMEOUT)
-  const page = await context.newPage()
   const errors: Error[] = []
-  page.on('pageerror', (error) => { errors.push(error) })
+  context.on('weberror', (thrown) => { errors.push(thrown.error()) })
   t.teardown(() => { if (errors[0] !== undefined) throw errors[0] })
+  const page = await context.newPage()
   await page.goto(origin.replace('ws', 'http'))
   return page
+}
+
+/** Starts the chat, on a free port if no other is given. */
+export function startChat (t: Teardown, port?: string): Program {
+  return startExample(t, 'chat/server.ts', port)
+}
+
+/** The chat, running, in a tab of a profile of its own. */
+export async function openChat (t: Teardown) {
+  const program = startChat(t)
+  const address = await program.address()
+  return { program, address, page: await openPage(t, address) }
 }
 
 /**

@@ -33,7 +33,11 @@ find('compose').addEventListener('submit', (event) => {
   find('text').value = ''
 })
 
-find('retry').addEventListener('click', connect)
+find('retry').addEventListener('click', () => {
+  // The button is about to go, and the focus would go with it.
+  find('text').focus()
+  connect()
+})
 window.addEventListener('online', () => { if (wantedName !== '') connect() })
 // A browser may take minutes to notice by itself.
 window.addEventListener('offline', () => { if (socket !== null) lose(socket) })
@@ -126,9 +130,10 @@ function add (item) {
 function avatar (author) {
   const [initial] = author
   const circle = element('span', 'avatar', initial.toUpperCase())
-  let hue = 0
-  for (const character of author) hue = (hue * 31 + character.codePointAt(0)) % 360
-  circle.style.setProperty('--hue', hue)
+  let hash = 0
+  for (const character of author) hash = (hash * 31 + character.codePointAt(0)) % 360
+  // By the golden angle, names that are nearly the same get colors that are not.
+  circle.style.setProperty('--hue', hash * 137.5 % 360)
   circle.ariaHidden = 'true'
   return circle
 }

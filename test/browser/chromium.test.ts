@@ -1,5 +1,5 @@
 import { test } from 'tap'
-import { findChromium, whySkip } from '../helpers/browser'
+import { findChromium, whySkip } from '../helpers/chromium'
 
 test('the browser is what CHROMIUM_PATH says, or the first in the usual places', async (t) => {
   t.equal(findChromium({ CHROMIUM_PATH: '/my/chrome' }, [process.execPath]), '/my/chrome')
