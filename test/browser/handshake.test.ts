@@ -25,9 +25,10 @@ function declareEcho (fastify: FastifyInstance): void {
 
 /** Whether `client` was refused; this is all that a browser tells a page of it. */
 async function isRefused (client: JSHandle<PageClient>): Promise<boolean> {
+  const events = await client.evaluate(({ events }) => events.join())
+  if (events.includes('open')) return false
   const { code, reason, wasClean } = await closeOf(client)
-  const events = await client.evaluate(({ events }) => events)
-  return code === 1006 && reason === '' && !wasClean && events.join() === 'error,close'
+  return code === 1006 && reason === '' && !wasClean && events === 'error,close'
 }
 
 // --- Subprotocols ---

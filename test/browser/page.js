@@ -1,5 +1,5 @@
 // What the page of the tests runs: a client that misses nothing, so `next` gives the next message
-// whether it has come already or not.
+// whether it has come already or not, and rejects if none can come any more.
 
 globalThis.Client = class {
   events = []
@@ -24,7 +24,8 @@ globalThis.Client = class {
 
   next () {
     if (this.#unread.length > 0) return Promise.resolve(this.#unread.shift())
-    return new Promise((resolve) => { this.#waiting.push(resolve) })
+    const lost = this.closed.then(({ code }) => { throw new Error(`closed with ${code}`) })
+    return Promise.race([new Promise((resolve) => { this.#waiting.push(resolve) }), lost])
   }
 
   #receive (data) {

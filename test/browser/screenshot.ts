@@ -11,7 +11,7 @@ const WIDE: BrowserContextOptions = {
   colorScheme: 'light', viewport: { width: 720, height: 480 }
 }
 const NARROW: BrowserContextOptions = {
-  colorScheme: 'dark', viewport: { width: 340, height: 480 }
+  colorScheme: 'dark', viewport: { width: 375, height: 480 }
 }
 
 async function openChat (
@@ -35,10 +35,10 @@ async function makePicture (browser: Browser, address: string): Promise<void> {
   const grace = await openChat(browser, address, 'Grace', NARROW)
   await say(ada, 'Is this thing on?')
   await say(grace, 'Loud and clear. What is behind it?')
-  await say(ada, 'One Fastify route. Each of us is a stream.')
-  await grace.getByText('a stream').waitFor()
+  await say(ada, 'One Fastify route, two streams.')
+  await grace.getByText('two streams').waitFor()
 
-  const page = await browser.newPage({ viewport: { width: 1100, height: 500 } })
+  const page = await browser.newPage({ viewport: { width: 1135, height: 500 } })
   await page.setContent(`
     <style>
       body { margin: 10px; display: flex; gap: 20px; }
