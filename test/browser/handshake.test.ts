@@ -1,6 +1,7 @@
 import { once } from 'node:events'
 import type { FastifyInstance } from 'fastify'
 import type { JSHandle } from 'playwright-core'
+import type { WebsocketConnectionOptions } from '../../src/types'
 import {
   browserTest, closeOf, declarePage, nextText, openClient, openPage, type PageClient
 } from '../helpers/browser'
@@ -106,28 +107,44 @@ browserTest('a page whose upgrade a hook refuses sees an error and 1006, no open
   t.equal(await nextText(await openClient(page, `${origin}/private?token=right`)), 'welcome')
 })
 
-browserTest('a page of another site is refused, one of the same host is not', async (t) => {
+browserTest('a page of another site gets 403 where origin does not allow it', async (t) => {
+  const statuses: number[] = []
   const { fastify } = await servePage(t, {
+    plugin: { origin: 'same-host' },
     declare: (fastify) => {
-      fastify.get('/chat', {
-        websocket: true,
-        onRequest: async ({ headers }, reply) => {
-          if (headers.origin !== `http://${headers.host}`) return reply.code(403).send()
-        }
-      }, ({ socket }) => { socket.send('welcome') })
+      const allowed: Record<string, WebsocketConnectionOptions> = {
+        '/own': {},
+        '/friends': { origin: ['same-host', /^http:\/\/friend\.test:/] },
+        '/open': { origin: false }
+      }
+      for (const [path, websocket] of Object.entries(allowed)) {
+        fastify.get(path, { websocket }, ({ socket }) => { socket.send('welcome') })
+      }
+      fastify.addHook('onResponse', async (request, { statusCode }) => {
+        if (request.ws) statuses.push(statusCode)
+      })
     }
   })
   const port = portOf(fastify.server)
-  const target = `ws://shop.test:${port}/chat`
   const elsewhere = await servePage(t, {})
   const page = await openPage(t, elsewhere.origin)
-  for (const address of [`http://evil.test:${port}`, `http://shop.test:${port}/sandbox`]) {
-    t.ok(await isRefused(await openClient(page, target)), `not from ${page.url()}`)
-    await page.goto(address)
+  for (const [site, open] of [
+    [elsewhere.origin.replace('ws', 'http'), ['/open']],
+    [`http://evil.test:${port}`, ['/open']],
+    [`http://friend.test:${port}`, ['/friends', '/open']],
+    // Of this host, but its pages have no origin.
+    [`http://shop.test:${port}/sandbox`, ['/open']],
+    [`http://shop.test:${port}`, ['/own', '/friends', '/open']]
+  ] as const) {
+    await page.goto(site)
+    for (const path of ['/own', '/friends', '/open'] as const) {
+      const client = await openClient(page, `ws://shop.test:${port}${path}`)
+      const isOpen = open.some((each) => each === path)
+      if (isOpen) t.equal(await nextText(client), 'welcome', site + path)
+      else t.ok(await isRefused(client), site + path)
+    }
   }
-  t.ok(await isRefused(await openClient(page, target)), `not from ${page.url()}`)
-  await page.goto(`http://shop.test:${port}`)
-  t.equal(await nextText(await openClient(page, target)), 'welcome')
+  t.same(statuses, [403, 403, 101, 403, 403, 101, 403, 101, 101, 403, 403, 101, 101, 101, 101])
 })
 
 // --- TLS ---
