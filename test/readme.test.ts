@@ -1,8 +1,6 @@
 // The README is true: its programs compile and do what it says, its tables are those of the source.
 import Fastify from 'fastify'
-import { once } from 'node:events'
-import { existsSync, readdirSync, readFileSync } from 'node:fs'
-import { createServer } from 'node:net'
+import { readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t, { test, type Test } from 'tap'
 import ts from 'typescript'
@@ -11,33 +9,13 @@ import * as errors from '../src/errors'
 import { resolveOptions } from '../src/options'
 import { StreamSettings } from '../src/stream/settings'
 import { connect, refused } from './helpers/client'
-import { Program, ROOT, run } from './helpers/program'
-import { portOf } from './helpers/servers'
+import { Document, unquote, type Scenario } from './helpers/documents'
+import { ROOT } from './helpers/program'
 
 // It compiles and starts some twenty programs.
 t.setTimeout(120_000)
 
-const README = readFileSync(join(ROOT, 'README.md'), 'utf8')
-const TSC = join(ROOT, 'node_modules', '@typescript', 'native', 'bin', 'tsc')
-
-/** What the README says that its short pieces assume. */
-const ASSUMED = `
-import Fastify from 'fastify'
-import fastifyWebsocket from 'fastify-websocket'
-const fastify = Fastify()
-`
-
-/** What a short piece needs beside that, to be a program. */
-const LISTEN = `
-console.log('ready on', await fastify.listen({ port: 0, host: '127.0.0.1' }))
-`
-
-interface Scenario {
-  /** Text that only one block of the README has. */
-  readonly marker: string
-  /** What the program of that block must do, which runs in `folder`. */
-  check (t: Test, origin: string, program: Program, folder: string): Promise<void>
-}
+const README = new Document('README.md')
 
 async function checkEcho (t: Test, url: string): Promise<void> {
   const client = await connect(t, url)
@@ -211,80 +189,12 @@ const SCENARIOS: readonly Scenario[] = [
   }
 ]
 
-/** The contents of all blocks in a language. */
-function blocksOf (language: string): string[] {
-  return [...README.matchAll(new RegExp(`^\`\`\`${language}\n(.*?)^\`\`\``, 'gms'))]
-    .map(([, block]) => block ?? '')
-}
-
-/** A program that prints the address to connect to once it is ready. */
-async function toProgram (block: string): Promise<string> {
-  const port = await findPort()
-  const code = block.replace(/\b300[01]\b/, String(port))
-  const isWhole = block.includes("from 'fastify-websocket'")
-  const program = isWhole ? `${code}\nconsole.log('ready')` : `${ASSUMED}${code}${LISTEN}`
-  return code === block ? program : `console.log('on http://127.0.0.1:${port}')\n${program}`
-}
-
-/** The rows of all tables whose first column has this title. */
-function tableRows (title: string): string[][] {
-  const rows: string[][] = []
-  let isInside = false
-  for (const line of README.split('\n')) {
-    const cells = line.split('|').slice(1, -1).map((cell) => cell.trim())
-    if (cells.length === 0) isInside = false
-    else if (isInside && cells[0]?.startsWith('---') === false) rows.push(cells)
-    else if (cells[0] === title) isInside = true
-  }
-  return rows
-}
-
-function unquote (code = ''): string {
-  return code.replaceAll('`', '')
-}
-
-/** A port that was free a moment ago. */
-async function findPort (): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  const port = portOf(server)
-  server.close()
-  await once(server, 'close')
-  return port
-}
-
 test('every block of code compiles and does what the README says', async (t) => {
-  const blocks = blocksOf('ts')
-  const programs = await Promise.all(blocks.map(toProgram))
-  const folder = t.testdir({
-    work: { 'package.json': '{}' },
-    'tsconfig.json': JSON.stringify({
-      extends: join(ROOT, 'tsconfig.json'),
-      compilerOptions: { rootDir: '.', outDir: '.', noEmitOnError: true, paths: {} },
-      include: ['*.mts'],
-      exclude: []
-    }),
-    ...Object.fromEntries(programs.map((program, index) => [`block${index}.mts`, program]))
-  })
-  await run(t, process.execPath, [TSC, '-p', folder])
-
-  t.equal(SCENARIOS.length, blocks.length, 'each block has a scenario')
-  for (const { marker, check } of SCENARIOS) {
-    const matching = blocks.filter((block) => block.includes(marker))
-    t.equal(matching.length, 1, `one block has ${marker}`)
-    await t.test(marker, async (t) => {
-      const file = join(folder, `block${blocks.findIndex((block) => block.includes(marker))}.mjs`)
-      const work = join(folder, 'work')
-      const program = new Program(t, process.execPath, [file], { cwd: work })
-      const [, port] = await program.until(/on http:\/\/127\.0\.0\.1:(\d+)/)
-      await program.until(/ready/)
-      await check(t, `ws://127.0.0.1:${port}`, program, work)
-    })
-  }
+  await README.run(t, SCENARIOS)
 })
 
 test('every command of the README is there', async (t) => {
-  const commands = blocksOf('sh').flatMap((block) => block.trim().split(/\s*&&\s*|\n/))
+  const commands = README.blocks('sh').flatMap((block) => block.trim().split(/\s*&&\s*|\n/))
   t.strictSame(new Set(commands), new Set([
     'npm install fastify fastify-websocket', 'npm ci', 'npm start', 'npm test'
   ]))
@@ -292,16 +202,15 @@ test('every command of the README is there', async (t) => {
   t.match(scripts, { start: /examples\/chat\/server\.ts/, test: String })
 })
 
-test('every link to a file leads to one, and every example is linked', async (t) => {
-  const paths = [...README.matchAll(/\]\((\.[^)#]*)/g)].map(([, path]) => path ?? '')
-  for (const path of paths) t.ok(existsSync(join(ROOT, path)), path)
+test('every example is linked', async (t) => {
+  const links = README.links()
   for (const name of readdirSync(join(ROOT, 'examples'))) {
-    t.ok(paths.some((path) => path.startsWith(`./examples/${name}`)), name)
+    t.ok(links.some((link) => link.startsWith(`./examples/${name}`)), name)
   }
 })
 
 test('the tables of options name each option of the types once, and no other', async (t) => {
-  const names = tableRows('name').map(([name]) => unquote(name))
+  const names = README.rows('name').map(([name]) => unquote(name))
   const known = [
     ...propertiesOf('WebsocketPluginOptions'), ...propertiesOf('WebsocketServerOptions')
   ]
@@ -319,7 +228,7 @@ test('the tables of options tell the defaults of the source', async (t) => {
     closeTimeout,
     ...new StreamSettings()
   }))
-  const rows = tableRows('name')
+  const rows = README.rows('name')
     .map(([name, , value]) => [unquote(name), unquote(value)] as const)
     .filter(([name, value]) => defaults.has(name) && /^(true|false|\d+)$/.test(value))
   // Of the rest, ws and Node.js know the default, or there is none.
@@ -330,8 +239,8 @@ test('the tables of options tell the defaults of the source', async (t) => {
 })
 
 test('the tables of errors have each code of the source once, with its status', async (t) => {
-  const documented = new Map(tableRows('code').map(([code, status]) => [unquote(code), status]))
-  t.equal(documented.size, tableRows('code').length)
+  const documented = new Map(README.rows('code').map(([code, status]) => [unquote(code), status]))
+  t.equal(documented.size, README.rows('code').length)
   const exported: unknown[] = Object.values(errors)
   const classes = exported.filter(isErrorClass)
   const known = new Map(classes.map((ErrorClass) => {
