@@ -137,7 +137,7 @@ async function toProgram (block: string, language: Language): Promise<string> {
 }
 
 /** A port that was free a moment ago. */
-async function findPort (): Promise<number> {
+export async function findPort (): Promise<number> {
   const server = createServer().listen(0, '127.0.0.1')
   await once(server, 'listening')
   const port = portOf(server)
