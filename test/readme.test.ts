@@ -5,7 +5,6 @@ import { join } from 'node:path'
 import t, { test, type Test } from 'tap'
 import ts from 'typescript'
 import { WebSocketServer } from 'ws'
-import * as errors from '../src/errors'
 import { resolveOptions } from '../src/options'
 import { StreamSettings } from '../src/stream/settings'
 import { connect, refused } from './helpers/client'
@@ -237,30 +236,6 @@ test('the tables of options tell the defaults of the source', async (t) => {
     if (name !== 'backlog') t.equal(value, String(defaults.get(name)), name)
   }
 })
-
-test('the tables of errors have each code of the source once, with its status', async (t) => {
-  const documented = new Map(README.rows('code').map(([code, status]) => [unquote(code), status]))
-  t.equal(documented.size, README.rows('code').length)
-  const exported: unknown[] = Object.values(errors)
-  const classes = exported.filter(isErrorClass)
-  const known = new Map(classes.map((ErrorClass) => {
-    const { code, statusCode } = new ErrorClass()
-    return [code, statusCode === undefined ? '–' : String(statusCode)]
-  }))
-  // The status is that of the answer, so the class has none of its own to tell.
-  known.set('FST_WS_INJECT_REFUSED', 'as answered')
-  t.strictSame(documented, known)
-})
-
-interface CodedError {
-  readonly code: string
-  readonly statusCode: number | undefined
-}
-
-/** A function whose prototype is an Error is a class of errors, here without needed arguments. */
-function isErrorClass (value: unknown): value is new () => CodedError {
-  return typeof value === 'function' && value.prototype instanceof Error
-}
 
 /** The names of all properties of a type of `src/types.ts`, inherited ones too. */
 function propertiesOf (typeName: string): string[] {

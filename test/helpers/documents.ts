@@ -86,17 +86,8 @@ export class Document {
       ...await this.#programs('ts', '.mts'), ...await this.#programs('js', '.mjs')
     ]
     t.equal(scenarios.length, sources.length - others, 'each block has a scenario')
-    const folder = t.testdir({
-      work: { 'package.json': '{}' },
-      'tsconfig.json': JSON.stringify({
-        extends: join(ROOT, 'tsconfig.json'),
-        compilerOptions: { rootDir: '.', outDir: '.', noEmitOnError: true, paths: {} },
-        include: ['*.mts'],
-        exclude: []
-      }),
-      ...Object.fromEntries(sources.map(({ file, program }) => [file, program]))
-    })
-    await run(t, process.execPath, [TSC, '-p', folder])
+    const folder = await compile(t, Object.fromEntries(
+      sources.map(({ file, program }) => [file, program])))
     for (const { marker, language = 'ts', check } of scenarios) {
       const matching = sources.filter(({ file, block }) => {
         return file.startsWith(language) && block.includes(marker)
@@ -118,6 +109,25 @@ export class Document {
       file: `${language}${index}${extension}`, block, program: await toProgram(block, language)
     })))
   }
+}
+
+/**
+ * Writes files into a folder of the test and compiles those that are TypeScript, `.mts`, beside
+ * themselves. Returns the folder, which has an empty one, `work`.
+ */
+export async function compile (t: Test, files: Record<string, string>): Promise<string> {
+  const folder = t.testdir({
+    work: { 'package.json': '{}' },
+    'tsconfig.json': JSON.stringify({
+      extends: join(ROOT, 'tsconfig.json'),
+      compilerOptions: { rootDir: '.', outDir: '.', noEmitOnError: true, paths: {} },
+      include: ['*.mts'],
+      exclude: []
+    }),
+    ...files
+  })
+  await run(t, process.execPath, [TSC, '-p', folder])
+  return folder
 }
 
 interface Source {
