@@ -120,7 +120,7 @@ export const UnreadOverflowError = createError<[bytes: number]>(
 /** Codes of the system and of Node.js streams that say: the peer is gone. */
 const DISCONNECT_CODES = new Set<unknown>([
   'FST_WS_ABNORMAL_CLOSE', 'FST_WS_NOT_OPEN', 'FST_WS_UNRESPONSIVE',
-  'ECONNRESET', 'EPIPE', 'ECONNABORTED', 'ETIMEDOUT',
+  'ECONNRESET', 'EPIPE', 'ECONNABORTED', 'ECANCELED', 'ETIMEDOUT',
   'ERR_STREAM_DESTROYED', 'ERR_STREAM_WRITE_AFTER_END', 'ERR_STREAM_PREMATURE_CLOSE'
 ])
 

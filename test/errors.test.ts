@@ -4,7 +4,9 @@ import { isDisconnect, isProtocolError, ListenError, toError } from '../src/erro
 const withCode = (code: unknown): Error => Object.assign(new Error('test'), { code })
 
 test('a lost peer is told by the code of the error', async (t) => {
-  for (const code of ['ECONNRESET', 'EPIPE', 'FST_WS_ABNORMAL_CLOSE', 'ERR_STREAM_DESTROYED']) {
+  for (const code of [
+    'ECONNRESET', 'EPIPE', 'ECANCELED', 'FST_WS_ABNORMAL_CLOSE', 'ERR_STREAM_DESTROYED'
+  ]) {
     t.equal(isDisconnect(withCode(code)), true, code)
   }
   for (const error of [withCode('ENOENT'), new Error('ECONNRESET'), 'ECONNRESET', null]) {
