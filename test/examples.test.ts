@@ -12,6 +12,9 @@ import { turn } from './helpers/streams'
 // Each test starts a program of TypeScript, which takes seconds on a busy machine.
 t.setTimeout(120_000)
 
+// It starts some ten programs.
+t.setTimeout(120_000)
+
 /** Runs an example and returns its `http://` and its `ws://` origin. */
 async function start (t: Teardown, name: string): Promise<{ http: string, ws: string }> {
   const address = await startExample(t, name).address()
