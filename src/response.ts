@@ -40,6 +40,8 @@ type ErrorLog = Pick<FastifyBaseLogger, 'info' | 'error'>
 export class UpgradeResponse extends ServerResponse {
   /** The application's own check of the client has passed. */
   isVerified = false
+  /** The handshake is done, and the socket is no longer that of this response. */
+  hasSwitched = false
 
   readonly #request: IncomingMessage
   readonly #transport: Duplex
@@ -176,6 +178,7 @@ export class UpgradeResponse extends ServerResponse {
     // Through the raw request, which handlers get, they would keep Fastify's request alive.
     this.#handshake = null
     this.#log = null
+    this.hasSwitched = true
     // Nothing is written through this response, so it cannot notice by itself that it is finished.
     this.finished = true
     this.emit('finish')

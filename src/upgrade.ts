@@ -162,7 +162,7 @@ export class UpgradeListener {
       response.refuse(error)
     }
     // Most upgrades meet no hook that waits, and need nobody to look after their socket.
-    if (response.writableFinished) return
+    if (response.hasSwitched) return
     response.open()
     this.undecided.add(response)
     response.once('close', () => { this.undecided.delete(response) })

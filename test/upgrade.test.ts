@@ -226,6 +226,20 @@ test('a socket that is gone already is left alone', async (t) => {
   t.equal(client.received.length, 0)
 })
 
+// Node.js 24 has another notion of when a response is finished than versions before.
+test('an upgrade that is accepted at once has no listeners but those of ws', async (t) => {
+  const fastify = createFastify(t)
+  declareEcho(fastify)
+  const origin = await listen(fastify)
+  const [[, transport], client] = await Promise.all([
+    once(fastify.server, 'upgrade'), connect(t, `${origin}/echo`)
+  ])
+  t.equal(transport.listenerCount('data'), 1)
+  const message = 'x'.repeat(1_000_000)
+  client.send(message)
+  t.equal(await client.nextText(), message)
+})
+
 test('a reset in the middle of everything is survived', async (t) => {
   const { fastify } = await serve(t, {
     declare (fastify) {
