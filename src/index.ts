@@ -7,9 +7,10 @@ import { SocketStream as Stream } from './stream/stream'
 import type { StreamListener, WebSocketStreamServerOptions } from './stream/server'
 import type { SocketStreamOptions } from './stream/settings'
 import type {
-  ClientInfo, InjectRefusal, InjectWebsocket, InjectWebsocketInit, InjectWebsocketOptions,
-  VerifyCallback, VerifyClient, WebsocketErrorHandler, WebsocketHandler, WebsocketPluginOptions,
-  WebsocketRouteOptions, WebsocketServerOptions
+  AllowedOrigin, ClientInfo, InjectRefusal, InjectWebsocket, InjectWebsocketInit,
+  InjectWebsocketOptions, OriginCheck, VerifyCallback, VerifyClient, WebsocketConnectionOptions,
+  WebsocketErrorHandler, WebsocketHandler, WebsocketPluginOptions, WebsocketRouteOptions,
+  WebsocketServerOptions
 } from './types'
 
 /**
@@ -28,9 +29,10 @@ fastifyPlugin(fastifyWebsocket, { fastify: '5.x', name: 'fastify-websocket' })
 
 declare namespace fastifyWebsocket {
   export type {
-    ClientInfo, InjectRefusal, InjectWebsocket, InjectWebsocketInit, InjectWebsocketOptions,
-    SocketStreamOptions, StreamListener, VerifyCallback, VerifyClient, WebsocketErrorHandler,
-    WebsocketHandler, WebsocketPluginOptions, WebsocketRouteOptions, WebsocketServerOptions,
+    AllowedOrigin, ClientInfo, InjectRefusal, InjectWebsocket, InjectWebsocketInit,
+    InjectWebsocketOptions, OriginCheck, SocketStreamOptions, StreamListener, VerifyCallback,
+    VerifyClient, WebsocketConnectionOptions, WebsocketErrorHandler, WebsocketHandler,
+    WebsocketPluginOptions, WebsocketRouteOptions, WebsocketServerOptions,
     WebSocketStreamServerOptions
   }
   export type SocketStream = Stream

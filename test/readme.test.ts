@@ -219,12 +219,12 @@ test('the tables of options name each option of the types once, and no other', a
 test('the tables of options tell the defaults of the source', async (t) => {
   const fastify = Fastify()
   t.teardown(() => fastify.close())
-  const { closeTimeout, websocket } = resolveOptions({}, fastify)
+  const { websocket } = resolveOptions({}, fastify)
   t.equal(websocket.maxPayload, 1024 * 1024, 'which is 1 MiB')
   const defaults = new Map(Object.entries({
     ...new WebSocketServer({ noServer: true }).options,
     noServer: false,
-    closeTimeout,
+    closeTimeout: websocket.closeTimeout,
     ...new StreamSettings()
   }))
   const rows = README.rows('name')
