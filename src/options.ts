@@ -28,6 +28,12 @@ export interface ListenSettings {
 
 const DEFAULT_HEARTBEAT = 30_000
 
+/**
+ * A quarter of what ws allows. An unfinished message holds on to all the memory that its fragments
+ * arrived in, 64 KiB each in the worst case.
+ */
+const DEFAULT_MAX_FRAGMENTS = 4096
+
 const PLUGIN_OPTIONS: readonly Check[] = [
   ...CONNECTION_OPTIONS,
   ['errorHandler', isFunction, 'a function'],
@@ -117,6 +123,7 @@ export function resolveOptions (
     noServer: noServer ?? false,
     verifyClient: verifyClient ?? null,
     websocket: {
+      maxFragments: DEFAULT_MAX_FRAGMENTS,
       ...givenOf(websocket),
       ...(path != null && { path }),
       maxPayload: connection.maxPayload,

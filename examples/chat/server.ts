@@ -36,7 +36,11 @@ type Event =
 const fastify = Fastify()
 const people = new Map<StreamSocket, string>()
 
-fastify.register(fastifyWebsocket, { options: { maxPayload: MAX_PAYLOAD } })
+fastify.register(fastifyWebsocket, {
+  origin: 'same-host',
+  maxBackpressure: MAX_UNSENT,
+  options: { maxPayload: MAX_PAYLOAD }
+})
 
 for (const { url, file, type } of PAGE) {
   const body = readFileSync(join(__dirname, 'public', file))
@@ -95,8 +99,6 @@ function broadcast (event: Event): void {
   for (const socket of people.keys()) send(socket, event)
 }
 
-/** Sends to a client, or cuts it off when it does not keep up. */
 function send (socket: StreamSocket, event: Event): void {
-  if (socket.bufferedAmount > MAX_UNSENT) socket.terminate()
-  else if (socket.readyState === socket.OPEN) socket.send(JSON.stringify(event))
+  if (socket.readyState === socket.OPEN) socket.send(JSON.stringify(event))
 }
