@@ -12,6 +12,7 @@ import { Logs } from './helpers/logs'
 import { echo, serve, settled } from './helpers/plugin'
 import { frame, RawClient, upgradeHead } from './helpers/raw'
 import { createFastify, listen, portOf } from './helpers/servers'
+import { watchProcess } from './helpers/uncaught'
 
 declare module '@fastify/request-context' {
   interface RequestContextData {
@@ -478,17 +479,6 @@ for (const path of ['/route', '/plain', '/nothing']) {
     t.equal(await client.nextText(), 'hello')
     t.strictSame(uncaught, [])
   })
-}
-
-/** Collects what reaches nobody but the process. */
-function watchProcess (t: { teardown (close: () => void): void }): unknown[] {
-  const uncaught: unknown[] = []
-  const onUncaught = (error: unknown): void => { uncaught.push(error) }
-  for (const event of ['uncaughtException', 'unhandledRejection']) {
-    process.on(event, onUncaught)
-    t.teardown(() => { process.off(event, onUncaught) })
-  }
-  return uncaught
 }
 
 test('ready() may be called again and again', async (t) => {

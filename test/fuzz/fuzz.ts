@@ -3,6 +3,7 @@ import { randomInt } from 'node:crypto'
 import { inspect } from 'node:util'
 import tap, { test, type Test } from 'tap'
 import { turn } from '../helpers/streams'
+import { watchProcess } from '../helpers/uncaught'
 
 /**
  * A run takes these variables of the environment:
@@ -82,17 +83,6 @@ export function fuzz<Case> (
     t.comment(inspect(details.errorInstance, INSPECTION))
     throw new Error(`${name}: a case has failed`, { cause: details.errorInstance })
   })
-}
-
-/** What reaches nobody but the process. */
-function watchProcess (t: Test): unknown[] {
-  const uncaught: unknown[] = []
-  const onUncaught = (error: unknown): void => { uncaught.push(error) }
-  for (const event of ['uncaughtException', 'unhandledRejection']) {
-    process.on(event, onUncaught)
-    t.teardown(() => { process.off(event, onUncaught) })
-  }
-  return uncaught
 }
 
 /** Waits, turn by turn of the event loop, until `isTrue`. Rejects when it takes too long. */

@@ -8,6 +8,7 @@ import { echo, serve } from './plugin'
 import { RawClient } from './raw'
 import { portOf } from './servers'
 import { turn, until } from './streams'
+import { watchProcess } from './uncaught'
 
 /** What an attacker sends, and the answer to it as {@link answerOf} reads it. */
 export type Attack = readonly [name: string, answer: number, bytes: string | Buffer]
@@ -40,7 +41,7 @@ export class Siege {
   readonly port: number
   readonly #bystander: Client
   readonly #logs: Logs
-  readonly #thrown: unknown[] = []
+  readonly #thrown: unknown[]
 
   private constructor (
     t: Test, fastify: FastifyInstance, bystander: Client, logs: Logs, requests: string[]
@@ -50,11 +51,7 @@ export class Siege {
     this.requests = requests
     this.#bystander = bystander
     this.#logs = logs
-    const onThrown = (error: unknown): void => { this.#thrown.push(error) }
-    for (const event of ['uncaughtException', 'unhandledRejection']) {
-      process.on(event, onThrown)
-      t.teardown(() => { process.off(event, onThrown) })
-    }
+    this.#thrown = watchProcess(t)
   }
 
   static async begin (t: Test, { plugin = {}, server = {}, declare }: Besieged): Promise<Siege> {
