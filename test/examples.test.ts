@@ -15,6 +15,9 @@ t.setTimeout(120_000)
 // It starts some ten programs.
 t.setTimeout(120_000)
 
+// It starts some ten programs.
+t.setTimeout(120_000)
+
 /** Runs an example and returns its `http://` and its `ws://` origin. */
 async function start (t: Teardown, name: string): Promise<{ http: string, ws: string }> {
   const address = await startExample(t, name).address()
