@@ -1,6 +1,6 @@
 // The reference: its programs run, and it knows all that can be imported.
 import { join } from 'node:path'
-import t, { test } from 'tap'
+import t, { test, type Test } from 'tap'
 import ts from 'typescript'
 import { connect, refused } from '../helpers/client'
 import { Document, type Scenario } from '../helpers/documents'
@@ -9,6 +9,12 @@ import { ROOT } from '../helpers/program'
 t.setTimeout(120_000)
 
 const REFERENCE = new Document('docs/api.md')
+
+async function checkEcho (t: Test, url: string): Promise<void> {
+  const client = await connect(t, url)
+  client.send('hello')
+  t.equal(await client.nextText(), 'hello')
+}
 
 const SCENARIOS: readonly Scenario[] = [
   {
@@ -34,6 +40,21 @@ const SCENARIOS: readonly Scenario[] = [
       t.match(await refused(t, origin), { statusCode: 403, body: '{"message":"not from there"}' })
       const client = await connect(t, origin, { origin: 'https://example.com' })
       t.equal(await client.nextText(), 'welcome')
+    }
+  },
+  {
+    marker: "port: 3001, host: '127.0.0.1'",
+    check: (t, origin) => checkEcho(t, origin)
+  },
+  {
+    marker: 'options: { server }',
+    check: (t, origin) => checkEcho(t, origin)
+  },
+  {
+    marker: 'noServer: true',
+    async check (t, origin) {
+      const client = await connect(t, origin)
+      t.equal(await client.nextText(), 'hello')
     }
   },
   {
