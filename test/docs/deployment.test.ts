@@ -116,10 +116,7 @@ testNginx('nginx cuts what is silent for longer than proxy_read_timeout, not wha
     const { origin } = await serveBehind(t, {
       declare: (fastify) => {
         fastify.get('/silent', { websocket: true }, () => {})
-        fastify.get('/pinged', { websocket: true }, ({ socket }) => {
-          const timer = setInterval(() => { socket.ping() }, 100)
-          socket.on('close', () => { clearInterval(timer) })
-        })
+        fastify.get('/pinged', { websocket: { heartbeat: 200 } }, () => {})
       }
     }, (settings) => settings.replace('proxy_read_timeout 60s', 'proxy_read_timeout 2s'))
     const pinged = await connect(t, `${origin}/pinged`)

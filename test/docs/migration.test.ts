@@ -1,5 +1,6 @@
 // The guide for those who move here: its programs run, those before on the package that they are
 // for, if it is installed, and those here; both do what the guide says of them.
+import { once } from 'node:events'
 import t, { test, type Test } from 'tap'
 import { connect, refused } from '../helpers/client'
 import { Document, type Scenario } from '../helpers/documents'
@@ -77,6 +78,14 @@ async function checkBroadcast (t: Test, origin: string): Promise<void> {
   for (const client of clients) t.equal(await client.nextText(), 'hello')
 }
 
+async function checkPings (t: Test, origin: string): Promise<void> {
+  const alive = await connect(t, origin)
+  const silent = await connect(t, origin, { autoPong: false })
+  t.match(await silent.closed, { code: 1006 })
+  await once(alive.socket, 'ping')
+  t.equal(alive.socket.readyState, alive.socket.OPEN)
+}
+
 const SCENARIOS: readonly Scenario[] = [
   here("message === 'hi'", async (t, origin) => {
     await checkReply(t, `${origin}/rooms/blue`, 'hi', 'hi from blue')
@@ -113,6 +122,7 @@ const SCENARIOS: readonly Scenario[] = [
   ...pair("'/clock'", "'/clock'", checkRoutes),
   ...pair('headers.authorization.slice', "getDecorator('user')", checkIdentity),
   ...pair('client.send(String(message))', 'client.send(message)', checkBroadcast),
+  ...pair('socket.isAlive', 'heartbeat: 500', checkPings),
   ...pair('createWebSocketStream(socket)', 'connection.pipe(connection) })',
     (t, origin) => checkReply(t, origin, 'hi', 'hi')),
   here("'/:room'", async (t, origin) => {
