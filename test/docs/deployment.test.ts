@@ -5,6 +5,7 @@ import type { FastifyInstance } from 'fastify'
 import { connect, refused, type Client } from '../helpers/client'
 import { Document, findPort, type Scenario } from '../helpers/documents'
 import { hasNginx, startNginx } from '../helpers/nginx'
+import { whySkip } from '../helpers/optional'
 import { echo, serve, type Served } from '../helpers/plugin'
 
 t.setTimeout(120_000)
@@ -56,8 +57,7 @@ test('every program of the guide does what it says', async (t) => {
 
 /** A test that needs nginx. */
 function testNginx (title: string, body: (t: Test) => Promise<void>): void {
-  if (hasNginx) test(title, body)
-  else test(`${title} (skipped: there is no nginx)`, { skip: true }, body)
+  test(title, { skip: whySkip(hasNginx, 'no nginx found: install it or set NGINX') }, body)
 }
 
 /** An application behind the nginx of the guide, and the `ws://` origin of the latter. */

@@ -3,7 +3,8 @@ import { join } from 'node:path'
 import type { FastifyInstance } from 'fastify'
 import type { Browser, BrowserContextOptions, JSHandle, Page } from 'playwright-core'
 import { t as file, type Test } from 'tap'
-import { findChromium, launchChromium, whySkip } from './chromium'
+import { findChromium, launchChromium, NOT_FOUND } from './chromium'
+import { whySkip } from './optional'
 import { startExample, type Program } from './program'
 import type { Teardown } from './servers'
 
@@ -15,7 +16,7 @@ const FILE_TIMEOUT = 90_000
 
 /** A test that needs a browser, and is skipped, with the reason, where there is none. */
 export function browserTest (title: string, run: (t: Test) => Promise<void>): void {
-  const skip = whySkip(findChromium(process.env), process.env)
+  const skip = whySkip(findChromium(process.env) !== null, NOT_FOUND)
   file.setTimeout(FILE_TIMEOUT)
   file.test(title, { skip }, run)
 }

@@ -12,7 +12,8 @@ const USUAL_PLACES = [
   'C:\\Program Files\\Google\\Chrome\\Application\\chrome.exe'
 ]
 
-const NOT_FOUND = 'no Chromium found: install it or set CHROMIUM_PATH'
+/** Why tests of pages do not run. */
+export const NOT_FOUND = 'no Chromium found: install it or set CHROMIUM_PATH'
 
 const ARGS = [
   '--disable-gpu',
@@ -30,17 +31,6 @@ export function findChromium (
   { CHROMIUM_PATH: path = '' }: NodeJS.ProcessEnv, places: readonly string[] = USUAL_PLACES
 ): string | null {
   return path !== '' ? path : places.find((place) => existsSync(place)) ?? null
-}
-
-/**
- * Why tests that need the browser at `path` are skipped, or false.
- *
- * @throws where nothing may be skipped: in continuous integration, which sets `CI`
- */
-export function whySkip (path: string | null, { CI = '' }: NodeJS.ProcessEnv): string | false {
-  if (path !== null) return false
-  if (CI !== '' && CI !== 'false') throw new Error(NOT_FOUND)
-  return NOT_FOUND
 }
 
 /** Starts a headless browser, which the caller closes. */
