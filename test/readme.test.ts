@@ -224,8 +224,8 @@ test('the tables of options tell the defaults of the source', async (t) => {
   t.equal(websocket.maxPayload, 1024 * 1024, 'which is 1 MiB')
   const defaults = new Map(Object.entries({
     ...new WebSocketServer({ noServer: true }).options,
+    ...websocket,
     noServer: false,
-    closeTimeout: websocket.closeTimeout,
     ...new StreamSettings(),
     ...connection,
     origin: connection.isAllowedOrigin ?? false,
