@@ -73,3 +73,48 @@ export function holdTimers (t: Teardown, delay: number): HeldTimers {
   t.teardown(() => { Object.assign(globalThis, { setTimeout, clearTimeout }) })
   return held
 }
+
+/** Intervals that pass only when the test says so. */
+export class HeldIntervals {
+  readonly #intervals = new Map<unknown, { callback: () => void, delay: number }>()
+
+  /** How long each of them is, in milliseconds; those that keep the process alive are negative. */
+  get delays (): number[] {
+    return [...this.#intervals.values()].map(({ delay }) => delay)
+  }
+
+  /** Each of them has passed once. */
+  run (): void {
+    for (const { callback } of [...this.#intervals.values()]) callback()
+  }
+
+  set (callback: () => void, delay: number): object {
+    const interval = { callback, delay: -delay }
+    const timer = {
+      unref: () => {
+        interval.delay = delay
+        return timer
+      }
+    }
+    this.#intervals.set(timer, interval)
+    return timer
+  }
+
+  clear (timer: unknown): void {
+    this.#intervals.delete(timer)
+  }
+}
+
+/** Holds all intervals that are set from now on. */
+export function holdIntervals (t: Teardown): HeldIntervals {
+  const { setInterval, clearInterval } = globalThis
+  const held = new HeldIntervals()
+  const set = (callback: (...args: unknown[]) => void, delay = 0, ...args: unknown[]) => {
+    return held.set(() => { callback(...args) }, delay)
+  }
+  Object.assign(globalThis, {
+    setInterval: set, clearInterval: (timer: unknown) => { held.clear(timer) }
+  })
+  t.teardown(() => { Object.assign(globalThis, { setInterval, clearInterval }) })
+  return held
+}
