@@ -82,7 +82,8 @@ export class Connection extends AsyncResource implements ConnectionOwner, Pulse 
       return
     }
     try {
-      const result = errorHandler.call(fastify, error, this.stream, this.#request)
+      // What goes wrong is often found elsewhere, by a timer of all connections say.
+      const result = this.runInAsyncScope(errorHandler, fastify, error, this.stream, this.#request)
       if (isThenable(result)) {
         result.then(undefined, (failure: unknown) => { this.#failErrorHandler(failure, error) })
       }

@@ -1,3 +1,4 @@
+import { AsyncLocalStorage } from 'node:async_hooks'
 import { EventEmitter, once } from 'node:events'
 import { IncomingMessage } from 'node:http'
 import type { Socket } from 'node:net'
@@ -201,6 +202,34 @@ test('a peer that answers nothing leaves one line in the log, at debug', async (
     level: DEBUG, msg: 'websocket connection lost', err: { code: 'FST_WS_UNRESPONSIVE' }
   }])
   t.equal(lines.length, 1)
+})
+
+test('an error handler of a peer that was cut off has the context of its request', async (t) => {
+  const storage = new AsyncLocalStorage<string>()
+  const seen: unknown[] = []
+  const beats = holdIntervals(t)
+  // As Node.js does it for a timer: its callback has the context that it was set in.
+  const { setInterval } = globalThis
+  Object.assign(globalThis, {
+    setInterval: (callback: () => void, delay: number) => {
+      return setInterval(AsyncLocalStorage.bind(callback), delay)
+    }
+  })
+  const { fastify } = await serve(t, {
+    plugin: { errorHandler: () => { seen.push(storage.getStore()) } },
+    declare (fastify) {
+      fastify.addHook('onRequest', (request, _reply, done) => { storage.run(request.url, done) })
+      fastify.get('/:name', { websocket: true }, () => {})
+    }
+  })
+  for (const path of ['/first', '/second']) {
+    const client = new RawClient(t, portOf(fastify.server))
+    client.write(upgradeHead(path))
+    await client.until('\r\n\r\n')
+  }
+  await pass(beats, 1 + DEAD)
+  await until(() => seen.length === 2)
+  t.same(seen, ['/first', '/second'])
 })
 
 test('a large message that trickles in is a sign of life', async (t) => {
