@@ -6,6 +6,7 @@ import { Duplex } from 'node:stream'
 import { connect as connectTls } from 'node:tls'
 import { test } from 'tap'
 import type fastifyWebsocket from '../src/index'
+import { kProgress } from '../src/symbols'
 import { connect } from './helpers/client'
 import { DEBUG, Logs } from './helpers/logs'
 import { serve, type Served } from './helpers/plugin'
@@ -249,6 +250,36 @@ test('a large message that trickles in is a sign of life', async (t) => {
   t.same(errors, [])
   // Nor was it pinged.
   t.notMatch(client.received.toString('latin1'), PING)
+})
+
+/** Reads `bytes` more, then nothing. */
+async function readSome ({ socket }: RawClient, bytes: number): Promise<void> {
+  const wanted = socket.bytesRead + bytes
+  socket.resume()
+  while (socket.bytesRead < wanted) await once(socket, 'data')
+  socket.pause()
+}
+
+test('a slow download of one large message is a sign of life', async (t) => {
+  const size = 24 * MB
+  const { beats, client, connection: { socket }, closes, errors } = await connectSilent(t)
+  client.socket.removeAllListeners('data').pause()
+  const pings = record(socket, 'pong')
+  socket.send(Buffer.alloc(size))
+  await turn()
+  beats.run()
+  for (let rest = size - 12 * MB; rest > 0; rest -= 3 * MB) {
+    await pass(beats, DEAD - 1)
+    const progress = socket[kProgress]
+    await readSome(client, 3 * MB)
+    await until(() => socket[kProgress] !== progress)
+    beats.run()
+    if (closes.length + errors.length > 0) break
+  }
+  t.same(errors, [])
+  t.same(pings, [])
+  t.equal(socket.readyState, socket.OPEN)
+  t.ok(socket.bufferedAmount > 0)
 })
 
 for (const [name, size] of [['much', MB], ['little', 10]] as const) {

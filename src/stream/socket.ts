@@ -19,7 +19,13 @@ type SendOptions = Parameters<WebSocket['send']>[1]
 type SendCallback = (error?: Error) => void
 
 /** What a `net.Socket` counts. */
-type Counters = Pick<Socket, 'bytesRead' | 'bytesWritten' | 'writableLength'>
+interface Counters extends Pick<Socket, 'bytesRead' | 'bytesWritten' | 'writableLength'> {
+  /**
+   * An exception from public API, done without where it is missing: only here Node.js tells how
+   * much is left of a write under way, and what waits for a slow peer is written all at once.
+   */
+  readonly _handle?: { readonly writeQueueSize?: number } | null
+}
 
 /** The getter that ws has for it. */
 const bufferedAmountOf = Object.getOwnPropertyDescriptor(WebSocket.prototype, 'bufferedAmount')?.get
@@ -169,11 +175,12 @@ export class StreamSocket extends InboundSocket implements FrameSink {
 
   /** NaN, which is never the same, for a transport that does not count. */
   get [kProgress] (): number {
-    const { bytesRead = NaN, bytesWritten = NaN, writableLength = 0 }: Partial<Counters> =
+    const { bytesRead = NaN, bytesWritten = NaN, writableLength = 0, _handle }: Partial<Counters> =
       this.#transport ?? {}
     // A ping leaves for the system whether the peer lives or not; what had to wait for the peer
     // before it left tells.
-    return writableLength === 0 ? bytesRead : bytesRead + bytesWritten - writableLength
+    if (writableLength === 0) return bytesRead
+    return bytesRead + bytesWritten - writableLength - (_handle?.writeQueueSize ?? 0)
   }
 
   // --- Control frames ---
