@@ -55,7 +55,8 @@ export class Heartbeat {
 
   #check (pulse: Pulse): void {
     const { socket } = pulse
-    if (socket.readyState !== socket.OPEN) return
+    // To those that it has sent a close frame, ws gives its `closeTimeout`.
+    if (socket.wasClosedHere) return
     const progress = socket[kProgress]
     if (progress !== pulse.progress) {
       pulse.progress = progress

@@ -344,6 +344,39 @@ for (const [name, handle] of BUSY_HANDLERS) {
   })
 }
 
+test('a peer that ends and never reads is cut off', async (t) => {
+  const { beats, client, connection: { socket }, errors, closes } = await connectSilent(t)
+  client.socket.pause()
+  socket.send(Buffer.alloc(20 * MB))
+  client.socket.end()
+  await until(() => socket.readyState === socket.CLOSING)
+  // It does not make the peer any better.
+  socket.close()
+  beats.run()
+  await pass(beats, DEAD - 1)
+  t.same(errors, [])
+  t.same(closes, [])
+  await pass(beats, 1)
+  t.match(errors, [[{ code: 'FST_WS_UNRESPONSIVE' }]])
+  await until(() => closes.length > 0)
+  t.match(closes, [[1006]])
+})
+
+test('a peer that ends and still reads gets all', async (t) => {
+  const size = 16 * MB
+  const { beats, client, connection: { socket }, errors } = await connectSilent(t)
+  client.socket.removeAllListeners('data').pause()
+  socket.send(Buffer.alloc(size))
+  client.socket.end()
+  await until(() => socket.readyState === socket.CLOSING)
+  beats.run()
+  await pass(beats, DEAD - 1)
+  client.socket.resume()
+  await client.closed
+  t.ok(client.socket.bytesRead > size)
+  t.notMatch(errors, [[{ code: 'FST_WS_UNRESPONSIVE' }]])
+})
+
 test('the time of a connection that is being closed is its closeTimeout', async (t) => {
   const { beats, connection: { socket }, errors } = await connectSilent(t)
   socket.close()

@@ -380,8 +380,9 @@ export class InboundSocket extends WebSocket {
   }
 
   override close (code?: number, reason?: string | Buffer): void {
+    // The peer that ends without a close frame has closed it before.
+    if (this.readyState === this.OPEN) this.#mark(CLOSED_HERE, true)
     super.close(code, reason)
-    this.#mark(CLOSED_HERE, true)
     // The peer's close frame is behind what nobody reads.
     if (!this.#isAttended()) this.#setHeld(false)
   }
