@@ -4,6 +4,7 @@ import type { ClientOptions } from 'ws'
 import {
   createServer, type WebSocketStreamServer, type WebSocketStreamServerOptions
 } from '../../src/stream/server'
+import type { StreamSocket } from '../../src/stream/socket'
 import type { SocketStream } from '../../src/stream/stream'
 import { connect, type Client } from './client'
 import { RawClient, upgradeHead } from './raw'
@@ -80,4 +81,17 @@ export function record (
   const calls: unknown[][] = []
   emitter.on(event, (...args) => { calls.push(args) })
   return calls
+}
+
+/** Sends `data` turn by turn until the connection is closing. How often, without the last time. */
+export async function flood (
+  socket: StreamSocket, data: Buffer, callback?: (error?: Error) => void
+): Promise<number> {
+  let sent = -1
+  while (socket.readyState === socket.OPEN) {
+    socket.send(data, callback)
+    sent++
+    await turn()
+  }
+  return sent
 }
