@@ -260,27 +260,35 @@ async function readSome ({ socket }: RawClient, bytes: number): Promise<void> {
   socket.pause()
 }
 
-test('a slow download of one large message is a sign of life', async (t) => {
-  const size = 24 * MB
-  const { beats, client, connection: { socket }, closes, errors } = await connectSilent(t)
-  client.socket.removeAllListeners('data').pause()
-  const pings = record(socket, 'pong')
-  socket.send(Buffer.alloc(size))
-  await turn()
-  beats.run()
-  for (let rest = size - 12 * MB; rest > 0; rest -= 3 * MB) {
-    await pass(beats, DEAD - 1)
-    const progress = socket[kProgress]
-    await readSome(client, 3 * MB)
-    await until(() => socket[kProgress] !== progress)
+const OVER_TLS: Served = {
+  // Fastify's types of the helper are those of http.
+  server: { https: CERTIFICATE } as object
+}
+
+for (const [name, served] of [['http', {}], ['https', OVER_TLS]] as const) {
+  test(`a slow download of one large message over ${name} is a sign of life`, async (t) => {
+    const size = 24 * MB
+    const silent = await connectSilent(t, () => {}, served)
+    const { beats, client, connection: { socket }, closes, errors } = silent
+    client.socket.removeAllListeners('data').pause()
+    const pings = record(socket, 'pong')
+    socket.send(Buffer.alloc(size))
+    await turn()
     beats.run()
-    if (closes.length + errors.length > 0) break
-  }
-  t.same(errors, [])
-  t.same(pings, [])
-  t.equal(socket.readyState, socket.OPEN)
-  t.ok(socket.bufferedAmount > 0)
-})
+    for (let rest = size - 12 * MB; rest > 0; rest -= 3 * MB) {
+      await pass(beats, DEAD - 1)
+      const progress = socket[kProgress]
+      await readSome(client, 3 * MB)
+      await until(() => socket[kProgress] !== progress)
+      beats.run()
+      if (closes.length + errors.length > 0) break
+    }
+    t.same(errors, [])
+    t.same(pings, [])
+    t.equal(socket.readyState, socket.OPEN)
+    t.ok(socket.bufferedAmount > 0)
+  })
+}
 
 for (const [name, size] of [['much', MB], ['little', 10]] as const) {
   test(`a peer that never reads is cut off although ${name} is sent to it`, async (t) => {
@@ -386,10 +394,8 @@ test('the time of a connection that is being closed is its closeTimeout', async 
 })
 
 test('it works over https', async (t) => {
-  const { beats, client, connection: { socket }, errors } = await connectSilent(t, () => {}, {
-    // Fastify's types of the helper are those of http.
-    server: { https: CERTIFICATE } as object
-  })
+  const { beats, client, connection: { socket }, errors } = await connectSilent(
+    t, () => {}, OVER_TLS)
   await pass(beats, DEAD - 1)
   const answered = once(socket, 'pong')
   client.write(frame(PONG))

@@ -18,13 +18,19 @@ type Data = Parameters<WebSocket['send']>[0]
 type SendOptions = Parameters<WebSocket['send']>[1]
 type SendCallback = (error?: Error) => void
 
+/**
+ * An exception from public API, done without where it is missing: only here Node.js tells how much
+ * is left of a write under way, and a large message to a slow peer is one write for minutes.
+ */
+interface Handle {
+  readonly writeQueueSize?: number
+  /** Below TLS, which has encrypted it all at once. */
+  readonly _parent?: Handle | null
+}
+
 /** What a `net.Socket` counts. */
 interface Counters extends Pick<Socket, 'bytesRead' | 'bytesWritten' | 'writableLength'> {
-  /**
-   * An exception from public API, done without where it is missing: only here Node.js tells how
-   * much is left of a write under way, and what waits for a slow peer is written all at once.
-   */
-  readonly _handle?: { readonly writeQueueSize?: number } | null
+  readonly _handle?: Handle | null
 }
 
 /** The getter that ws has for it. */
@@ -180,7 +186,8 @@ export class StreamSocket extends InboundSocket implements FrameSink {
     // A ping leaves for the system whether the peer lives or not; what had to wait for the peer
     // before it left tells.
     if (writableLength === 0) return bytesRead
-    return bytesRead + bytesWritten - writableLength - (_handle?.writeQueueSize ?? 0)
+    const { writeQueueSize = 0 } = _handle?._parent ?? _handle ?? {}
+    return bytesRead + bytesWritten - writableLength - writeQueueSize
   }
 
   // --- Control frames ---
