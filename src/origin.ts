@@ -5,6 +5,9 @@ type OriginMatcher = (origin: string, request: FastifyRequest) => boolean
 
 const SAME_HOST = 'same-host'
 
+/** Pages of other schemes, of apps and extensions, have names that are no hosts. */
+const WEB_PAGE = /^https?:/
+
 /** The origin of a page that has none, a file or a sandboxed frame (RFC 6454 section 7.3). */
 const OPAQUE = 'null'
 
@@ -26,11 +29,14 @@ function isAllowedOrigin (value: unknown): boolean {
 /** Whether a browser sends it just so: without a path, a default port or capital letters. */
 function isSerializedOrigin (value: unknown): boolean {
   if (value === OPAQUE) return true
-  if (typeof value !== 'string' || !URL.canParse(value)) return false
+  if (typeof value !== 'string' || NO_ORIGIN.test(value) || !URL.canParse(value)) return false
   const { origin } = new URL(value)
   // Of schemes such as `chrome-extension:` a URL does not know the origin.
   return origin === OPAQUE ? CUSTOM_ORIGIN.test(value) : origin === value
 }
+
+/** What people may mean as one: a wildcard, or where the connection goes to. */
+const NO_ORIGIN = /\*|^wss?:/
 
 const CUSTOM_ORIGIN = /^[a-z][a-z\d+.-]*:\/\/[^/?#]+$/
 
@@ -58,9 +64,9 @@ function createMatcher (allowed: AllowedOrigin): OriginMatcher {
 
 /** Whether a page comes from the host, and port, that the request went to. */
 function isSameHost (origin: string, { host }: FastifyRequest): boolean {
-  if (!URL.canParse(origin)) return false
+  if (!WEB_PAGE.test(origin) || !URL.canParse(origin)) return false
   const page = new URL(origin)
   // Parsed alike, so that a default port that one of them names makes no difference.
   const target = `${page.protocol}//${host}`
-  return page.host !== '' && URL.canParse(target) && new URL(target).host === page.host
+  return URL.canParse(target) && new URL(target).host === page.host
 }

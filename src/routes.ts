@@ -3,6 +3,7 @@ import type {
   FastifyInstance, FastifyReply, FastifyRequest, onRequestHookHandler, RouteOptions
 } from 'fastify'
 import type { IncomingMessage } from 'node:http'
+import { isObject } from './checks'
 import { checkRouteOption } from './connection-options'
 import { InvalidMethodError, InvalidWsHandlerError, toError } from './errors'
 import type { UpgradeResponse } from './response'
@@ -116,8 +117,11 @@ function adoptRoute (
   options.handler = wrapHandler(handler, target, isWebsocketOnly)
 }
 
+/** A copy, because what the route declared may change until the first upgrade comes. */
 function connectionOptionsOf ({ websocket }: RouteOptions): WebsocketConnectionOptions | null {
-  return typeof websocket === 'object' ? { ...websocket } : null
+  if (!isObject(websocket)) return null
+  const { origin } = websocket
+  return { ...websocket, origin: Array.isArray(origin) ? [...origin] : origin }
 }
 
 function findProblem (
