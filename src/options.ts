@@ -116,7 +116,7 @@ export function resolveOptions (
     handle: input.handle ?? null,
     errorHandler: input.errorHandler ?? null,
     shutdownTimeout: Math.min(closeTimeout, shutdownLimit(fastify)),
-    maxConnections: input.maxConnections || Infinity,
+    maxConnections: limitOf(input.maxConnections),
     connection,
     server: server ?? null,
     listen: port == null ? null : { port, host: host ?? undefined, backlog: backlog ?? undefined },
@@ -132,6 +132,11 @@ export function resolveOptions (
       noServer: true
     }
   }
+}
+
+/** Zero is a limit, too: nobody is let in. */
+function limitOf (value: number | false | null | undefined): number {
+  return value === false ? Infinity : value ?? Infinity
 }
 
 /** Milliseconds after which `fastify.close()` would fail, with some to spare; 0 is no limit. */
