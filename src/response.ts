@@ -144,6 +144,15 @@ export class UpgradeResponse extends ServerResponse {
     for (const [name, value] of headerEntries(headers)) this.setHeader(name, value)
   }
 
+  /** As in Fastify, headers of an error that cannot be sent do not change its answer. */
+  #setErrorHeaders (headers: unknown): void {
+    try {
+      this.#setHeaders(headers)
+    } catch {
+      // Nobody is left who could be told: this is the answer to an error.
+    }
+  }
+
   #writeRefusal (statusCode: number): this {
     // Also to write can fail.
     this.open()
@@ -154,13 +163,13 @@ export class UpgradeResponse extends ServerResponse {
 
   /** Answers with an error in the shape of Fastify, past the router. */
   refuse (error: unknown): void {
-    const { statusCode, message, headers } = describe(error)
+    const { statusCode, code, message, headers } = describe(error)
     // As Fastify does: what a client did wrong is no failure of the application.
     const level = statusCode < 500 ? 'info' : 'error'
     this.#log?.[level]({ err: error }, 'websocket handshake failed')
-    const body = JSON.stringify({ statusCode, error: STATUS_CODES[statusCode], message })
+    const body = JSON.stringify({ statusCode, code, error: STATUS_CODES[statusCode], message })
     for (const name of this.getHeaderNames()) this.removeHeader(name)
-    this.#setHeaders(headers)
+    this.#setErrorHeaders(headers)
     this.setHeader('content-type', 'application/json; charset=utf-8')
     this.setHeader('content-length', Buffer.byteLength(body))
     this.#writeRefusal(statusCode)
@@ -235,13 +244,23 @@ function emitClose (response: UpgradeResponse): void {
   response.emit('close')
 }
 
-/** Status, message and headers of an error, as Fastify would answer it. */
-function describe (error: unknown): { statusCode: number, message: string, headers: unknown } {
-  const isError = error instanceof Error
-  const statusCode = isError && 'statusCode' in error ? Number(error.statusCode) : NaN
+/** What Fastify would answer for an error. */
+interface ErrorAnswer {
+  readonly statusCode: number
+  readonly code: string | undefined
+  readonly message: string
+  readonly headers: unknown
+}
+
+function describe (thrown: unknown): ErrorAnswer {
+  const error: Error & { statusCode?: unknown, code?: unknown, headers?: unknown } =
+    thrown instanceof Error ? thrown : new Error(String(thrown))
+  const { code, message, headers } = error
+  const statusCode = Number(error.statusCode)
   return {
     statusCode: statusCode >= 400 && statusCode < 600 ? statusCode : 500,
-    message: isError ? error.message : String(error),
-    headers: isError && 'headers' in error ? error.headers : undefined
+    code: typeof code === 'string' ? code : undefined,
+    message,
+    headers
   }
 }

@@ -162,6 +162,41 @@ test('an error that a callback of ws throws is a 500', async (t) => {
   })
 })
 
+/** Answers, in the shape of Fastify, to errors that are thrown once the reply is on its way. */
+const THROWN: ReadonlyArray<[what: string, error: object, status: number, answer: object]> = [
+  ['a status, a code and headers', {
+    statusCode: 429, code: 'APP_TOO_MANY', headers: { 'retry-after': '5', 'content-length': '1' }
+  }, 429, { code: 'APP_TOO_MANY', error: 'Too Many Requests' }],
+  ['an impossible status and a code that is a number', { statusCode: 200, code: 5 }, 500, {
+    error: 'Internal Server Error'
+  }],
+  ['a header that cannot be sent', {
+    statusCode: 429, headers: { 'retry-after': '5', 'x-bad': 'a\r\nb', 'x-none': undefined }
+  }, 429, { error: 'Too Many Requests' }],
+  ['headers that are none', { headers: 'none' }, 500, { error: 'Internal Server Error' }]
+]
+
+for (const [what, properties, status, answer] of THROWN) {
+  test(`an error with ${what} in a callback of ws is answered as by Fastify`, async (t) => {
+    const { origin } = await serve(t, {
+      plugin: {
+        options: {
+          handleProtocols: () => { throw Object.assign(new Error('application'), properties) }
+        }
+      },
+      declare (fastify) {
+        fastify.addHook('onSend', async () => {})
+        fastify.get('/', { websocket: true }, echo)
+      }
+    })
+    const { statusCode, headers, body } = await refused(t, origin, {}, ['a'])
+    t.equal(statusCode, status)
+    t.strictSame(JSON.parse(body), { statusCode: status, message: 'application', ...answer })
+    t.equal(headers['content-length'], String(body.length))
+    t.equal(headers['retry-after'], status === 429 ? '5' : undefined)
+  })
+}
+
 test('headers of hooks go out with the 101, a list as several lines', async (t) => {
   const { fastify } = await serve(t, {
     declare (fastify) {
