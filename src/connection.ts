@@ -34,6 +34,7 @@ export class Connection extends AsyncResource implements ConnectionOwner, Pulse 
   readonly #log: FastifyBaseLogger
   /** Kept only for an error handler of the application, the one who needs it later. */
   readonly #request: FastifyRequest | null
+  #hasFault = false
   #hasFailed = false
 
   constructor (context: ConnectionContext, socket: StreamSocket, request: FastifyRequest) {
@@ -98,7 +99,7 @@ export class Connection extends AsyncResource implements ConnectionOwner, Pulse 
   }
 
   onWarning (warning: Error): void {
-    this.#log.warn({ err: warning }, 'websocket messages dropped')
+    this.#log[this.#levelOfFault('warn')]({ err: warning }, 'websocket messages dropped')
   }
 
   onClose (): void {
@@ -118,7 +119,14 @@ export class Connection extends AsyncResource implements ConnectionOwner, Pulse 
 
   #logPeer (error: Error): void {
     const limit = isOversizeError(error) && { maxPayload: this.#context.maxPayload }
-    this.#log.info({ err: error, ...limit }, 'websocket peer broke a rule')
+    this.#log[this.#levelOfFault('info')]({ err: error, ...limit }, 'websocket peer broke a rule')
+  }
+
+  /** A peer must not be able to fill the log: what it does wrong is one line, the rest `debug`. */
+  #levelOfFault<Level extends 'warn' | 'info'> (level: Level): Level | 'debug' {
+    const known = this.#hasFault
+    this.#hasFault = true
+    return known ? 'debug' : level
   }
 
   // The messages of one packet can make as many listeners reject before the connection is closed.

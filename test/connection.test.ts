@@ -4,10 +4,11 @@ import { test, type Test } from 'tap'
 import type { WebSocket } from 'ws'
 import type fastifyWebsocket from '../src/index'
 import { connect } from './helpers/client'
-import { DEBUG, ERROR, INFO, Logs, WARN } from './helpers/logs'
+import { DEBUG, ERROR, INFO, Logs, WARN, type LogLine } from './helpers/logs'
 import { serve, type Served } from './helpers/plugin'
 import { frame, RawClient, upgradeHead } from './helpers/raw'
 import { portOf } from './helpers/servers'
+import { until } from './helpers/streams'
 
 type Handler = fastifyWebsocket.WebsocketHandler
 type ErrorHandler = fastifyWebsocket.WebsocketErrorHandler
@@ -195,6 +196,69 @@ test('a handler that never reads loses messages with one warning', async (t) => 
   client.socket.ping()
   await once(client.socket, 'pong')
   t.equal(logs.lines.filter(({ level }) => level === WARN).length, 1)
+})
+
+/** Lines of connections, at `info` or above if no other level is given. */
+function noiseOf ({ lines }: Logs, least = INFO): LogLine[] {
+  return lines.filter(({ level, msg }) => level >= least && msg.startsWith('websocket'))
+}
+
+/** The first byte of a close frame, as text. */
+const CLOSE = '\x88'
+
+const PACKET = Buffer.concat(Array.from({ length: 100 }, () => frame(0x81, 'x')))
+
+for (const [what, handle] of Object.entries<Handler>({
+  'message listener that rejects': ({ socket }) => { socket.on('message', failLater) },
+  'message listener that throws': ({ socket }) => { socket.on('message', fail) },
+  'data listener that rejects': (connection) => { connection.on('data', failLater) }
+})) {
+  test(`a hundred messages in one packet to a ${what} are one error line`, async (t) => {
+    const logs = new Logs()
+    const { fastify } = await serve(t, { plugin: { handle }, server: { logger: logs.logger } })
+    const client = new RawClient(t, portOf(fastify.server))
+    client.write(upgradeHead('/'))
+    await client.until('\r\n\r\n')
+    client.write(PACKET)
+    await client.until(CLOSE)
+    client.write(frame(0x88))
+    await until(() => fastify.websocketServer.clients.size === 0)
+    const [line, ...rest] = noiseOf(logs, DEBUG)
+    t.match(line, { level: ERROR, msg: 'websocket connection failed' })
+    t.ok(rest.every(({ level }) => level === DEBUG), 'the rest is for debugging')
+    if (what === 'message listener that rejects') t.equal(rest.length, 99)
+  })
+}
+
+test('an overflow and a protocol error of one peer are one line', async (t) => {
+  const logs = new Logs()
+  const { fastify } = await serve(t, {
+    plugin: { handle: () => {}, options: { highWaterMark: 100 } }, server: { logger: logs.logger }
+  })
+  const client = new RawClient(t, portOf(fastify.server))
+  client.write(upgradeHead('/'))
+  await client.until('\r\n\r\n')
+  client.write(Buffer.concat([PACKET, frame(0xf1, 'reserved bits')]))
+  await client.closed
+  await until(() => noiseOf(logs, DEBUG).length === 2)
+  const [dropped, broken] = noiseOf(logs, DEBUG)
+  t.match(dropped, { level: WARN, msg: 'websocket messages dropped' })
+  t.match(broken, { level: DEBUG, msg: 'websocket peer broke a rule' })
+})
+
+test('a failure of the application is logged although its peer has done wrong', async (t) => {
+  const logs = new Logs()
+  const { origin } = await serve(t, {
+    plugin: {
+      handle: ({ socket }) => { socket.on('ping', fail) }, options: { highWaterMark: 100 }
+    },
+    server: { logger: logs.logger }
+  })
+  const client = await connect(t, origin)
+  client.send('a'.repeat(200))
+  client.socket.ping()
+  t.equal((await client.closed).code, 1011)
+  t.strictSame(noiseOf(logs).map(({ level }) => level), [WARN, ERROR])
 })
 
 test('an ordinary close says nothing', async (t) => {

@@ -6,6 +6,7 @@ export interface LogLine {
   readonly msg: string
   readonly reqId?: string
   readonly res?: { readonly statusCode: number }
+  readonly maxPayload?: number
   readonly err?: { readonly code?: string, readonly message: string, readonly stack: string }
 }
 
