@@ -86,7 +86,10 @@ export interface WebsocketConnectionOptions {
    * is cut off. `false` turns it off. Default: 30000.
    */
   heartbeat?: number | false | undefined
-  /** Longest message that is accepted, in bytes. Default: the `bodyLimit` of Fastify, 1 MiB. */
+  /**
+   * Longest message that is accepted, in bytes; 0 is no limit. Default: the `bodyLimit` of Fastify,
+   * 1 MiB.
+   */
   maxPayload?: number | undefined
   /**
    * Most bytes that may be unsent to a peer when `socket.send` is called: beyond, the connection is
@@ -95,10 +98,11 @@ export interface WebsocketConnectionOptions {
   maxBackpressure?: number | false | undefined
   /**
    * Whose pages may connect: `'same-host'`, origins, patterns of them, a list, or a function. A
-   * client without an `Origin` header is no browser and passes all but a function.
+   * client without an `Origin` header is no browser and passes all but a function. An empty list
+   * lets no page in.
    * Default: `false`, everybody.
    */
-  origin?: AllowedOrigin | AllowedOrigin[] | OriginCheck | false | undefined
+  origin?: AllowedOrigin | readonly AllowedOrigin[] | OriginCheck | false | undefined
 }
 
 /** Options of websocket-stream and of ws's `WebSocketServer`. */
@@ -128,7 +132,10 @@ export interface WebsocketPluginOptions extends Omit<WebsocketConnectionOptions,
    * Default: 10000.
    */
   closeTimeout?: number | undefined
-  /** Most connections at a time. An upgrade beyond gets a 503. Default: `false`, no limit. */
+  /**
+   * Most connections at a time. An upgrade beyond gets a 503; with 0 every one.
+   * Default: `false`, no limit.
+   */
   maxConnections?: number | false | undefined
   /** Options of websocket-stream and ws. */
   options?: WebsocketServerOptions | undefined
