@@ -9,8 +9,11 @@ import { SocketStream } from './stream'
 /** Options of ws's `WebSocketServer` and of {@link SocketStream}. */
 export interface WebSocketStreamServerOptions
   extends Omit<ServerOptions<typeof StreamSocket>, 'WebSocket'>, SocketStreamOptions {
-  /** Milliseconds to wait for the peer's close frame. Default: 30000. The types of ws lack it. */
+  // The types of ws lack these.
+  /** Milliseconds to wait for the peer's close frame. Default: 30000. */
   closeTimeout?: number | undefined
+  /** Most answers to pings that may be unsent to the peer; 0 is no limit. Default: 60. */
+  maxPendingAutoPongs?: number | undefined
 }
 
 /** Listener of the `stream` event. */
