@@ -2,6 +2,7 @@ import { once } from 'node:events'
 import { createServer as createHttpsServer } from 'node:https'
 import { connect as connectTcp } from 'node:net'
 import { text } from 'node:stream/consumers'
+import { inspect } from 'node:util'
 import { test, type Test } from 'tap'
 import fastifyWebsocket from '../src/index'
 import { resolveOptions } from '../src/options'
@@ -242,7 +243,9 @@ test('plain requests to Fastify are not disturbed', async (t) => {
   t.match(await text(socket), 'plain')
 })
 
-const INVALID: ReadonlyArray<[options: object, code: string, message: RegExp | string]> = [
+type Invalid = [options: object, code: string, message: RegExp | string]
+
+const INVALID: readonly Invalid[] = [
   [{ handle: 'no function' }, 'FST_WS_INVALID_HANDLE', 'invalid handle function'],
   [{ handle: null }, 'FST_WS_INVALID_HANDLE', 'invalid handle function'],
   [{ errorHandler: 1 }, 'FST_WS_INVALID_OPTION', /invalid option errorHandler: a function/],
@@ -269,6 +272,19 @@ const INVALID: ReadonlyArray<[options: object, code: string, message: RegExp | s
     'FST_WS_INVALID_OPTION', /perMessageDeflate: a boolean or an object/
   ],
   [{ options: { maxPayload: -1 } }, 'FST_WS_INVALID_OPTION', /maxPayload: an integer from 0/],
+  [{ options: { maxPayload: 2 ** 31 } }, 'FST_WS_INVALID_OPTION', /maxPayload: .* to 2147483647/],
+  ...['maxFragments', 'maxBufferedChunks', 'maxPendingAutoPongs'].flatMap((name): Invalid[] => {
+    const message = new RegExp(`invalid option ${name}: an integer from 0 to 2147483647`)
+    return [-1, 1.5, NaN, Infinity, '1', false, 2 ** 31].map((value) => {
+      return [{ options: { [name]: value } }, 'FST_WS_INVALID_OPTION', message]
+    })
+  }),
+  ...['autoPong', 'allowSynchronousEvents', 'skipUTF8Validation'].flatMap((name): Invalid[] => {
+    const message = new RegExp(`invalid option ${name}: a boolean`)
+    return [0, 'false'].map((value) => {
+      return [{ options: { [name]: value } }, 'FST_WS_INVALID_OPTION', message]
+    })
+  }),
   [{ options: { highWaterMark: -1 } }, 'FST_WS_INVALID_OPTION', /highWaterMark/],
   [
     { options: { port: 1, noServer: true } },
@@ -279,7 +295,7 @@ const INVALID: ReadonlyArray<[options: object, code: string, message: RegExp | s
 ]
 
 for (const [options, code, message] of INVALID) {
-  const title = JSON.stringify(options)
+  const title = inspect(options)
   test(`${title} fails at registration with ${code}`, async (t) => {
     const fastify = createFastify(t)
     await t.rejects(settled(fastify.register(fastifyWebsocket, options)), { code, message })

@@ -1,4 +1,5 @@
 import { join } from 'node:path'
+import { inspect } from 'node:util'
 import swagger from '@fastify/swagger'
 import type { FastifyInstance } from 'fastify'
 import { test } from 'tap'
@@ -53,6 +54,87 @@ test('wsHandler beside websocket: true takes the upgrades', async (t) => {
   })
   t.equal((await fastify.inject('/')).body, 'plain')
   t.equal(await (await connect(t, origin)).nextText(), 'ws')
+})
+
+/** A route whose messages have 10 bytes at most. */
+const SHORT = { maxPayload: 10 }
+
+const WITH_OPTIONS: Record<string, (fastify: FastifyInstance) => unknown> = {
+  'of get': (fastify) => fastify.get('/short', { websocket: SHORT }, echo),
+  'of route': (fastify) => fastify.route({
+    method: ['GET', 'HEAD'], url: '/short', websocket: SHORT, handler: echo
+  }),
+  'below a prefix': (fastify) => fastify.register(async (scope) => {
+    scope.register(async (scope) => { scope.get('/', { websocket: SHORT }, echo) })
+  }, { prefix: '/short' })
+}
+
+for (const [where, declare] of Object.entries(WITH_OPTIONS)) {
+  test(`websocket with options ${where} makes a websocket route`, async (t) => {
+    const { fastify, origin } = await serve(t, { declare })
+    const client = await connect(t, `${origin}/short`)
+    client.send('0123456789')
+    t.equal(await client.nextText(), '0123456789')
+    client.send('0123456789a')
+    t.equal((await client.closed).code, 1009)
+    const plain = await fastify.inject('/short')
+    t.equal(plain.statusCode, 404)
+    t.equal(plain.body, '')
+  })
+}
+
+test('websocket with options may be declared before the plugin is registered', async (t) => {
+  const fastify = createFastify(t)
+  fastify.get('/short', { websocket: SHORT }, echo)
+  await fastify.register(fastifyWebsocket)
+  const client = await connect(t, `${await listen(fastify)}/short`)
+  client.send('0123456789a')
+  t.equal((await client.closed).code, 1009)
+})
+
+test('wsHandler beside options takes the upgrades', async (t) => {
+  const { fastify, origin } = await serve(t, {
+    declare: (fastify) => fastify.route({
+      method: 'GET', url: '/', websocket: SHORT, handler: async () => 'plain', wsHandler: echo
+    })
+  })
+  t.equal((await fastify.inject('/')).body, 'plain')
+  const client = await connect(t, origin)
+  client.send('0123456789a')
+  t.equal((await client.closed).code, 1009)
+})
+
+test('an object without options is as good as true', async (t) => {
+  const { fastify, origin } = await serve(t, {
+    declare: (fastify) => {
+      const none = { heartbeat: undefined, maxPayload: undefined, origin: undefined }
+      fastify.get('/empty', { websocket: {} }, echo)
+      fastify.get('/undefined', { websocket: none }, echo)
+    }
+  })
+  for (const path of ['/empty', '/undefined']) {
+    const client = await connect(t, origin + path)
+    client.send('0123456789a')
+    t.equal(await client.nextText(), '0123456789a')
+    t.equal((await fastify.inject(path)).statusCode, 404)
+  }
+})
+
+test('the options of a route stay as they are, and later changes have no effect', async (t) => {
+  const frozen = Object.freeze({ ...SHORT, origin: Object.freeze(['http://localhost']) })
+  const changing = { ...SHORT }
+  const { origin } = await serve(t, {
+    declare: (fastify) => {
+      fastify.get('/frozen', { websocket: frozen }, echo)
+      fastify.get('/changing', { websocket: changing }, echo)
+    }
+  })
+  changing.maxPayload = 100
+  for (const path of ['/frozen', '/changing']) {
+    const client = await connect(t, origin + path)
+    client.send('0123456789a')
+    t.equal((await client.closed).code, 1009, path)
+  }
 })
 
 test('websocket: false is a plain route', async (t) => {
@@ -132,7 +214,27 @@ interface Expected {
   message?: string | RegExp
 }
 
-const BAD_ROUTES: ReadonlyArray<[string, (fastify: FastifyInstance) => void, Expected]> = [
+type BadRoute = [string, (fastify: FastifyInstance) => void, Expected]
+
+/** Wrong values of `websocket`, and what their error says. */
+const BAD_OPTIONS: ReadonlyArray<[websocket: unknown, message: RegExp]> = [
+  [null, /websocket: a boolean or an object is expected, got null/],
+  [1, /websocket: a boolean or an object/],
+  [[], /websocket: a boolean or an object/],
+  [() => {}, /websocket: a boolean or an object/],
+  [{ hartbeat: 1 }, /websocket: an object with heartbeat, .* is expected, got 'hartbeat'/],
+  [{ heartbeat: 1000, closeTimeout: 1 }, /an object with .* got 'closeTimeout'/],
+  [{ handle: echo }, /an object with .* got 'handle'/],
+  [{ heartbeat: '1000' }, /heartbeat: an integer from 1 to 2147483647 or false/],
+  [{ heartbeat: true }, /heartbeat/],
+  [{ maxPayload: '1' }, /maxPayload: an integer from 0 to 2147483647/],
+  [{ maxPayload: false }, /maxPayload/],
+  [{ maxPayload: 2 ** 31 }, /maxPayload/],
+  [{ maxBackpressure: 1.5 }, /maxBackpressure: an integer from 0 to 2147483647 or false/],
+  [{ origin: true }, /origin: 'same-host', an origin/]
+]
+
+const BAD_ROUTES: readonly BadRoute[] = [
   [
     'a websocket route for POST',
     (fastify) => { fastify.post('/', { websocket: true }, echo) },
@@ -188,7 +290,28 @@ const BAD_ROUTES: ReadonlyArray<[string, (fastify: FastifyInstance) => void, Exp
       const wrong: object = { websocket: 'yes' }
       fastify.get('/', wrong, async () => '')
     },
-    { code: 'FST_WS_INVALID_OPTION', message: /websocket: a boolean/ }
+    { code: 'FST_WS_INVALID_OPTION', message: /websocket: a boolean or an object/ }
+  ],
+  ...BAD_OPTIONS.map(([websocket, message]): BadRoute => [
+    `websocket: ${inspect(websocket)}`,
+    (fastify) => {
+      const wrong: object = { websocket }
+      fastify.get('/', wrong, async () => '')
+    },
+    { code: 'FST_WS_INVALID_OPTION', message }
+  ]),
+  [
+    'wsHandler beside wrong options',
+    (fastify) => {
+      const wrong: object = { websocket: { heartbeat: 0 } }
+      fastify.route({ method: 'GET', url: '/', handler: async () => '', wsHandler: echo, ...wrong })
+    },
+    { code: 'FST_WS_INVALID_OPTION', message: /heartbeat/ }
+  ],
+  [
+    'a websocket route with options for POST',
+    (fastify) => { fastify.post('/', { websocket: { heartbeat: 1000 } }, echo) },
+    { code: 'FST_WS_INVALID_METHOD' }
   ]
 ]
 
@@ -440,6 +563,7 @@ test('swagger hides the plain side of a websocket-only route', async (t) => {
       fastify.register(swagger)
       fastify.register(async (scope) => {
         scope.get('/only', { websocket: true, schema }, echo)
+        scope.get('/options', { websocket: SHORT, schema }, echo)
         scope.route({ method: 'GET', url: '/both', handler: async () => '', wsHandler: echo })
         scope.get('/plain', async () => '')
       })
