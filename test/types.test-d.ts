@@ -53,6 +53,34 @@ fastify.register(fastifyWebsocket, {
     handleProtocols: (protocols) => protocols.has('chat') && 'chat'
   }
 })
+fastify.register(fastifyWebsocket, {
+  heartbeat: 1000, maxBackpressure: 2 ** 20, maxConnections: 1000, origin: 'same-host'
+})
+fastify.register(fastifyWebsocket, {
+  heartbeat: false, maxBackpressure: false, maxConnections: false, origin: false
+})
+fastify.register(fastifyWebsocket, {
+  options: { maxFragments: 1, maxBufferedChunks: 1, maxPendingAutoPongs: 1, autoPong: false }
+})
+fastify.register(fastifyWebsocket, {
+  origin (origin, request) {
+    assertType<Equal<typeof origin, string | undefined>>()
+    assertType<Equal<typeof request, FastifyRequest>>()
+    return true
+  }
+})
+const origins = ['https://app.example', /localhost/] as const
+fastify.register(fastifyWebsocket, { origin: origins })
+// @ts-expect-error: maxPayload for all routes is one of `options`
+fastify.register(fastifyWebsocket, { maxPayload: 1024 })
+// @ts-expect-error: a heartbeat is a number of milliseconds
+fastify.register(fastifyWebsocket, { heartbeat: true })
+// @ts-expect-error: an origin is no URL object
+fastify.register(fastifyWebsocket, { origin: new URL('https://app.example') })
+// @ts-expect-error: a function answers with a boolean
+fastify.register(fastifyWebsocket, { origin: () => 'yes' })
+// @ts-expect-error: it is an option of the plugin itself
+fastify.register(fastifyWebsocket, { options: { maxBackpressure: 1024 } })
 fastify.register(fastifyWebsocket, { options: { verifyClient: () => true } })
 fastify.register(fastifyWebsocket, { options: { verifyClient: async () => true } })
 // @ts-expect-error: handle is a function
@@ -111,6 +139,44 @@ fastify.get('/', { websocket: true }, (connection, _req) => {
 // @ts-expect-error: the third argument is the request, and there is no fourth
 fastify.get('/', { websocket: true }, (_connection, _req, _request, _more) => {})
 
+fastify.get('/', { websocket: { heartbeat: 1000 } }, function (connection, req, request) {
+  assertType<Equal<typeof this, FastifyInstance>>()
+  assertType<Equal<typeof connection, SocketStream>>()
+  assertType<Equal<typeof req, IncomingMessage>>()
+  assertType<Equal<typeof request.params, unknown>>()
+})
+fastify.get('/', { websocket: {} }, (connection) => {
+  assertType<Equal<typeof connection, SocketStream>>()
+})
+fastify.get<{ Params: { room: string } }>(
+  '/:room', { websocket: { maxPayload: 1024, origin: async () => true } },
+  (connection, _req, { params }) => {
+    assertType<Equal<typeof connection, SocketStream>>()
+    assertType<Equal<typeof params, { room: string }>>()
+  }
+)
+
+declare const either: boolean | fastifyWebsocket.WebsocketConnectionOptions
+fastify.get('/', { websocket: either }, async (request, reply) => {
+  assertType<Equal<typeof reply, FastifyReply>>()
+  return request.id
+})
+declare const connectionOptions: fastifyWebsocket.WebsocketConnectionOptions
+fastify.get('/', { websocket: connectionOptions }, (connection) => {
+  assertType<Equal<typeof connection, SocketStream>>()
+})
+
+// @ts-expect-error: there is no such option
+fastify.get('/', { websocket: { hartbeat: 1000 } }, (connection) => { connection.end() })
+// @ts-expect-error: a heartbeat is a number of milliseconds
+fastify.get('/', { websocket: { heartbeat: '1000' } }, (connection) => { connection.end() })
+// @ts-expect-error: maxPayload cannot be turned off
+fastify.get('/', { websocket: { maxPayload: false } }, (connection) => { connection.end() })
+// @ts-expect-error: it is an option of the plugin alone
+fastify.get('/', { websocket: { maxConnections: 1 } }, (connection) => { connection.end() })
+// @ts-expect-error: options are an object
+fastify.get('/', { websocket: null }, (connection) => { connection.end() })
+
 // --- Full declarations ---
 
 fastify.route({
@@ -123,6 +189,35 @@ fastify.route({
     assertType<Equal<typeof req, IncomingMessage>>()
     assertType<Equal<typeof request.params, unknown>>()
   }
+})
+fastify.route({
+  method: 'GET',
+  url: '/',
+  websocket: { heartbeat: 1000, maxBackpressure: false },
+  handler (connection, req, request) {
+    assertType<Equal<typeof this, FastifyInstance>>()
+    assertType<Equal<typeof connection, SocketStream>>()
+    assertType<Equal<typeof req, IncomingMessage>>()
+    assertType<Equal<typeof request.params, unknown>>()
+  }
+})
+fastify.route<{ Params: { room: string } }>({
+  method: 'GET',
+  url: '/:room',
+  websocket: { maxPayload: 1024 },
+  handler: async ({ params }) => params.room,
+  wsHandler: (connection, _req, { params }) => {
+    assertType<Equal<typeof connection, SocketStream>>()
+    assertType<Equal<typeof params, { room: string }>>()
+  }
+})
+fastify.route({ method: 'GET', url: '/', websocket: either, handler: async () => '' })
+fastify.route({
+  method: 'GET',
+  url: '/',
+  // @ts-expect-error: there is no such option
+  websocket: { hartbeat: 1000 },
+  handler: () => {}
 })
 fastify.route<{ Params: { room: string } }>({
   method: ['GET', 'HEAD'],
@@ -172,6 +267,20 @@ const schema = {
 typed.get('/:room', { websocket: true, schema }, (_connection, _req, { params, query }) => {
   assertType<Equal<typeof params, { room: string }>>()
   assertType<Equal<typeof query, { page: number }>>()
+})
+typed.get('/:room', { websocket: { heartbeat: 1000 }, schema }, (connection, _req, request) => {
+  assertType<Equal<typeof connection, SocketStream>>()
+  assertType<Equal<typeof request.params, { room: string }>>()
+})
+typed.route({
+  method: 'GET',
+  url: '/:room',
+  schema,
+  websocket: { heartbeat: 1000 },
+  handler: (connection, _req, { query }) => {
+    assertType<Equal<typeof connection, SocketStream>>()
+    assertType<Equal<typeof query, { page: number }>>()
+  }
 })
 typed.route({
   method: 'GET',
@@ -279,6 +388,9 @@ export function readRefusal (refusal: fastifyWebsocket.InjectRefusal): Error {
 export const options: fastifyWebsocket.WebsocketPluginOptions = { handle: handler }
 export const serverOptions: fastifyWebsocket.WebsocketServerOptions = { path: '/' }
 export const errorHandler: fastifyWebsocket.WebsocketErrorHandler = () => {}
+export const allowedOrigin: fastifyWebsocket.AllowedOrigin = /example/
+export const originCheck: fastifyWebsocket.OriginCheck = (origin) => origin === undefined
+export const routeOptions: fastifyWebsocket.WebsocketConnectionOptions = { origin: originCheck }
 export const verifyClient: fastifyWebsocket.VerifyClient = () => true
 export const onStream: fastifyWebsocket.StreamListener = (stream) => { stream.end() }
 export const route: fastifyWebsocket.WebsocketRouteOptions = {
