@@ -159,7 +159,8 @@ test('wsClientError listeners answer malformed handshakes of all routes', async 
 })
 
 test('shouldHandle of websocketServer decides for all routes', async (t) => {
-  const { fastify, origin } = await serveLimits(t)
+  // What is overridden also overrides the option that it looks at in ws.
+  const { fastify, origin } = await serveLimits(t, { path: '/elsewhere' })
   fastify.websocketServer.shouldHandle = ({ headers }) => headers['x-mine'] === 'yes'
   for (const path of Object.keys(LIMITS)) {
     await connect(t, origin + path, { headers: { 'x-mine': 'yes' } })
