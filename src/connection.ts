@@ -22,6 +22,11 @@ export interface ConnectionContext {
   readonly untracked: Set<StreamSocket> | null
 }
 
+/** What has been logged of a connection: what its peer did wrong, ... */
+const FAULT = 1 << 0
+/** ... and what the application did. */
+const FAILURE = 1 << 1
+
 const SCOPE_OPTIONS = { requireManualDestroy: true }
 
 /** An accepted upgrade: its stream, its log and the one path of its errors. */
@@ -34,8 +39,7 @@ export class Connection extends AsyncResource implements ConnectionOwner, Pulse 
   readonly #log: FastifyBaseLogger
   /** Kept only for an error handler of the application, the one who needs it later. */
   readonly #request: FastifyRequest | null
-  #hasFault = false
-  #hasFailed = false
+  #logged = 0
 
   constructor (context: ConnectionContext, socket: StreamSocket, request: FastifyRequest) {
     super('fastify-websocket', SCOPE_OPTIONS)
@@ -45,11 +49,15 @@ export class Connection extends AsyncResource implements ConnectionOwner, Pulse 
     socket[kOwn](this)
     this.stream = new SocketStream(socket, context.streamSettings)
     context.untracked?.add(socket)
-    context.heartbeat?.watch(this)
+    context.heartbeat?.add()
   }
 
   get socket (): StreamSocket {
     return this.stream.socket
+  }
+
+  get heartbeat (): Heartbeat | null {
+    return this.#context.heartbeat
   }
 
   /** Runs the handler of a route, `instance` being the one that the route was declared on. */
@@ -99,12 +107,13 @@ export class Connection extends AsyncResource implements ConnectionOwner, Pulse 
   }
 
   onWarning (warning: Error): void {
-    this.#log[this.#levelOfFault('warn')]({ err: warning }, 'websocket messages dropped')
+    const level = this.#isFirst(FAULT) ? 'warn' : 'debug'
+    this.#log[level]({ err: warning }, 'websocket messages dropped')
   }
 
   onClose (): void {
     this.#context.untracked?.delete(this.socket)
-    this.#context.heartbeat?.forget(this)
+    this.#context.heartbeat?.remove()
     this.emitDestroy()
   }
 
@@ -119,19 +128,20 @@ export class Connection extends AsyncResource implements ConnectionOwner, Pulse 
 
   #logPeer (error: Error): void {
     const limit = isOversizeError(error) && { maxPayload: this.#context.maxPayload }
-    this.#log[this.#levelOfFault('info')]({ err: error, ...limit }, 'websocket peer broke a rule')
-  }
-
-  /** A peer must not be able to fill the log: what it does wrong is one line, the rest `debug`. */
-  #levelOfFault<Level extends 'warn' | 'info'> (level: Level): Level | 'debug' {
-    const known = this.#hasFault
-    this.#hasFault = true
-    return known ? 'debug' : level
+    const level = this.#isFirst(FAULT) ? 'info' : 'debug'
+    this.#log[level]({ err: error, ...limit }, 'websocket peer broke a rule')
   }
 
   // The messages of one packet can make as many listeners reject before the connection is closed.
   #logFailure (error: Error): void {
-    this.#log[this.#hasFailed ? 'debug' : 'error']({ err: error }, 'websocket connection failed')
-    this.#hasFailed = true
+    const level = this.#isFirst(FAILURE) ? 'error' : 'debug'
+    this.#log[level]({ err: error }, 'websocket connection failed')
+  }
+
+  /** A peer must not be able to fill the log: one line of a kind, and `debug` for the rest. */
+  #isFirst (kind: number): boolean {
+    const isFirst = (this.#logged & kind) === 0
+    this.#logged |= kind
+    return isFirst
   }
 }

@@ -11,6 +11,8 @@ export interface Pulse {
   silence: number
 }
 
+type PulseSource = (heartbeat: Heartbeat) => Iterable<Pulse>
+
 /** Beats in one interval: after the first without progress, the peer is pinged. */
 const BEATS = 2
 
@@ -29,28 +31,35 @@ const DEAD_PAUSED = -20 * BEATS
  */
 export class Heartbeat {
   readonly #interval: number
-  readonly #pulses = new Set<Pulse>()
+  readonly #pulses: PulseSource
+  #count = 0
   #timer: NodeJS.Timeout | null = null
 
-  /** @param interval milliseconds of silence until a ping, and then until the end */
-  constructor (interval: number) {
+  /**
+   * @param interval milliseconds of silence until a ping, and then until the end
+   * @param pulses all that have this heartbeat, and are found so that none needs a place in a list
+   */
+  constructor (interval: number, pulses: PulseSource) {
     this.#interval = interval
+    this.#pulses = pulses
   }
 
-  watch (pulse: Pulse): void {
-    this.#pulses.add(pulse)
+  /** A connection has begun. */
+  add (): void {
+    this.#count++
     this.#timer ??= setInterval(this.#beat, this.#interval / BEATS).unref()
   }
 
-  forget (pulse: Pulse): void {
-    this.#pulses.delete(pulse)
-    if (this.#pulses.size > 0 || this.#timer === null) return
+  /** A connection has ended. */
+  remove (): void {
+    this.#count--
+    if (this.#count > 0 || this.#timer === null) return
     clearInterval(this.#timer)
     this.#timer = null
   }
 
   #beat = (): void => {
-    for (const pulse of this.#pulses) this.#check(pulse)
+    for (const pulse of this.#pulses(this)) this.#check(pulse)
   }
 
   #check (pulse: Pulse): void {

@@ -16,7 +16,7 @@ import {
 } from './routes'
 import { RouteServer } from './server'
 import type { StreamSocket } from './stream/socket'
-import { kPlugin, kReport } from './symbols'
+import { kOwner, kPlugin, kReport } from './symbols'
 import type { WebsocketConnectionOptions, WebsocketPluginOptions } from './types'
 import { upgradeListenerOf, type UpgradeListener } from './upgrade'
 
@@ -159,9 +159,17 @@ class WebsocketPlugin implements RoutePlugin {
   }
 
   #heartbeatOf (interval: number): Heartbeat {
-    const heartbeat = this.#heartbeats.get(interval) ?? new Heartbeat(interval)
+    const known = this.#heartbeats.get(interval)
+    if (known !== undefined) return known
+    const heartbeat = new Heartbeat(interval, (heartbeat) => this.#connectionsOf(heartbeat))
     this.#heartbeats.set(interval, heartbeat)
     return heartbeat
+  }
+
+  * #connectionsOf (heartbeat: Heartbeat): Iterable<Connection> {
+    for (const { [kOwner]: owner } of this.#sockets) {
+      if (owner instanceof Connection && owner.heartbeat === heartbeat) yield owner
+    }
   }
 
   /** @throws FST_WS_CLOSING, FST_WS_TOO_MANY_CONNECTIONS */

@@ -13,6 +13,7 @@ export type ServerLimits = Pick<WebSocketStreamServerOptions, 'maxPayload' | 'ma
 export class RouteServer extends WebSocketStreamServer {
   readonly #options: WebSocketStreamServerOptions
   readonly #source: Server | null
+  readonly #limited: WebSocketStreamServer[] = []
 
   /** @param source the server whose upgrades are taken, and whose address this one has */
   constructor (options: WebSocketStreamServerOptions, source: Server | null) {
@@ -33,7 +34,14 @@ export class RouteServer extends WebSocketStreamServer {
   limitedTo ({ maxPayload, maxBackpressure }: ServerLimits): WebSocketStreamServer {
     const { maxPayload: ownPayload, maxBackpressure: ownBackpressure } = this.#options
     if (maxPayload === ownPayload && maxBackpressure === ownBackpressure) return this
-    return new LimitedServer(this, { ...this.#options, maxPayload, maxBackpressure })
+    const server = new LimitedServer(this, { ...this.#options, maxPayload, maxBackpressure })
+    this.#limited.push(server)
+    return server
+  }
+
+  override close (callback?: (error?: Error) => void): void {
+    for (const server of this.#limited) server.close()
+    super.close(callback)
   }
 }
 
@@ -52,7 +60,7 @@ class LimitedServer extends WebSocketStreamServer {
   }
 
   override emit (event: string | symbol, ...args: unknown[]): boolean {
-    return this.#server.emit(event, ...args)
+    return event !== 'close' && this.#server.emit(event, ...args)
   }
 
   override listenerCount (event: string | symbol): number {
