@@ -1,6 +1,8 @@
 import { test } from 'tap'
 import type { Socket } from 'node:net'
 import { createServer } from '../../src/stream/server'
+import { StreamSocket } from '../../src/stream/socket'
+import { kProgress } from '../../src/symbols'
 import { connect } from '../helpers/client'
 import { createHttp } from '../helpers/servers'
 import { createPair, createRawPair, record, turn, until } from '../helpers/streams'
@@ -187,4 +189,10 @@ test('a send that throws does not hold up the end', async (t) => {
   stream.end('last')
   await finished
   t.equal(await client.nextText(), 'last')
+})
+
+test('a socket without a transport has no progress to tell of', async (t) => {
+  // As ws itself makes one; its types know only the first argument.
+  const socket: StreamSocket = Reflect.construct(StreamSocket, [null, undefined, {}])
+  t.ok(Number.isNaN(socket[kProgress]))
 })
