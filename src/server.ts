@@ -14,6 +14,7 @@ export class RouteServer extends WebSocketStreamServer {
   readonly #options: WebSocketStreamServerOptions
   readonly #source: Server | null
   readonly #limited: WebSocketStreamServer[] = []
+  #hasClosed = false
 
   /** @param source the server whose upgrades are taken, and whose address this one has */
   constructor (options: WebSocketStreamServerOptions, source: Server | null) {
@@ -40,8 +41,15 @@ export class RouteServer extends WebSocketStreamServer {
   }
 
   override close (callback?: (error?: Error) => void): void {
-    for (const server of this.#limited) server.close()
     super.close(callback)
+    for (const server of this.#limited) server.close()
+  }
+
+  override emit (event: string | symbol, ...args: unknown[]): boolean {
+    // Each limited server says it, too, if it has had the last client or there is none.
+    if (event === 'close' && this.#hasClosed) return false
+    this.#hasClosed ||= event === 'close'
+    return super.emit(event, ...args)
   }
 }
 
@@ -60,7 +68,7 @@ class LimitedServer extends WebSocketStreamServer {
   }
 
   override emit (event: string | symbol, ...args: unknown[]): boolean {
-    return event !== 'close' && this.#server.emit(event, ...args)
+    return this.#server.emit(event, ...args)
   }
 
   override listenerCount (event: string | symbol): number {

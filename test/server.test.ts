@@ -5,7 +5,7 @@ import type fastifyWebsocket from '../src/index'
 import { connect, refused, type Client } from './helpers/client'
 import { INFO, Logs } from './helpers/logs'
 import { echo, serve, type Served } from './helpers/plugin'
-import { record, until } from './helpers/streams'
+import { record, turn, until } from './helpers/streams'
 
 const LIMIT = 100
 
@@ -193,3 +193,30 @@ for (const clientTracking of [true, false]) {
     await closed
   })
 }
+
+test('closing the server closes it for routes with limits of their own, too', async (t) => {
+  const { fastify, origin } = await serveLimits(t)
+  const client = await connect(t, `${origin}/low`)
+  const closes = record(fastify.websocketServer, 'close')
+  fastify.websocketServer.close()
+  for (const path of ['/default', '/low']) {
+    t.equal((await refused(t, origin + path)).statusCode, 503, path)
+  }
+  t.strictSame(closes, [], 'while there is a client')
+  client.close()
+  await client.closed
+  await until(() => closes.length > 0)
+  t.equal(closes.length, 1)
+})
+
+test('a server without clients says once that it is closed', async (t) => {
+  const { fastify, origin } = await serveLimits(t)
+  const client = await connect(t, `${origin}/low`)
+  client.close()
+  await client.closed
+  const closes = record(fastify.websocketServer, 'close')
+  await until(() => fastify.websocketServer.clients.size === 0)
+  await new Promise((resolve) => { fastify.websocketServer.close(resolve) })
+  await turn()
+  t.equal(closes.length, 1)
+})
