@@ -1,13 +1,13 @@
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import { STATUS_CODES, type IncomingMessage } from 'node:http'
-import { isThenable } from './thenable'
-import { upgradeOf } from './routes'
 import {
   InvalidHandshakeError, OriginNotAllowedError, toError, UnsupportedVersionError
 } from './errors'
 import type { Handshake, UpgradeResponse } from './response'
+import { upgradeOf } from './routes'
 import type { WebSocketStreamServer } from './stream/server'
 import type { StreamSocket } from './stream/socket'
+import { isThenable } from './thenable'
 import type { ClientInfo, OriginCheck, VerifyCallback, VerifyClient } from './types'
 
 /** Base64 of 16 bytes (RFC 6455 section 4.1). */

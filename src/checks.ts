@@ -6,12 +6,12 @@ export type Check = readonly [name: string, isValid: (value: unknown) => boolean
 
 const MAX_PORT = 65_535
 
-/** Most bytes that ws takes as a limit: it counts in 32 bits, and more would be no limit. */
-export const MAX_BYTES = 2 ** 31 - 1
+/** Most that ws takes as a limit: it counts in 32 bits, and more would be no limit. */
+export const MAX_LIMIT = 2 ** 31 - 1
 
 // What is wanted, for the messages of errors.
 export const COUNT = 'an integer from 0'
-export const BYTES = `an integer from 0 to ${MAX_BYTES}`
+export const LIMIT = `an integer from 0 to ${MAX_LIMIT}`
 export const DELAY = `an integer from 0 to ${MAX_DELAY}`
 
 /**
@@ -55,8 +55,8 @@ export function isPort (value: unknown): boolean {
   return isCount(value) && value <= MAX_PORT
 }
 
-export function isByteCount (value: unknown): boolean {
-  return isCount(value) && value <= MAX_BYTES
+export function isLimit (value: unknown): boolean {
+  return isCount(value) && value <= MAX_LIMIT
 }
 
 export function isDelay (value: unknown): boolean {

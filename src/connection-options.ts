@@ -1,6 +1,4 @@
-import {
-  BYTES, checkAll, isByteCount, isCount, isFalseOr, isObject, type Check
-} from './checks'
+import { checkAll, isCount, isFalseOr, isLimit, isObject, LIMIT, type Check } from './checks'
 import { InvalidOptionError } from './errors'
 import { createOriginCheck, isOriginOption, ORIGIN } from './origin'
 import { MAX_DELAY } from './stream/settings'
@@ -9,13 +7,13 @@ import type { OriginCheck, WebsocketConnectionOptions } from './types'
 /** The options that a route can have of its own and that the plugin has for all. */
 export const CONNECTION_OPTIONS: readonly Check[] = [
   ['heartbeat', isFalseOr(isInterval), `an integer from 1 to ${MAX_DELAY} or false`],
-  ['maxBackpressure', isFalseOr(isByteCount), `${BYTES} or false`],
+  ['maxBackpressure', isFalseOr(isLimit), `${LIMIT} or false`],
   ['origin', isFalseOr(isOriginOption), ORIGIN]
 ]
 
 const ROUTE_OPTIONS: readonly Check[] = [
   ...CONNECTION_OPTIONS,
-  ['maxPayload', isByteCount, BYTES]
+  ['maxPayload', isLimit, LIMIT]
 ]
 
 /** Checked, complete options of the connections of a route. */

@@ -107,8 +107,9 @@ export class Connection extends AsyncResource implements ConnectionOwner, Pulse 
   }
 
   onWarning (warning: Error): void {
-    const level = this.#isFirst(FAULT) ? 'warn' : 'debug'
-    this.#log[level]({ err: warning }, 'websocket messages dropped')
+    // Once for each connection, and while it is open: the first fault of its peer, if it is one.
+    this.#logged |= FAULT
+    this.#log.warn({ err: warning }, 'websocket messages dropped')
   }
 
   onClose (): void {

@@ -1,6 +1,6 @@
 import { UnresponsiveError } from './errors'
 import type { StreamSocket } from './stream/socket'
-import { kProgress } from './symbols'
+import { kClosedHere, kProgress } from './symbols'
 
 /** A connection, as its heartbeat sees it. */
 export interface Pulse {
@@ -27,7 +27,8 @@ const DEAD_PAUSED = -20 * BEATS
 
 /**
  * Pings silent peers and cuts off those that do not answer. Whatever arrives is a sign of life, and
- * so is what leaves after it had to wait for the peer.
+ * so is what leaves after it had to wait in the process. What the system has taken tells nothing: a
+ * ping waits behind it, so the interval is to be longer than that takes.
  */
 export class Heartbeat {
   readonly #interval: number
@@ -65,7 +66,7 @@ export class Heartbeat {
   #check (pulse: Pulse): void {
     const { socket } = pulse
     // To those that it has sent a close frame, ws gives its `closeTimeout`.
-    if (socket.wasClosedHere) return
+    if (socket[kClosedHere]) return
     const progress = socket[kProgress]
     if (progress !== pulse.progress) {
       pulse.progress = progress

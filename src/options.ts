@@ -1,7 +1,7 @@
 import type { FastifyInstance } from 'fastify'
 import {
-  BYTES, checkAll, COUNT, DELAY, isBoolean, isBooleanOrObject, isByteCount, isCount, isDelay,
-  isFalseOr, isFunction, isObject, isPort, isServer, isString, MAX_BYTES, type Check
+  checkAll, COUNT, DELAY, isBoolean, isBooleanOrObject, isCount, isDelay, isFalseOr, isFunction,
+  isLimit, isObject, isPort, isServer, isString, LIMIT, MAX_LIMIT, type Check
 } from './checks'
 import {
   CONNECTION_OPTIONS, resolveConnectionOptions, type ConnectionSettings
@@ -55,10 +55,10 @@ const SERVER_OPTIONS: readonly Check[] = [
   ['noServer', isBoolean, 'a boolean'],
   ['clientTracking', isBoolean, 'a boolean'],
   ['perMessageDeflate', isBooleanOrObject, 'a boolean or an object'],
-  ['maxPayload', isByteCount, BYTES],
-  ['maxFragments', isByteCount, BYTES],
-  ['maxBufferedChunks', isByteCount, BYTES],
-  ['maxPendingAutoPongs', isByteCount, BYTES],
+  ['maxPayload', isLimit, LIMIT],
+  ['maxFragments', isLimit, LIMIT],
+  ['maxBufferedChunks', isLimit, LIMIT],
+  ['maxPendingAutoPongs', isLimit, LIMIT],
   ['autoPong', isBoolean, 'a boolean'],
   ['allowSynchronousEvents', isBoolean, 'a boolean'],
   ['skipUTF8Validation', isBoolean, 'a boolean']
@@ -107,7 +107,7 @@ export function resolveOptions (
   const { server, port, host, backlog, noServer, path, verifyClient, ...websocket } = options
   const connection = resolveConnectionOptions({ ...input, maxPayload: options.maxPayload }, {
     heartbeat: DEFAULT_HEARTBEAT,
-    maxPayload: Math.min(fastify.initialConfig.bodyLimit ?? MAX_BYTES, MAX_BYTES),
+    maxPayload: Math.min(Number(fastify.initialConfig.bodyLimit), MAX_LIMIT),
     maxBackpressure: false,
     isAllowedOrigin: null
   })

@@ -30,6 +30,7 @@ export async function registerWebsocket (
   fastify.decorate('websocketServer', plugin.server)
   fastify.decorate('injectWS', createInject(fastify, plugin.source))
   fastify.decorate(kPlugin, plugin)
+  siblingsOf(fastify).push(plugin)
   if (!fastify.hasRequestDecorator('ws')) {
     fastify.decorateRequest('ws', { getter () { return upgradeOf(this.raw) !== undefined } })
   }
@@ -37,7 +38,7 @@ export async function registerWebsocket (
   if (settings.handle !== null) declareGlobalRoute(fastify, settings.handle)
 
   fastify.addHook('onReady', () => plugin.open())
-  fastify.addHook('preClose', () => plugin.refuseAndClose())
+  fastify.addHook('preClose', () => closeTogether(fastify))
   fastify.addHook('onClose', () => plugin.close())
 }
 
@@ -46,6 +47,20 @@ function checkRoutes (fastify: FastifyInstance): void {
   for (const { instance, problem } of routesOf(fastify)) {
     if (problem !== null && pluginOf(instance) !== undefined) throw problem
   }
+}
+
+/** The registrations of an application, of which all instances share `routing`. */
+const registrations = new WeakMap<object, WebsocketPlugin[]>()
+
+function siblingsOf ({ routing }: FastifyInstance): WebsocketPlugin[] {
+  const plugins = registrations.get(routing) ?? []
+  registrations.set(routing, plugins)
+  return plugins
+}
+
+/** Fastify runs its hooks one after the other, but the clients of all are to go at once. */
+async function closeTogether (fastify: FastifyInstance): Promise<void> {
+  await Promise.all(siblingsOf(fastify).map((plugin) => plugin.refuseAndClose()))
 }
 
 /** How the upgrades of a route are accepted, and how its connections run. */
@@ -68,6 +83,7 @@ class WebsocketPlugin implements RoutePlugin {
   readonly #ownServer: Server | null
   readonly #upgrades: UpgradeListener | null
   #isClosing = false
+  #closed: Promise<void> | null = null
 
   constructor (fastify: FastifyInstance, settings: PluginSettings) {
     const { websocket, verifyClient } = settings
@@ -182,7 +198,12 @@ class WebsocketPlugin implements RoutePlugin {
     return this.#untracked ?? this.server.clients
   }
 
-  async refuseAndClose (): Promise<void> {
+  refuseAndClose (): Promise<void> {
+    this.#closed ??= this.#refuseAndClose()
+    return this.#closed
+  }
+
+  async #refuseAndClose (): Promise<void> {
     this.#isClosing = true
     this.#upgrades?.close()
     // Not awaited: it ends when the clients have gone.

@@ -13,7 +13,7 @@ export type ServerLimits = Pick<WebSocketStreamServerOptions, 'maxPayload' | 'ma
 export class RouteServer extends WebSocketStreamServer {
   readonly #options: WebSocketStreamServerOptions
   readonly #source: Server | null
-  readonly #limited: WebSocketStreamServer[] = []
+  readonly #limited = new Map<string, WebSocketStreamServer>()
   #hasClosed = false
 
   /** @param source the server whose upgrades are taken, and whose address this one has */
@@ -35,14 +35,17 @@ export class RouteServer extends WebSocketStreamServer {
   limitedTo ({ maxPayload, maxBackpressure }: ServerLimits): WebSocketStreamServer {
     const { maxPayload: ownPayload, maxBackpressure: ownBackpressure } = this.#options
     if (maxPayload === ownPayload && maxBackpressure === ownBackpressure) return this
+    const key = `${maxPayload}/${maxBackpressure}`
+    const known = this.#limited.get(key)
+    if (known !== undefined) return known
     const server = new LimitedServer(this, { ...this.#options, maxPayload, maxBackpressure })
-    this.#limited.push(server)
+    this.#limited.set(key, server)
     return server
   }
 
   override close (callback?: (error?: Error) => void): void {
     super.close(callback)
-    for (const server of this.#limited) server.close()
+    for (const server of this.#limited.values()) server.close()
   }
 
   override emit (event: string | symbol, ...args: unknown[]): boolean {

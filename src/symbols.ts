@@ -34,6 +34,15 @@ export const kDiscard = Symbol('fastify-websocket.discard')
 /** StreamSocket method: send what has been written to the stream, which controls its own flow. */
 export const kSend = Symbol('fastify-websocket.send')
 
+/** StreamSocket method: close the connection if the peer is too far behind. */
+export const kJudge = Symbol('fastify-websocket.judge')
+
+/** On a StreamSocket: the settings of its server, or of the Duplex made for it. */
+export const kSettings = Symbol('fastify-websocket.settings')
+
+/** StreamSocket getter: the application, or ws in answer to the peer, has closed the connection. */
+export const kClosedHere = Symbol('fastify-websocket.closed-here')
+
 /** StreamSocket getter: how many bytes have gone through; it grows while the peer lives. */
 export const kProgress = Symbol('fastify-websocket.progress')
 

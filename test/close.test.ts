@@ -77,6 +77,24 @@ test('a client that does not answer is terminated before Fastify gives up closin
   t.strictSame(framesOf(client), CLOSE_1001)
 })
 
+test('registrations close their clients at once, not one after the other', async (t) => {
+  const fastify = createFastify(t)
+  for (const prefix of ['/silent', '/other']) {
+    fastify.register(async (scope) => {
+      scope.register(fastifyWebsocket, { handle: echo, closeTimeout: 60_000 })
+    }, { prefix })
+  }
+  const origin = await listen(fastify)
+  const silent = new RawClient(t, portOf(fastify.server))
+  silent.write(upgradeHead('/silent'))
+  await silent.until('\r\n\r\n')
+  const other = await connect(t, `${origin}/other`)
+  const closed = fastify.close()
+  t.equal((await other.closed).code, 1001)
+  silent.socket.destroy()
+  await closed
+})
+
 test('an upgrade that a hook holds up is ended at closeTimeout', async (t) => {
   const hooked = deferred()
   const { fastify } = await serve(t, {

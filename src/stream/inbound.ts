@@ -3,8 +3,8 @@ import { EventEmitter } from 'node:events'
 import { WebSocket, type EventListenerOptions, type WebSocketEventMap } from 'ws'
 import { UnreadOverflowError } from '../errors'
 import {
-  kAccept, kDiscard, kEnded, kFull, kHandling, kOwn, kOwner, kReaderChange, kReading, kReport,
-  kStream
+  kAccept, kClosedHere, kDiscard, kEnded, kFull, kHandling, kOwn, kOwner, kReaderChange, kReading,
+  kReport, kSettings, kStream
 } from '../symbols'
 import { isBinaryType, toBinaryType, type BinaryType } from './binary-type'
 import { guardHandler, type EventHandler } from './event-handler'
@@ -65,9 +65,9 @@ const IMPATIENT = 1 << 9
  */
 export class InboundSocket extends WebSocket {
   [kStream]: SocketReader | null = null;
-  [kOwner]: ConnectionOwner | null = null
+  [kOwner]: ConnectionOwner | null = null;
+  [kSettings] = StreamSettings.defaults
 
-  #settings = StreamSettings.defaults
   #binaryType: BinaryType = 'nodebuffer'
   #state = 0
   /** Null while nothing waits. */
@@ -96,17 +96,9 @@ export class InboundSocket extends WebSocket {
     return this.#closed?.reason
   }
 
-  /** The close started on this side, so the way the connection ends is no surprise. */
-  get wasClosedHere (): boolean {
+  /** This side has sent a close frame or cut the connection off: its end is no surprise. */
+  get [kClosedHere] (): boolean {
     return this.#is(CLOSED_HERE)
-  }
-
-  protected get settings (): StreamSettings {
-    return this.#settings
-  }
-
-  protected useSettings (settings: StreamSettings): void {
-    this.#settings = settings
   }
 
   /** Names who answers for the connection. Without an owner, a listener that throws, throws. */
@@ -318,7 +310,7 @@ export class InboundSocket extends WebSocket {
   }
 
   #isOverfull (): boolean {
-    return this.#waiting !== null && this.#waiting.weight >= this.#settings.highWaterMark
+    return this.#waiting !== null && this.#waiting.weight >= this[kSettings].highWaterMark
   }
 
   #setHeld (isHeld: boolean): void {
@@ -338,7 +330,7 @@ export class InboundSocket extends WebSocket {
 
   #startPauseTimer (): void {
     this.#stopPauseTimer()
-    const { pauseTimeout } = this.#settings
+    const { pauseTimeout } = this[kSettings]
     this.#pauseTimer = setTimeout(InboundSocket.#onPauseTimeout, pauseTimeout, this).unref()
   }
 
@@ -363,7 +355,7 @@ export class InboundSocket extends WebSocket {
     this.#waiting = null
     if (this.#is(WARNED)) return
     this.#mark(WARNED, true)
-    const warning = new UnreadOverflowError(this.#settings.highWaterMark)
+    const warning = new UnreadOverflowError(this[kSettings].highWaterMark)
     if (this[kOwner] !== null) this[kOwner].onWarning(warning)
     else process.emitWarning(warning)
   }

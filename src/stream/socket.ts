@@ -2,7 +2,7 @@ import type { Socket } from 'node:net'
 import { finished, type Duplex } from 'node:stream'
 import { WebSocket } from 'ws'
 import { BackpressureError } from '../errors'
-import { kAttach, kFlushed, kProgress, kSend } from '../symbols'
+import { kAttach, kFlushed, kJudge, kProgress, kSend, kSettings } from '../symbols'
 import { CLOSE_TRY_AGAIN_LATER } from './close-codes'
 import { compact } from './compact'
 import { InboundSocket } from './inbound'
@@ -75,7 +75,7 @@ export class StreamSocket extends InboundSocket implements FrameSink {
   /** Takes over the transport of the handshake. Called once, before any message can arrive. */
   [kAttach] (transport: Duplex, settings: StreamSettings): void {
     this.#transport = transport
-    this.useSettings(settings)
+    this[kSettings] = settings
   }
 
   // --- Sending ---
@@ -90,8 +90,8 @@ export class StreamSocket extends InboundSocket implements FrameSink {
     const callback = isOptions ? lastCallback : optionsOrCallback
     this.#startTick()
     // While frames are only packed, the system had room for all that came before.
-    if (this.#tick !== PACKING && this.#isTooFarBehind()) this.#giveUp(callback)
-    else this.#sendInTick(data, options, callback)
+    if (this.#tick !== PACKING && this.#isTooFarBehind()) suspect(this)
+    this.#sendInTick(data, options, callback)
   }
 
   [kSend] (data: Data, options: SendOptions, callback?: SendCallback): void {
@@ -159,24 +159,17 @@ export class StreamSocket extends InboundSocket implements FrameSink {
   // --- Slow peers ---
 
   #isTooFarBehind (): boolean {
-    const { maxBackpressure } = this.settings
+    const { maxBackpressure } = this[kSettings]
     if (maxBackpressure === Infinity || this.readyState !== WebSocket.OPEN) return false
-    if (this.bufferedAmount <= maxBackpressure) return false
-    // What this tick has kept back is not the peer's fault.
-    this.#endTick()
-    this.#startTick()
     return this.bufferedAmount > maxBackpressure
   }
 
   // The close frame is behind all that is unsent, so it may never leave: then ws cuts the peer off
   // after its `closeTimeout`.
-  #giveUp (callback: SendCallback | undefined): void {
-    const error = new BackpressureError(this.settings.maxBackpressure)
+  [kJudge] (): void {
+    if (!this.#isTooFarBehind()) return
     this.close(CLOSE_TRY_AGAIN_LATER)
-    process.nextTick(() => {
-      this.emit('error', error)
-      callback?.(error)
-    })
+    this.emit('error', new BackpressureError(this[kSettings].maxBackpressure))
   }
 
   /** NaN, which is never the same, for a transport that does not count. */
@@ -276,6 +269,24 @@ export class StreamSocket extends InboundSocket implements FrameSink {
     // An empty chunk is written in order, so its callback comes when all before it is out.
     else transport?.write(EMPTY, onFlushed)
   }
+}
+
+/** Sockets with more unsent than they may have. */
+let suspects = new Set<StreamSocket>()
+
+/**
+ * What a tick has kept back, or TLS has not encrypted yet, is not the peer's fault, so it is judged
+ * when the event loop has turned.
+ */
+function suspect (socket: StreamSocket): void {
+  if (suspects.size === 0) setImmediate(judgeSuspects)
+  suspects.add(socket)
+}
+
+function judgeSuspects (): void {
+  const sockets = suspects
+  suspects = new Set()
+  for (const socket of sockets) socket[kJudge]()
 }
 
 /** Whether a frame ends its message. As in ws, an option that is there and undefined says no. */

@@ -4,8 +4,8 @@ import {
   AbnormalCloseError, InvalidChunkError, isDisconnect, isProtocolError, NotOpenError, toError
 } from '../errors'
 import {
-  kAccept, kDiscard, kEnded, kFlushed, kFull, kOwner, kReaderChange, kReading, kReport, kSend,
-  kStream
+  kAccept, kClosedHere, kDiscard, kEnded, kFlushed, kFull, kOwner, kReaderChange, kReading, kReport,
+  kSend, kSettings, kStream
 } from '../symbols'
 import { CLOSE_ABNORMAL, CLOSE_INTERNAL_ERROR, CLOSE_NORMAL } from './close-codes'
 import { compact } from './compact'
@@ -48,12 +48,13 @@ export class SocketStream extends Duplex implements SocketReader {
 
   /** @throws FST_WS_INVALID_OPTION */
   constructor (
-    socket: StreamSocket, options: SocketStreamOptions | StreamSettings = StreamSettings.defaults
+    socket: StreamSocket, options: SocketStreamOptions | StreamSettings = socket[kSettings]
   ) {
     const settings = options instanceof StreamSettings ? options : new StreamSettings(options)
     super(settings.duplex)
     this.#settings = settings
     this.socket = socket
+    socket[kSettings] = settings
     socket[kStream] = this
   }
 
@@ -235,7 +236,7 @@ export class SocketStream extends Duplex implements SocketReader {
   /** Nobody reads, so there is no end to wait for. */
   #close (): void {
     if (this.socket.closeCode !== CLOSE_ABNORMAL) this.#finish()
-    else if (!this.socket.wasClosedHere) this[kReport](new AbnormalCloseError())
+    else if (!this.socket[kClosedHere]) this[kReport](new AbnormalCloseError())
     this.destroy()
   }
 
@@ -249,7 +250,7 @@ export class SocketStream extends Duplex implements SocketReader {
 
   /** The connection broke: what came is still read, but it does not end as if it were complete. */
   #lose (): void {
-    this.#lost = this.socket.wasClosedHere ? null : new AbnormalCloseError()
+    this.#lost = this.socket[kClosedHere] ? null : new AbnormalCloseError()
     this.#destroyWhenEmpty()
   }
 

@@ -112,7 +112,7 @@ test('the CPU time of a small message is that of the benchmark', async (t) => {
     const { ratio } = work.peers.find(({ peer }: { peer: string }) => peer === name)
     return ratio.median.toFixed(2)
   }
-  const title = 'CPU time of a small message'
+  const title = 'CPU time of a small message, many at once'
   t.equal(cell(title, 'fastify-websocket'), ratioOf('ours'))
   t.equal(cell(title, '@fastify/websocket'), ratioOf('@fastify/websocket'))
   t.equal(cell(title, 'ws'), ratioOf('ws'))

@@ -83,11 +83,11 @@ export function record (
   return calls
 }
 
-/** Sends `data` turn by turn until the connection is closing. How often, without the last time. */
+/** Sends `data` turn by turn until the connection is closing. How often. */
 export async function flood (
   socket: StreamSocket, data: Buffer, callback?: (error?: Error) => void
 ): Promise<number> {
-  let sent = -1
+  let sent = 0
   while (socket.readyState === socket.OPEN) {
     socket.send(data, callback)
     sent++
