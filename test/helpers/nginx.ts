@@ -3,7 +3,7 @@ import { once } from 'node:events'
 import { connect } from 'node:net'
 import { join } from 'node:path'
 import type { Test } from 'tap'
-import { Program } from './program'
+import { Program, type Result } from './program'
 import { turn } from './streams'
 
 /** Where systems install it, which need not be on the path. */
@@ -35,11 +35,12 @@ export async function startNginx (t: Test, http: string, port: number): Promise<
   })
   const args = ['-p', folder, '-e', 'stderr', '-c', join(folder, 'nginx.conf')]
   const program = new Program(t, NGINX ?? 'nginx', args)
-  const failed = program.ended.then(({ output }) => { throw new Error(output) })
-  // It ends with the test, too, when nobody waits for it any more.
-  failed.catch(() => {})
-  const listening = async (): Promise<void> => { while (!await accepts(port)) await turn() }
-  await Promise.race([listening(), failed])
+  const progress: { result?: Result } = {}
+  program.ended.then((result) => { progress.result = result })
+  while (!await accepts(port)) {
+    if (progress.result !== undefined) throw new Error(progress.result.output)
+    await turn()
+  }
 }
 
 /** Whether somebody listens on a port. */
