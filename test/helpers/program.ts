@@ -1,5 +1,5 @@
-import { spawn } from 'node:child_process'
-import { once } from 'node:events'
+import { spawn, type ChildProcess } from 'node:child_process'
+import { EventEmitter, once } from 'node:events'
 import { join } from 'node:path'
 import type { Readable } from 'node:stream'
 import type { Teardown } from './servers'
@@ -18,6 +18,7 @@ export interface Result {
 export class Program {
   readonly ended: Promise<Result>
   readonly #child
+  readonly #events = new EventEmitter()
   #output = ''
 
   constructor (
@@ -34,6 +35,7 @@ export class Program {
     this.ended = once(this.#child, 'close').then(([code, signal]) => {
       return { code, signal, output: this.#output }
     })
+    killWithUs(this.#child)
     t.teardown(() => this.kill('SIGKILL'))
   }
 
@@ -61,13 +63,26 @@ export class Program {
     while (true) {
       const match = wanted.exec(this.#output)
       if (match !== null) return match
-      await Promise.race([once(this.#child.stdout, 'data'), early])
+      await Promise.race([once(this.#events, 'output'), early])
     }
   }
 
   #collect (stream: Readable): void {
-    stream.on('data', (chunk) => { this.#output += chunk })
+    stream.on('data', (chunk) => {
+      this.#output += chunk
+      this.#events.emit('output')
+    })
   }
+}
+
+/**
+ * Lets a child end with this process even if that is killed without a teardown, as tap does with a
+ * test file that hangs: a pipe from here ends then, too, and a guard waits for that.
+ */
+function killWithUs (child: ChildProcess): void {
+  const args = ['-c', 'read -r line || kill -KILL "$0"', String(child.pid)]
+  const guard = spawn('sh', args, { stdio: ['pipe', 'ignore', 'ignore'] })
+  child.once('exit', () => { guard.kill('SIGKILL') })
 }
 
 /**
