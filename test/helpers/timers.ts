@@ -26,6 +26,7 @@ export class HeldTimers {
   /** How often one of them was started anew. */
   refreshes = 0
   readonly #callbacks = new Map<unknown, () => void>()
+  #halfOver = new Set<unknown>()
 
   /** How many wait. */
   get size (): number {
@@ -39,10 +40,19 @@ export class HeldTimers {
     for (const callback of callbacks) callback()
   }
 
+  /** Half of their time passes: that of those that have waited for the other half is over. */
+  passHalf (): void {
+    const over = [...this.#callbacks].filter(([timer]) => this.#halfOver.has(timer))
+    for (const [timer] of over) this.#callbacks.delete(timer)
+    this.#halfOver = new Set(this.#callbacks.keys())
+    for (const [, callback] of over) callback()
+  }
+
   set (callback: () => void): object {
     const timer = {
       refresh: () => {
         this.refreshes++
+        this.#halfOver.delete(timer)
         return timer
       },
       unref: () => timer

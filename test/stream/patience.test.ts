@@ -1,28 +1,36 @@
 import { test } from 'tap'
 import { once } from 'node:events'
-import { setTimeout as delay } from 'node:timers/promises'
 import { kHandling } from '../../src/symbols'
 import { connect } from '../helpers/client'
 import { serve } from '../helpers/plugin'
 import { frame } from '../helpers/raw'
 import { createPair, createRawPair, record, turn, until } from '../helpers/streams'
+import { holdTimers } from '../helpers/timers'
 
 // Readers that come and go, and how long their messages wait.
 
 const FIN_TEXT = 0x81
 
+/** No other timer has this delay. */
+const PAUSE_TIMEOUT = 4321
+
 test('a handler that reads one message at a time gets all, however long it takes', async (t) => {
+  const timers = holdTimers(t, PAUSE_TIMEOUT)
   const count = 300
   const seen: string[] = []
+  let halves = 0
   const { origin } = await serve(t, {
-    plugin: { options: { highWaterMark: 1000, pauseTimeout: 50 } },
+    plugin: { options: { highWaterMark: 1000, pauseTimeout: PAUSE_TIMEOUT } },
     declare (fastify) {
       fastify.get('/', { websocket: true }, async ({ socket }) => {
+        await until(() => socket.isPaused)
         while (seen.length < count) {
           const [message] = await once(socket, 'message')
           seen.push(message)
           // Work: all of it together lasts longer than a pause may.
-          await delay(1)
+          halves += timers.size
+          timers.passHalf()
+          await turn()
         }
         socket.send('done')
       })
@@ -33,20 +41,26 @@ test('a handler that reads one message at a time gets all, however long it takes
   for (const message of sent) client.send(message)
   t.equal(await client.nextText(), 'done')
   t.same(seen, sent)
+  t.ok(halves > 2, `${halves} halves of a pause`)
 })
 
 test('it gets all after the client has closed, too', async (t) => {
+  const timers = holdTimers(t, PAUSE_TIMEOUT)
   const count = 100
   const seen: string[] = []
+  let halves = 0
   let isDone = false
   const { origin } = await serve(t, {
-    plugin: { options: { pauseTimeout: 50 } },
+    plugin: { options: { pauseTimeout: PAUSE_TIMEOUT } },
     declare (fastify) {
       fastify.get('/', { websocket: true }, async ({ socket }) => {
+        await until(() => socket.readyState === socket.CLOSED)
         while (seen.length < count) {
           const [message] = await once(socket, 'message')
           seen.push(message)
-          await delay(1)
+          halves += timers.size
+          timers.passHalf()
+          await turn()
         }
         isDone = true
       })
@@ -58,6 +72,7 @@ test('it gets all after the client has closed, too', async (t) => {
   client.close()
   await until(() => isDone)
   t.same(seen, sent)
+  t.ok(halves > 2, `${halves} halves of a pause`)
 })
 
 test('a stream that is paused between two data listeners stays within its bound', async (t) => {
