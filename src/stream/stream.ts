@@ -36,7 +36,6 @@ export class SocketStream extends Duplex implements SocketReader {
   /** The WebSocket below, of the class of ws. */
   readonly socket: StreamSocket
 
-  readonly #settings: StreamSettings
   #hasReader = false
   #isDraining = false
   #isEnded = false
@@ -52,7 +51,6 @@ export class SocketStream extends Duplex implements SocketReader {
   ) {
     const settings = options instanceof StreamSettings ? options : new StreamSettings(options)
     super(settings.duplex)
-    this.#settings = settings
     this.socket = socket
     socket[kSettings] = settings
     socket[kStream] = this
@@ -135,7 +133,7 @@ export class SocketStream extends Duplex implements SocketReader {
   }
 
   #toChunk (data: Buffer, isBinary: boolean): string | Buffer {
-    if (this.#settings.objectMode && !isBinary) return data.toString()
+    if (this.socket[kSettings].objectMode && !isBinary) return data.toString()
     // It may wait in this stream, or in the one that it is piped to.
     return compact(data)
   }
@@ -153,7 +151,7 @@ export class SocketStream extends Duplex implements SocketReader {
       return
     }
     const options = typeof chunk === 'string' ? TEXT : BINARY
-    if (socket.bufferedAmount < this.#settings.highWaterMark) {
+    if (socket.bufferedAmount < this.socket[kSettings].highWaterMark) {
       socket[kSend](chunk, options)
       callback()
     } else {
@@ -172,7 +170,7 @@ export class SocketStream extends Duplex implements SocketReader {
    * share one message.
    */
   override _writev (chunks: WrittenChunk[], callback: Callback): void {
-    if (this.#settings.objectMode) {
+    if (this.socket[kSettings].objectMode) {
       this.#writeEach(chunks, callback)
       return
     }
