@@ -7,9 +7,6 @@ export const kUpgrade = Symbol('fastify-websocket.upgrade')
  */
 export const kPlugin = Symbol('fastify-websocket.plugin')
 
-/** On a root Fastify instance: the GET routes declared so far on it and below it. */
-export const kRoutes = Symbol('fastify-websocket.routes')
-
 /** On a StreamSocket: the Duplex made for it, or null. */
 export const kStream = Symbol('fastify-websocket.stream')
 
@@ -63,3 +60,9 @@ export const kEnded = Symbol('fastify-websocket.ended')
 
 /** StreamSocket and SocketStream method: something went wrong on this connection. */
 export const kReport = Symbol('fastify-websocket.report')
+
+/**
+ * On the raw request of an upgrade: a function that gets Fastify's reply before any hook of the
+ * user runs. All copies of this library share it, because one of them adds the hook that calls it.
+ */
+export const kOnReply = Symbol.for('fastify-websocket.on-reply')

@@ -414,11 +414,11 @@ for (const [where, declare] of Object.entries(ORDERS)) {
   })
 }
 
-test('registered twice on one instance is the error of Fastify', async (t) => {
+test('registered twice on one instance is a clash', async (t) => {
   const fastify = createFastify(t)
   fastify.register(fastifyWebsocket)
   fastify.register(fastifyWebsocket)
-  await t.rejects(settled(fastify.ready()), { code: 'FST_ERR_DEC_ALREADY_PRESENT' })
+  await t.rejects(settled(fastify.ready()), { code: 'FST_WS_CLASH', message: /websocketServer/ })
 })
 
 test('registered in two sibling scopes, one upgrade gets one answer', async (t) => {
