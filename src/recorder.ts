@@ -329,12 +329,11 @@ function wrapHandler (
   isWebsocketOnly: boolean, { takers }: Application
 ): RouteHandler {
   return function (this: FastifyInstance, ...args: unknown[]) {
-    // Without a plugin on this instance another one may call the handler, with any arguments.
     const [request, reply] = args as [FastifyRequest, FastifyReply]
-    if (isRequest(request)) {
-      for (const taker of takers) {
-        if (taker.takes(target, this, request, reply)) return untilSent(reply)
-      }
+    // Another plugin may call the handler with arguments of its own, as @fastify/websocket does.
+    if (!isRequest(request)) return handler.apply(this, args)
+    for (const taker of takers) {
+      if (taker.takes(target, this, request, reply)) return untilSent(reply)
     }
     if (!isWebsocketOnly || !takers.some((taker) => taker.reaches(this))) {
       return handler.apply(this, args)

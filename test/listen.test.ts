@@ -5,13 +5,7 @@ import fastifyWebsocket from '../src/index'
 import { connect, refused } from './helpers/client'
 import { echo, serve, settled } from './helpers/plugin'
 import { RawClient } from './helpers/raw'
-import { createFastify } from './helpers/servers'
-
-/** The origin of the server that the `port` option opens. */
-function ownOrigin (server: fastifyWebsocket.WebSocketStreamServer): string {
-  // It listens on a TCP port.
-  return `ws://127.0.0.1:${(server.address() as AddressInfo).port}`
-}
+import { createFastify, ownOrigin } from './helpers/servers'
 
 test('host and port: a server of its own leads to the same routes', async (t) => {
   const { fastify, origin } = await serve(t, {
