@@ -11,7 +11,7 @@ import { createInject } from './inject'
 import { createUpgradeServer, listen } from './listen'
 import { resolveOptions, type PluginSettings } from './options'
 import type { UpgradeResponse } from './response'
-import { applicationOf, lastInstance, rootOf } from './recorder'
+import { applicationOf, rootOf } from './recorder'
 import {
   pluginOf, routesOf, upgradeOf, type RoutePlugin, type WebsocketTarget
 } from './routes'
@@ -39,7 +39,7 @@ export async function registerWebsocket (
   fastify.addHook('onReady', async () => {
     await plugin.open()
     // Now that all instances exist: the hooks of the user come first, wherever they are declared.
-    lastInstance(fastify).addHook('preClose', () => closeTogether(fastify))
+    applicationOf(fastify).last.addHook('preClose', () => closeTogether(fastify))
   })
   fastify.addHook('preClose', async () => { refuseTogether(fastify) })
   fastify.addHook('onClose', () => plugin.close())

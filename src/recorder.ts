@@ -53,12 +53,12 @@ export interface Application {
   readonly takers: RouteTaker[]
   /** The instances whose new routes are seen. */
   readonly watched: Set<FastifyInstance>
-  /** The last child of each instance that has any. */
-  readonly lastChildren: Map<FastifyInstance, FastifyInstance>
   /** What refuses upgrades of a route that was recorded without its options, by its handler. */
   readonly filters: Map<unknown, onRequestHookHandler>
   /** It may have GET routes that are not in `routes`. */
   hasUnknown: boolean
+  /** The newest instance. Fastify runs hooks such as `preClose` in the order of their instances. */
+  last: FastifyInstance
 }
 
 export type RouteHandler = (this: FastifyInstance, ...args: unknown[]) => unknown
@@ -106,9 +106,9 @@ export function applicationOf (fastify: FastifyInstance): Application {
     routes: [],
     takers: [],
     watched: new Set(),
-    lastChildren: new Map(),
     filters: new Map(),
-    hasUnknown: false
+    hasUnknown: false,
+    last: fastify
   }
   applications.set(fastify.routing, application)
   return application
@@ -118,9 +118,9 @@ function watch (fastify: FastifyInstance): void {
   const application = applicationOf(fastify)
   application.watched.add(fastify)
   fastify.addHook('onRequest', tellOfReply)
-  fastify.addHook('onRegister', function (this: FastifyInstance, child) {
+  fastify.addHook('onRegister', (child) => {
     application.watched.add(child)
-    application.lastChildren.set(this, child)
+    application.last = child
   })
   fastify.addHook('onRoute', function (options) { adoptRoute(this, options, application) })
 }
@@ -143,16 +143,6 @@ const NO_ROUTES = '(empty tree)'
 
 function hasRoutes (fastify: FastifyInstance): boolean {
   return fastify.printRoutes({ method: 'GET' }) !== NO_ROUTES
-}
-
-/** The instance of an application whose hooks, such as `preClose`, Fastify runs last. */
-export function lastInstance (fastify: FastifyInstance): FastifyInstance {
-  const { lastChildren } = applicationOf(fastify)
-  let last = rootOf(fastify)
-  for (let child = lastChildren.get(last); child !== undefined; child = lastChildren.get(last)) {
-    last = child
-  }
-  return last
 }
 
 /** The root of an application: an instance has its parent as prototype, as Fastify documents. */
