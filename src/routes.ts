@@ -32,8 +32,7 @@ const taker: RouteTaker = {
     if (upgradeOf(request.raw) === undefined) return false
     const plugin = pluginOf(instance)
     if (plugin?.takes(target, request) === true) return false
-    // The answer is that nothing is there, and a plain request would find something.
-    if (target === null && plugin?.hasHandle === false) request.log.info(HTTP_ONLY)
+    if (target === null && plugin?.hasHandle === false) logHttpOnly(request)
     return true
   },
   takes (target, instance, request, reply) {
@@ -44,8 +43,14 @@ const taker: RouteTaker = {
   }
 }
 
-const HTTP_ONLY = 'this path has a route for HTTP alone, which takes no WebSockets: ' +
-  'declare it with `websocket: true` or a `wsHandler`'
+/** The answer will say that the route does not exist, which for HTTP it does. */
+function logHttpOnly (request: FastifyRequest): void {
+  const { url } = request.routeOptions
+  request.log.info(
+    `the route ${url} takes HTTP requests alone: declare it with \`websocket: true\` or a ` +
+    '`wsHandler` to accept WebSockets'
+  )
+}
 
 watchLoad()
 
