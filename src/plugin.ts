@@ -9,15 +9,17 @@ import { declareGlobalRoute } from './global-route'
 import { Heartbeat } from './heartbeat'
 import { createInject } from './inject'
 import { createUpgradeServer, listen } from './listen'
+import { askedOnce } from './negotiate'
 import { resolveOptions, type PluginSettings } from './options'
-import type { UpgradeResponse } from './response'
+import { upgradeOf, type UpgradeAnswer } from './response'
 import {
-  pluginOf, routesOf, upgradeOf, type RoutePlugin, type WebsocketTarget
+  pluginOf, routesOf, type RoutePlugin, type WebsocketTarget
 } from './routes'
 import { RouteServer } from './server'
 import type { StreamSocket } from './stream/socket'
 import { kOwner, kPlugin, kReport } from './symbols'
 import type { WebsocketConnectionOptions, WebsocketPluginOptions } from './types'
+import type { ApplicationUpgrades } from './application-upgrades'
 import { upgradeListenerOf, type UpgradeListener } from './upgrade'
 
 /** Adds WebSocket routes to `fastify` and the instances below it. */
@@ -81,30 +83,37 @@ class WebsocketPlugin implements RoutePlugin {
   /** The open connections, where ws does not keep them as `clients`. */
   readonly #untracked: Set<StreamSocket> | null
   readonly #ownServer: Server | null
-  readonly #upgrades: UpgradeListener | null
+  readonly #listener: UpgradeListener | null
+  readonly #upgrades: ApplicationUpgrades | null
   #isClosing = false
   #closed: Promise<void> | null = null
 
   constructor (fastify: FastifyInstance, settings: PluginSettings) {
     const { websocket, verifyClient } = settings
+    const { handleProtocols } = websocket
     this.#fastify = fastify
     this.#settings = settings
     this.#ownServer = settings.listen === null ? null : createUpgradeServer()
     this.source = this.#ownServer ?? settings.server ?? fastify.server
     this.server = new RouteServer(
-      { ...websocket, ...(verifyClient !== null && { verifyClient: skipVerified(verifyClient) }) },
+      {
+        ...websocket,
+        ...(verifyClient !== null && { verifyClient: skipVerified(verifyClient) }),
+        ...(handleProtocols !== undefined && { handleProtocols: askedOnce(handleProtocols) })
+      },
       settings.noServer ? null : this.source
     )
     // With `clientTracking: false` ws has none.
     this.#untracked = this.server.clients === undefined ? new Set() : null
-    this.#upgrades = settings.noServer ? null : upgradeListenerOf(this.source, fastify)
+    this.#listener = settings.noServer ? null : upgradeListenerOf(this.source, fastify)
+    this.#upgrades = this.#listener?.upgradesOf(fastify) ?? null
   }
 
   async open (): Promise<void> {
     if (this.#ownServer !== null && this.#settings.listen !== null) {
       await listen(this.#ownServer, this.#settings.listen)
     }
-    this.#upgrades?.attach()
+    if (this.#upgrades !== null) this.#listener?.attach(this.#upgrades)
   }
 
   get hasHandle (): boolean {
@@ -121,7 +130,7 @@ class WebsocketPlugin implements RoutePlugin {
 
   takeUpgrade (
     target: WebsocketTarget | null,
-    request: FastifyRequest, reply: FastifyReply, upgrade: UpgradeResponse
+    request: FastifyRequest, reply: FastifyReply, upgrade: UpgradeAnswer
   ): void {
     const handler = target?.handler ?? this.#settings.handle
     if (handler === null) {
@@ -205,7 +214,7 @@ class WebsocketPlugin implements RoutePlugin {
 
   async #refuseAndClose (): Promise<void> {
     this.#isClosing = true
-    this.#upgrades?.close()
+    if (this.#upgrades !== null) this.#listener?.close(this.#upgrades)
     // Not awaited: it ends when the clients have gone.
     this.#ownServer?.close()
     const undecided = this.#upgrades?.undecided ?? []
@@ -213,7 +222,7 @@ class WebsocketPlugin implements RoutePlugin {
   }
 
   async close (): Promise<void> {
-    this.#upgrades?.detach()
+    if (this.#upgrades !== null) this.#listener?.detach(this.#upgrades)
     this.#ownServer?.closeAllConnections()
     this.server.close()
   }

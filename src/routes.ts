@@ -6,8 +6,8 @@ import type { IncomingMessage } from 'node:http'
 import { isObject } from './checks'
 import { checkRouteOption } from './connection-options'
 import { InvalidMethodError, InvalidWsHandlerError, toError } from './errors'
-import type { UpgradeResponse } from './response'
-import { kPlugin, kRoutes, kUpgrade } from './symbols'
+import { upgradeOf, type UpgradeAnswer } from './response'
+import { kOnReply, kPlugin, kRoutes } from './symbols'
 import type { WebsocketConnectionOptions, WebsocketHandler } from './types'
 
 /** A GET route of whatever kind, or a wrong websocket route, as its instance declared it. */
@@ -39,7 +39,7 @@ export interface RoutePlugin {
   takes (target: WebsocketTarget | null, request: FastifyRequest): boolean
   takeUpgrade (
     target: WebsocketTarget | null,
-    request: FastifyRequest, reply: FastifyReply, upgrade: UpgradeResponse
+    request: FastifyRequest, reply: FastifyReply, upgrade: UpgradeAnswer
   ): void
 }
 
@@ -83,8 +83,17 @@ function watchRoutes (fastify: FastifyInstance): DeclaredRoute[] {
   const routes = applications.get(fastify.routing) ?? []
   applications.set(fastify.routing, routes)
   Object.defineProperty(fastify, kRoutes, { value: routes })
+  fastify.addHook('onRequest', announceReply)
   fastify.addHook('onRoute', function (options) { adoptRoute(this, options, routes) })
   return routes
+}
+
+/** The first hook of all: an answer of the next is to be seen. */
+const announceReply: onRequestHookHandler = (request, reply, done) => {
+  // What an upgrade has put there.
+  const raw = request.raw as { [kOnReply]?: (reply: FastifyReply) => void }
+  raw[kOnReply]?.(reply)
+  done()
 }
 
 function adoptRoute (
@@ -163,8 +172,10 @@ function withoutSlash (url: string): string {
  */
 function createUpgradeFilter (target: WebsocketTarget | null): onRequestHookHandler {
   return function (request, reply, done) {
-    const isUpgrade = upgradeOf(request.raw) !== undefined
-    if (!isUpgrade || pluginOf(this)?.takes(target, request) === true) done()
+    const upgrade = upgradeOf(request.raw)
+    // The answer of an earlier hook is on its way, so there is nothing left to decide.
+    if (upgrade?.isRefused === true) return
+    if (upgrade === undefined || pluginOf(this)?.takes(target, request) === true) done()
     else reply.callNotFound()
   }
 }
@@ -186,12 +197,6 @@ function wrapHandler (
     reply.code(404).send()
     return undefined
   }
-}
-
-/** The response to a raw request that is an upgrade. */
-export function upgradeOf (raw: IncomingMessage | undefined): UpgradeResponse | undefined {
-  // What this library has put there, under a symbol of its own.
-  return (raw as { [kUpgrade]?: UpgradeResponse } | undefined)?.[kUpgrade]
 }
 
 /** The raw request, if `request` is a request of Fastify. */
