@@ -1,19 +1,13 @@
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import { STATUS_CODES, type IncomingMessage } from 'node:http'
-import {
-  InvalidHandshakeError, OriginNotAllowedError, toError, UnsupportedVersionError
-} from './errors'
-import type { Handshake, UpgradeResponse } from './response'
-import { upgradeOf } from './routes'
+import { InvalidHandshakeError, OriginNotAllowedError, toError } from './errors'
+import { negotiate } from './negotiate'
+import { checkHandshake } from './request-checks'
+import { upgradeOf, type Handshake, type UpgradeAnswer } from './response'
 import type { WebSocketStreamServer } from './stream/server'
 import type { StreamSocket } from './stream/socket'
 import { isThenable } from './thenable'
 import type { ClientInfo, OriginCheck, VerifyCallback, VerifyClient } from './types'
-
-/** Base64 of 16 bytes (RFC 6455 section 4.1). */
-const KEY = /^[+/0-9A-Za-z]{22}==$/
-
-const SUPPORTED_VERSIONS = ['13', '8']
 
 const UNAUTHORIZED = 401
 const SERVER_ERROR = 500
@@ -32,41 +26,44 @@ export interface UpgradeAcceptor {
 
 /**
  * Answers an upgrade: checks the handshake and its origin, asks `verifyClient`, and replies with
- * 101 or a refusal.
+ * 101 or a refusal. Does nothing if an answer has begun already.
  */
 export function acceptUpgrade (
   acceptor: UpgradeAcceptor, request: FastifyRequest, reply: FastifyReply,
-  upgrade: UpgradeResponse, open: (socket: StreamSocket) => void
+  upgrade: UpgradeAnswer, open: (socket: StreamSocket) => void
+): void {
+  upgrade.claim(reply)
+  if (!upgrade.take()) return
+  try {
+    decide(acceptor, request, reply, upgrade, open)
+  } catch (error) {
+    // Callbacks of the application throw anything, and Fastify cannot answer all of it.
+    throw toError(error)
+  }
+}
+
+function decide (
+  acceptor: UpgradeAcceptor, request: FastifyRequest, reply: FastifyReply,
+  upgrade: UpgradeAnswer, open: (socket: StreamSocket) => void
 ): void {
   const { isAllowedOrigin, verifyClient } = acceptor
   acceptor.checkRoom()
-  checkHandshake(request.raw, reply)
+  checkHandshake(request.raw)
   const accept = (): void => {
     upgrade.isVerified = true
-    upgrade.accept(createHandshake(acceptor, request.raw, open), request.log)
-    reply.code(101).send()
+    negotiate(acceptor, request.raw)
+    upgrade.accept(reply, createHandshake(acceptor, request.raw, open))
   }
   const verify = verifyClient === null
     ? accept
-    : () => { askVerifyClient(verifyClient, request.raw, reply, accept) }
+    : () => { askVerifyClient(verifyClient, request.raw, reply, upgrade, accept) }
   if (isAllowedOrigin === null) verify()
-  else askForOrigin(isAllowedOrigin, request, reply, verify)
-}
-
-/** @throws FST_WS_INVALID_HANDSHAKE, FST_WS_UNSUPPORTED_VERSION */
-function checkHandshake ({ headers }: IncomingMessage, reply: FastifyReply): void {
-  const version = headers['sec-websocket-version']
-  if (version === undefined || !SUPPORTED_VERSIONS.includes(version)) {
-    reply.headers({ 'sec-websocket-version': SUPPORTED_VERSIONS.join(', '), upgrade: 'websocket' })
-    throw new UnsupportedVersionError()
-  }
-  if (!KEY.test(headers['sec-websocket-key'] ?? '')) {
-    throw new InvalidHandshakeError('missing or malformed Sec-WebSocket-Key')
-  }
+  else askForOrigin(isAllowedOrigin, request, reply, upgrade, verify)
 }
 
 function askForOrigin (
-  isAllowedOrigin: OriginCheck, request: FastifyRequest, reply: FastifyReply, proceed: () => void
+  isAllowedOrigin: OriginCheck, request: FastifyRequest, reply: FastifyReply,
+  upgrade: UpgradeAnswer, proceed: () => void
 ): void {
   const decide = (isAllowed: unknown): void => {
     if (!isAllowed) throw new OriginNotAllowedError()
@@ -77,30 +74,30 @@ function askForOrigin (
     decide(answer)
     return
   }
-  answer.then((isAllowed) => { if (isUndecided(reply)) decide(isAllowed) })
-    .then(undefined, (error: unknown) => { if (!reply.sent) reply.send(toError(error)) })
+  answer.then((isAllowed) => { if (upgrade.isChecking) decide(isAllowed) })
+    .then(undefined, (error: unknown) => { fail(upgrade, reply, error) })
 }
 
-/** Whether an answer has not come too late: a timeout of Fastify has answered, or nobody waits. */
-function isUndecided (reply: FastifyReply): boolean {
-  return !reply.sent && !reply.request.raw.destroyed
+/** Answers with an error, unless an answer has begun or the client has left. */
+function fail (upgrade: UpgradeAnswer, reply: FastifyReply, error: unknown): void {
+  if (upgrade.isChecking) reply.send(toError(error))
 }
 
 function askVerifyClient (
-  verifyClient: VerifyClient, req: IncomingMessage, reply: FastifyReply, accept: () => void
+  verifyClient: VerifyClient, req: IncomingMessage, reply: FastifyReply,
+  upgrade: UpgradeAnswer, accept: () => void
 ): void {
   const onVerified: VerifyCallback = (isAllowed, status, message, headers = {}) => {
-    if (!isUndecided(reply)) return
+    if (!upgrade.isChecking) return
     const code = status || UNAUTHORIZED
     try {
       if (isAllowed) accept()
       else reply.code(code).type('text/plain').headers(headers).send(message ?? STATUS_CODES[code])
     } catch (error) {
-      reply.send(error)
+      fail(upgrade, reply, error)
     }
   }
-  const onFailed = (error: unknown): void => { if (!reply.sent) reply.send(toError(error)) }
-  askOnce(verifyClient, clientInfo(req), onVerified, onFailed)
+  askOnce(verifyClient, clientInfo(req), onVerified, (error) => { fail(upgrade, reply, error) })
 }
 
 /** Calls `verifyClient` in any of its forms. Only its first answer, or failure, counts. */
@@ -167,7 +164,8 @@ function createHandshake (
     }
     const [refusal] = refusals
     if (refusal !== undefined) throw new InvalidHandshakeError(refusal.message)
-    // No socket: the client has gone, and ws has destroyed the transport.
-    return () => { sockets.forEach(open) }
+    // No socket: the client has left, and ws has destroyed the transport.
+    const [socket] = sockets
+    return socket === undefined ? null : () => { open(socket) }
   }
 }

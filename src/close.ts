@@ -1,5 +1,5 @@
 import type { WebSocket } from 'ws'
-import type { UpgradeResponse } from './response'
+import type { UpgradeAnswer } from './response'
 import { CLOSE_GOING_AWAY } from './stream/close-codes'
 
 /**
@@ -9,12 +9,12 @@ import { CLOSE_GOING_AWAY } from './stream/close-codes'
  * @param timeout in milliseconds
  */
 export async function closeClients (
-  sockets: Iterable<WebSocket>, upgrades: Iterable<UpgradeResponse>, timeout: number
+  sockets: Iterable<WebSocket>, upgrades: Iterable<UpgradeAnswer>, timeout: number
 ): Promise<void> {
   const open = new Set(sockets)
   const undecided = new Set(upgrades)
   const closed = [...open].map((socket) => untilClosed(socket))
-  const decided = [...undecided].map((upgrade) => untilClosed(upgrade))
+  const decided = [...undecided].map((upgrade) => untilSettled(upgrade))
   for (const socket of open) socket.close(CLOSE_GOING_AWAY)
 
   const timer = setTimeout(() => {
@@ -25,6 +25,10 @@ export async function closeClients (
   clearTimeout(timer)
 }
 
-function untilClosed (emitter: WebSocket | UpgradeResponse): Promise<void> {
-  return new Promise((resolve) => { emitter.once('close', () => { resolve() }) })
+function untilClosed (socket: WebSocket): Promise<void> {
+  return new Promise((resolve) => { socket.once('close', () => { resolve() }) })
+}
+
+function untilSettled (upgrade: UpgradeAnswer): Promise<void> {
+  return new Promise((resolve) => { upgrade.onceSettled(resolve) })
 }

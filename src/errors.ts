@@ -52,8 +52,10 @@ export const InvalidHandshakeError = createError<[problem: string]>(
   'FST_WS_INVALID_HANDSHAKE', 'invalid WebSocket handshake: %s', 400)
 
 /** An upgrade with a method other than GET (RFC 6455 section 4.1). */
-export const MethodNotAllowedError = createError(
-  'FST_WS_METHOD_NOT_ALLOWED', 'a WebSocket handshake is a GET request', 405)
+export class MethodNotAllowedError extends createError(
+  'FST_WS_METHOD_NOT_ALLOWED', 'a WebSocket handshake is a GET request', 405) {
+  readonly headers = { allow: 'GET' }
+}
 
 /** The request has as many headers as Node.js keeps, or more. */
 export const HeadersTooLargeError = createError(
@@ -64,8 +66,10 @@ export const UnexpectedSwitchError = createError(
   'FST_WS_UNEXPECTED_SWITCH', 'the status 101 is for the handshake of a websocket route', 500)
 
 /** The client speaks a version of the protocol that is not supported (RFC 6455 section 4.4). */
-export const UnsupportedVersionError = createError(
-  'FST_WS_UNSUPPORTED_VERSION', 'unsupported WebSocket version', 426)
+export class UnsupportedVersionError extends createError(
+  'FST_WS_UNSUPPORTED_VERSION', 'unsupported WebSocket version', 426) {
+  readonly headers = { 'sec-websocket-version': '13, 8', upgrade: 'websocket' }
+}
 
 /**
  * The upgrade reached a route that was declared before the plugin was loaded, so that nobody knows

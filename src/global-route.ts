@@ -1,6 +1,7 @@
 import type { FastifyInstance } from 'fastify'
 import type { IncomingMessage } from 'node:http'
-import { routesOf, upgradeOf, type DeclaredRoute } from './routes'
+import { upgradeOf } from './response'
+import { routesOf, type DeclaredRoute } from './routes'
 import type { WebsocketHandler } from './types'
 
 const STRATEGY = 'fastifyWebsocket'

@@ -7,9 +7,12 @@ const RESERVED = new Set([
   'sec-websocket-accept', 'sec-websocket-protocol', 'sec-websocket-extensions'
 ])
 
+const NO_OPTIONS: string[] = []
+
 /** Lines of the headers of a response, with names in lower case, that go out with its 101. */
 export function handshakeLines (headers: OutgoingHttpHeaders): string[] {
-  const options = connectionOptions(headers['connection'])
+  const { connection } = headers
+  const options = connection === undefined ? NO_OPTIONS : connectionOptions(connection)
   const lines: string[] = []
   for (const [name, value] of Object.entries(headers)) {
     if (value === undefined || RESERVED.has(name) || options.includes(name)) continue
@@ -19,6 +22,6 @@ export function handshakeLines (headers: OutgoingHttpHeaders): string[] {
 }
 
 /** The headers that are for this connection alone, because `Connection` names them (RFC 9110). */
-function connectionOptions (value: OutgoingHttpHeader = ''): string[] {
+function connectionOptions (value: OutgoingHttpHeader): string[] {
   return String(value).toLowerCase().split(',').map((option) => option.trim())
 }

@@ -14,14 +14,18 @@ const UPGRADE_HEADERS = new Set(['upgrade', 'http2-settings'])
 /** A line break in what should be one line, which a lenient parser may let through. */
 const LINE_BREAK = /[\r\n]/
 
+/** Settings of an HTTP server. For `maxHeadersCount`, null and 0 are the default. */
+type ServerLimits = Pick<Server, 'maxHeadersCount' | 'maxRequestsPerSocket'>
+
 /**
- * The head of a request without what asks for an upgrade, byte for byte otherwise.
+ * The head of a request without what asks for an upgrade, byte for byte otherwise. Where the server
+ * limits the requests of a socket, it is the last one, because Node.js begins to count again.
  *
- * @param maxHeadersCount of the server; null and 0 are the default
  * @throws FST_WS_HEADERS_TOO_LARGE if header lines may be missing, FST_WS_INVALID_HANDSHAKE
  */
 export function createPlainHead (
-  { method, url, httpVersion, rawHeaders }: IncomingMessage, maxHeadersCount: number | null
+  { method, url, httpVersion, rawHeaders }: IncomingMessage,
+  { maxHeadersCount, maxRequestsPerSocket }: ServerLimits
 ): Buffer {
   // Among the missing could be those that say where the body ends, and a head without them would
   // make requests of the body.
@@ -30,7 +34,8 @@ export function createPlainHead (
   const lines = [`${method} ${url} HTTP/${httpVersion}`]
   for (const [i, name] of rawHeaders.entries()) {
     if (i % 2 === 1) continue
-    const value = plainValue(name.toLowerCase(), String(rawHeaders[i + 1]))
+    const isLast = Boolean(maxRequestsPerSocket)
+    const value = plainValue(name.toLowerCase(), String(rawHeaders[i + 1]), isLast)
     // Without a space, so that the head is not longer than it came: there is a limit to that, too.
     if (value !== null) lines.push(`${name}:${value}`)
   }
@@ -50,9 +55,11 @@ export function mayMissHeaders (
 }
 
 /** The value of a header without what asks for the upgrade, or null if nothing else is in it. */
-function plainValue (name: string, value: string): string | null {
+function plainValue (name: string, value: string, isLast: boolean): string | null {
   if (UPGRADE_HEADERS.has(name)) return null
   if (name !== 'connection') return value
+  // Not longer than it was: a request for an upgrade has that word here.
+  if (isLast) return 'close'
   const options = value.split(',').filter((option) => {
     return !UPGRADE_HEADERS.has(option.trim().toLowerCase())
   })

@@ -9,16 +9,18 @@ import { declareGlobalRoute } from './global-route'
 import { Heartbeat } from './heartbeat'
 import { createInject } from './inject'
 import { createUpgradeServer, listen } from './listen'
+import { askedOnce } from './negotiate'
 import { resolveOptions, type PluginSettings } from './options'
-import type { UpgradeResponse } from './response'
 import { applicationOf, rootOf } from './recorder'
+import { upgradeOf, type UpgradeAnswer } from './response'
 import {
-  pluginOf, routesOf, upgradeOf, type RoutePlugin, type WebsocketTarget
+  pluginOf, routesOf, type RoutePlugin, type WebsocketTarget
 } from './routes'
 import { RouteServer } from './server'
 import type { StreamSocket } from './stream/socket'
 import { kOwner, kPlugin, kReport } from './symbols'
 import type { WebsocketConnectionOptions, WebsocketPluginOptions } from './types'
+import type { ApplicationUpgrades } from './application-upgrades'
 import { upgradeListenerOf, type UpgradeListener } from './upgrade'
 
 /** Adds WebSocket routes to `fastify` and the instances below it. */
@@ -120,24 +122,30 @@ class WebsocketPlugin implements RoutePlugin {
   /** The open connections, where ws does not keep them as `clients`. */
   readonly #untracked: Set<StreamSocket> | null
   readonly #ownServer: Server | null
-  readonly #upgrades: UpgradeListener | null
-  #isAttached = false
+  readonly #listener: UpgradeListener | null
+  readonly #upgrades: ApplicationUpgrades | null
   #isClosing = false
   #closed: Promise<void> | null = null
 
   constructor (fastify: FastifyInstance, settings: PluginSettings) {
     const { websocket, verifyClient } = settings
+    const { handleProtocols } = websocket
     this.#fastify = fastify
     this.#settings = settings
     this.#ownServer = settings.listen === null ? null : createUpgradeServer()
     this.source = this.#ownServer ?? settings.server ?? fastify.server
     this.server = new RouteServer(
-      { ...websocket, ...(verifyClient !== null && { verifyClient: skipVerified(verifyClient) }) },
+      {
+        ...websocket,
+        ...(verifyClient !== null && { verifyClient: skipVerified(verifyClient) }),
+        ...(handleProtocols !== undefined && { handleProtocols: askedOnce(handleProtocols) })
+      },
       settings.noServer ? null : this.source
     )
     // With `clientTracking: false` ws has none.
     this.#untracked = this.server.clients === undefined ? new Set() : null
-    this.#upgrades = settings.noServer ? null : upgradeListenerOf(this.source, fastify)
+    this.#listener = settings.noServer ? null : upgradeListenerOf(this.source, fastify)
+    this.#upgrades = this.#listener?.upgradesOf(fastify) ?? null
   }
 
   async open (): Promise<void> {
@@ -159,8 +167,7 @@ class WebsocketPlugin implements RoutePlugin {
 
   #attach (): void {
     if (this.#isClosing) return
-    this.#upgrades?.attach()
-    this.#isAttached = true
+    if (this.#upgrades !== null) this.#listener?.attach(this.#upgrades)
   }
 
   /** @throws FST_WS_CLASH, if @fastify/websocket listens on the same server */
@@ -185,7 +192,7 @@ class WebsocketPlugin implements RoutePlugin {
 
   takeUpgrade (
     target: WebsocketTarget | null,
-    request: FastifyRequest, reply: FastifyReply, upgrade: UpgradeResponse
+    request: FastifyRequest, reply: FastifyReply, upgrade: UpgradeAnswer
   ): void {
     const handler = target?.handler ?? this.#settings.handle
     if (handler === null) {
@@ -265,7 +272,7 @@ class WebsocketPlugin implements RoutePlugin {
   /** Lets no new client in. */
   refuse (): void {
     this.#isClosing = true
-    this.#upgrades?.close()
+    if (this.#upgrades !== null) this.#listener?.close(this.#upgrades)
     // Not awaited: it ends when the clients have gone.
     this.#ownServer?.close()
   }
@@ -281,7 +288,7 @@ class WebsocketPlugin implements RoutePlugin {
   }
 
   async close (): Promise<void> {
-    if (this.#isAttached) this.#upgrades?.detach()
+    if (this.#upgrades !== null) this.#listener?.detach(this.#upgrades)
     this.#ownServer?.closeAllConnections()
     this.server.close()
   }

@@ -36,9 +36,13 @@ export interface RouteTaker {
   reaches (instance: FastifyInstance): boolean
   /** Whether a raw request is an upgrade that this copy has dispatched. */
   isUpgrade (raw: IncomingMessage): boolean
-  /** Whether a request is an upgrade that no plugin of this copy takes on this route. */
-  refuses (
-    target: WebsocketTarget | null, instance: FastifyInstance, request: FastifyRequest
+  /**
+   * Before the handler: sends an upgrade of this copy that no plugin takes on this route to the 404
+   * handler. Returns whether the request is to go no further.
+   */
+  stops (
+    target: WebsocketTarget | null,
+    instance: FastifyInstance, request: FastifyRequest, reply: FastifyReply
   ): boolean
   /** Takes the request if it is an upgrade of this copy, and returns whether it has done so. */
   takes (
@@ -285,12 +289,7 @@ function createUpgradeFilter (
   target: WebsocketTarget | null, { takers }: Application
 ): onRequestHookHandler {
   return function (request, reply, done) {
-    for (const taker of takers) {
-      if (!taker.refuses(target, this, request)) continue
-      reply.callNotFound()
-      return
-    }
-    done()
+    if (!takers.some((taker) => taker.stops(target, this, request, reply))) done()
   }
 }
 

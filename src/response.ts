@@ -1,147 +1,274 @@
-import {
-  STATUS_CODES, ServerResponse, type IncomingMessage, type OutgoingHttpHeader
-} from 'node:http'
-import type { Duplex } from 'node:stream'
-import type { FastifyBaseLogger } from 'fastify'
-import { UnexpectedSwitchError } from './errors'
-import { handshakeLines } from './handshake-headers'
-import { guard, unguard, vacate } from './transport'
-
 /**
- * Bytes of frames that may arrive before the upgrade is decided; then the client
- * feels backpressure.
+ * The answer to an upgrade request: exactly one, whatever hooks, handlers and timeouts do.
+ *
+ * | state     | what it is                      | `reply.send(payload)` | the head 101 is written |
+ * |-----------|---------------------------------|-----------------------|-------------------------|
+ * | queued    | an earlier answer is not out    | impossible            | impossible              |
+ * | hooks     | hooks run                       | -> refusing           | 500                     |
+ * | checking  | the route asks `verifyClient`   | -> refusing (a)       | 500                     |
+ * | accepting | its 101 passes `onSend` hooks   | -> refusing (a) (b)   | handshake -> switched   |
+ * | refusing  | another answer is on its way    | as Fastify decides    | 500, or dropped (c)     |
+ * | switched  | ws has the socket               | as Fastify decides    | dropped                 |
+ * | gone      | the refusal is out, the client  | as Fastify decides    | dropped                 |
+ * |           | has left, or the socket has     |                       |                         |
+ * |           | another owner                   |                       |                         |
+ *
+ * (a) Without a payload nothing happens: Fastify sends that after an async function which a plugin
+ *     has put around the handler of the route.
+ * (b) Fastify's `handlerTimeout` is answered at once: the hook in which the 101 hangs would keep
+ *     that answer as well.
+ * (c) Dropped, with a line in the log, when it is the 101 of an acceptance that was overtaken.
+ *
+ * The order is that of the rows, and no state comes back. A head other than 101 leads to
+ * `refusing`. From `switched` and `gone` on, nothing here touches the socket. Applications hold
+ * `raw`, and may patch it or change its prototype, so the state is kept here, and `raw` finds it by
+ * a symbol.
  */
-const MAX_EARLY_BYTES = 64 * 1024
 
-/** Milliseconds that a refused client has to read its answer and hang up. */
-const LINGER_TIMEOUT = 2_000
+import {
+  ServerResponse, STATUS_CODES, validateHeaderValue, type IncomingMessage, type OutgoingHttpHeader
+} from 'node:http'
+import type { FastifyReply } from 'fastify'
+import { toError, UnexpectedSwitchError } from './errors'
+import { handshakeLines } from './handshake-headers'
+import { kAnswer, kOnReply, kUpgrade } from './symbols'
+import type { UpgradeTransport } from './transport'
+
+/** Milliseconds that an earlier answer may make no progress while an upgrade waits for it. */
+const QUEUE_TIMEOUT = 10_000
+
+/** What Fastify's `handlerTimeout` answers with. */
+const TIMEOUT_CODE = 'FST_ERR_HANDLER_TIMEOUT'
+
+type AnswerState =
+  'queued' | 'hooks' | 'checking' | 'accepting' | 'refusing' | 'switched' | 'gone'
 
 /**
- * Performs the handshake of an accepted upgrade, `head` being what came behind the request.
- * Returns what runs once the response has finished.
+ * Performs the handshake of an accepted upgrade on `transport`, `head` being what came behind the
+ * request. Returns what runs once the response has finished, or null if the client has left.
  *
  * @throws what refuses the handshake after all; its `statusCode` is the status of the answer
  */
-export type Handshake = (transport: Duplex, head: Buffer) => () => void
+export type Handshake = (transport: UpgradeTransport['socket'], head: Buffer) => (() => void) | null
 
-interface TransportListeners {
-  readonly data: (chunk: Buffer) => void
-  readonly drain: () => void
-  readonly end: () => void
-  readonly close: () => void
-}
+type Send = FastifyReply['send']
 
-type ErrorLog = Pick<FastifyBaseLogger, 'info' | 'error'>
-
-/**
- * The response to an upgrade request. Its 101 is the handshake that `accept` was given; with any
- * other status it is a plain HTTP response, and the socket is closed after it.
- */
-export class UpgradeResponse extends ServerResponse {
+/** See the table in the header of this file. */
+export class UpgradeAnswer {
+  /** The response that Fastify and the application work with. */
+  readonly raw: ServerResponse
   /** The application's own check of the client has passed. */
   isVerified = false
-  /** The handshake is done, and the socket is no longer that of this response. */
-  hasSwitched = false
+  /** What `handleProtocols` has chosen. */
+  protocol: string | false | undefined
 
-  readonly #request: IncomingMessage
-  readonly #transport: Duplex
-  #early: Buffer[]
-  #earlyBytes: number
+  readonly #transport: UpgradeTransport
+  #state: AnswerState = 'queued'
+  /** Fastify's own `reply.send`, which this class has replaced for the one reply. */
+  #send: Send | null = null
+  #reply: FastifyReply | null = null
   #handshake: Handshake | null = null
-  #log: ErrorLog | null = null
-  /** On the socket, while the decision takes its time. */
-  #listeners: TransportListeners | null = null
-  /** What `end` does instead, once a 101 has been written. */
-  #switching: Handshake | null = null
+  #hasAccepted = false
+  /** What the next `raw.end` does, because `raw.writeHead` has got a 101. */
+  #nextEnd: 'ends' | 'switches' | 'is dropped' = 'ends'
+  #onSettled: Array<() => void> = []
 
-  constructor (request: IncomingMessage, transport: Duplex, head: Buffer) {
-    super(request)
-    this.#request = request
+  constructor (transport: UpgradeTransport) {
     this.#transport = transport
-    this.#early = [head]
-    this.#earlyBytes = head.length
+    // The types of Node.js know neither the symbol nor methods that take any arguments.
+    const raw = new ServerResponse(transport.request) as RawResponse
+    raw[kAnswer] = this
+    // As properties of its own they outlive a change of the prototype, which Express makes. They
+    // are assigned, and not defined, for then Node.js keeps the response a fast object.
+    raw.writeHead = writeHead
+    raw.write = write
+    raw.end = end
+    raw.on('error', ignore)
+    this.raw = raw
   }
 
-  /** Looks after the socket, which it occupies already, while the decision takes its time. */
-  open (): void {
-    if (this.#listeners !== null) return
-    const listeners = this.#createListeners()
-    this.#listeners = listeners
-    guard(this.#transport)
-    for (const [event, listener] of Object.entries(listeners)) this.#transport.on(event, listener)
+  // --- Before Fastify ---
+
+  /** Takes the socket. False while an earlier answer has it. */
+  occupy (): boolean {
+    if (!this.#transport.occupy(this.raw)) return false
+    this.#state = 'hooks'
+    return true
   }
 
-  #createListeners (): TransportListeners {
-    return {
-      // Frames that come before the decision are kept for the handshake, and reading them is also
-      // the only way to learn that the client has gone.
-      data: (chunk) => { this.#keepEarly(chunk) },
+  /** Waits until the earlier answer is out. An answer that makes no progress is cut off. */
+  queue (onVacant: () => void): void {
+    const { socket } = this.#transport
+    let before = this.#transport.bytesWritten
+    const timer = setInterval(() => {
+      const now = this.#transport.bytesWritten
+      if (now === before) socket.destroy()
+      before = now
+    }, QUEUE_TIMEOUT).unref()
+    const onEnd = (): void => { clearInterval(timer) }
+    this.#onSettled.push(onEnd)
+    this.#transport.onceVacant(() => {
+      onEnd()
+      if (this.#state === 'queued') onVacant()
+    })
+  }
+
+  /** Makes a request one that `upgradeOf` knows, and whose reply will be claimed. */
+  attachTo (request: IncomingMessage): void {
+    Object.assign(request, { [kUpgrade]: this, [kOnReply]: onReply })
+  }
+
+  /** Looks after the socket while the decision takes its time. */
+  watch (): void {
+    this.#transport.watch({
       // Without it a body of more than the socket's buffer would stop there.
-      drain: () => { this.emit('drain') },
-      // As an HTTP server does: a client that has ended its side asks for nothing any more, but
-      // gets what was written.
-      end: () => { this.#transport.end() },
-      close: () => {
-        this.#release()
-        // Fastify's `onRequestAbort` waits for it.
-        this.#request.destroy()
+      onDrain: () => { this.raw.emit('drain') },
+      onClose: () => { this.#leave() },
+      onReader: () => { if (this.#isHijacked) this.#giveAway() }
+    })
+  }
+
+  /** The application has taken the answer into its own hands, and need not use `raw` for it. */
+  get #isHijacked (): boolean {
+    return this.#reply?.sent === true && !this.raw.writableEnded
+  }
+
+  /** The socket has another owner. */
+  #giveAway (): void {
+    this.#transport.unwatch()
+    this.#state = 'gone'
+    this.#settle()
+  }
+
+  /** The client has left. */
+  #leave (): void {
+    if (this.#state !== 'switched') this.#state = 'gone'
+    // Fastify's `onRequestAbort` waits for it.
+    this.#transport.request.destroy()
+    this.#settle()
+  }
+
+  // --- The decision ---
+
+  /** The reply of the request is there: from now on its `send` is known to begin an answer. */
+  claim (reply: FastifyReply): void {
+    if (this.#send !== null || this.isSettled) return
+    this.#send = reply.send
+    this.#reply = reply
+    reply.send = send
+  }
+
+  /** The handler of the route takes the upgrade. False if it has an answer, or the client left. */
+  take (): boolean {
+    if (this.#state === 'hooks') {
+      this.#state = 'checking'
+      return true
+    }
+    if (this.#state !== 'gone') this.#reply?.log.warn(ANSWERED_TWICE)
+    return false
+  }
+
+  /** Whether neither an answer has begun nor the client has left since {@link take}. */
+  get isChecking (): boolean {
+    return this.#state === 'checking'
+  }
+
+  /** Whether another answer than the handshake has begun. */
+  get isRefused (): boolean {
+    return this.#state === 'refusing'
+  }
+
+  /** Replies with 101, which performs `handshake` after the `onSend` hooks. */
+  accept (reply: FastifyReply, handshake: Handshake): void {
+    if (this.#state !== 'checking') return
+    this.#state = 'accepting'
+    this.#hasAccepted = true
+    this.#handshake = handshake
+    reply.code(101)
+    this.#send?.call(reply)
+  }
+
+  /** Something has called `reply.send`. */
+  onSend (reply: FastifyReply, payload: unknown): FastifyReply {
+    if (this.#state === 'checking' || this.#state === 'accepting') {
+      // Fastify sends nothing, in these words, for an async function around the route's handler.
+      if (payload === undefined) return reply
+      if (this.#state === 'accepting' && isTimeout(payload)) {
+        // The hooks that hang with the 101 would hang with this answer, too.
+        this.refuse(payload)
+        return reply
       }
     }
+    this.#beginRefusal()
+    const forward: Send = this.#send ?? Object.getPrototypeOf(reply).send
+    return forward.call(reply, payload)
   }
 
-  #release (): void {
-    if (this.#listeners === null) return
-    for (const [event, listener] of Object.entries(this.#listeners)) {
-      this.#transport.off(event, listener)
-    }
-    unguard(this.#transport)
-    this.#listeners = null
+  #beginRefusal (): void {
+    // The status of the acceptance is not that of a refusal.
+    if (this.#state === 'accepting' && this.raw.statusCode === 101) this.raw.statusCode = 200
+    if (this.isSettled) return
+    this.#state = 'refusing'
   }
 
-  #keepEarly (chunk: Buffer): void {
-    this.#early.push(chunk)
-    this.#earlyBytes += chunk.length
-    if (this.#earlyBytes > MAX_EARLY_BYTES) this.#transport.pause()
-  }
-
-  /** From now on a 101 performs `handshake`. If that fails, it is logged and answered by HTTP. */
-  accept (handshake: Handshake, log: ErrorLog): void {
-    this.#handshake = handshake
-    this.#log = log
-  }
+  // --- What is written ---
 
   /** Header lines that hooks and the application add to the 101. */
   get handshakeHeaders (): string[] {
-    return handshakeLines(this.getHeaders())
+    return handshakeLines(this.raw.getHeaders())
   }
 
-  override writeHead (statusCode: number, ...reasonAndHeaders: unknown[]): this {
+  onWriteHead (statusCode: number, reasonAndHeaders: unknown[]): void {
+    if (this.#state === 'switched' || this.#isLateAcceptance(statusCode)) {
+      this.#nextEnd = 'is dropped'
+      return
+    }
     const [reason] = reasonAndHeaders
     try {
       this.#setHeaders(reasonAndHeaders.at(-1))
-      if (statusCode === 101 && this.#handshake === null) throw new UnexpectedSwitchError()
+      if (statusCode === 101 && this.#state !== 'accepting') throw new UnexpectedSwitchError()
     } catch (error) {
       if (statusCode !== 101) throw error
       // Thrown out of here, it could end as an uncaught exception when a hook was asynchronous.
       this.refuse(error)
-      return this
+      this.#nextEnd = 'is dropped'
+      return
     }
-    if (typeof reason === 'string') this.statusMessage = reason
-    if (statusCode !== 101) return this.#writeRefusal(statusCode)
-    this.statusCode = statusCode
-    this.#switching = this.#handshake
-    return this
+    if (typeof reason === 'string') this.raw.statusMessage = reason
+    if (statusCode === 101) {
+      this.raw.statusCode = statusCode
+      this.#nextEnd = 'switches'
+    } else {
+      this.#writeRefusal(statusCode)
+    }
   }
 
-  override end (...args: unknown[]): this {
-    if (this.#switching !== null) this.#switch(this.#switching)
-    else Reflect.apply(super.end, this, args)
-    return this
+  /** The `onSend` hooks of an acceptance have ended after something else has answered. */
+  #isLateAcceptance (statusCode: number): boolean {
+    if (!this.#hasAccepted || this.#state === 'accepting') return false
+    if (statusCode !== 101 && !this.raw.headersSent) return false
+    this.#reply?.log.warn(ANSWERED_TWICE)
+    return true
+  }
+
+  onEnd (args: unknown[]): void {
+    const next = this.#nextEnd
+    this.#nextEnd = 'ends'
+    if (this.#state === 'switched' || next === 'is dropped') return
+    if (next === 'switches') this.#switch()
+    else Reflect.apply(ServerResponse.prototype.end, this.raw, args)
+  }
+
+  get hasSwitched (): boolean {
+    return this.#state === 'switched'
   }
 
   #setHeaders (headers: unknown): void {
     if (typeof headers !== 'object' || headers === null) return
-    for (const [name, value] of headerEntries(headers)) this.setHeader(name, value)
+    const entries = headerEntries(headers)
+    // All or none, as Node.js does it.
+    for (const [name, value] of entries) validateHeaderValue(name, String(value))
+    for (const [name, value] of entries) this.raw.setHeader(name, value)
   }
 
   /** As in Fastify, headers of an error that cannot be sent do not change its answer. */
@@ -149,83 +276,180 @@ export class UpgradeResponse extends ServerResponse {
     try {
       this.#setHeaders(headers)
     } catch {
-      // Nobody is left who could be told: this is the answer to an error.
+      // This is the answer to an error already: there is no other place to report to.
     }
   }
 
-  #writeRefusal (statusCode: number): this {
+  #writeRefusal (statusCode: number): void {
+    this.#beginRefusal()
     // Also to write can fail.
-    this.open()
-    this.once('finish', this.#closeTransport)
-    this.setHeader('connection', 'close')
-    return super.writeHead(statusCode)
+    this.watch()
+    this.raw.once('finish', () => { this.#closeTransport() })
+    this.raw.setHeader('connection', 'close')
+    ServerResponse.prototype.writeHead.call(this.raw, statusCode)
   }
 
   /** Answers with an error in the shape of Fastify, past the router. */
-  refuse (error: unknown): void {
-    const { statusCode, code, message, headers } = describe(error)
+  refuse (thrown: unknown): void {
+    if (this.isSettled) return
+    if (this.raw.headersSent) {
+      this.abort()
+      return
+    }
+    const { statusCode, code, message, headers } = describe(thrown)
     // As Fastify does: what a client did wrong is no failure of the application.
     const level = statusCode < 500 ? 'info' : 'error'
-    this.#log?.[level]({ err: error }, 'websocket handshake failed')
+    this.#reply?.log[level]({ err: thrown }, 'websocket handshake failed')
     const body = JSON.stringify({ statusCode, code, error: STATUS_CODES[statusCode], message })
-    for (const name of this.getHeaderNames()) this.removeHeader(name)
+    for (const name of this.raw.getHeaderNames()) this.raw.removeHeader(name)
     this.#setErrorHeaders(headers)
-    this.setHeader('content-type', 'application/json; charset=utf-8')
-    this.setHeader('content-length', Buffer.byteLength(body))
+    this.raw.setHeader('content-type', 'application/json; charset=utf-8')
+    this.raw.setHeader('content-length', Buffer.byteLength(body))
     this.#writeRefusal(statusCode)
-    super.end(body)
+    Reflect.apply(ServerResponse.prototype.end, this.raw, [body])
   }
 
-  #switch (handshake: Handshake): void {
-    this.#switching = null
-    const wasOpen = this.#listeners !== null
-    this.#release()
-    if (wasOpen) this.#transport.pause()
-    const start = this.#shakeHands(handshake)
+  // --- The switch ---
+
+  #switch (): void {
+    const { socket, isWatched } = this.#transport
+    this.#transport.unwatch()
+    const start = this.#shakeHands()
     if (start === null) return
-    vacate(this.#transport, this)
+    this.#transport.vacate(this.raw)
+    this.#transport.release()
+    this.#state = 'switched'
+    // Nothing is written through the response, so it cannot notice by itself that it is finished.
+    this.raw.finished = true
+    Object.defineProperty(this.raw, 'headersSent', { value: true })
+    this.#settle()
     // Through the raw request, which handlers get, they would keep Fastify's request alive.
-    this.#handshake = null
-    this.#log = null
-    this.hasSwitched = true
-    // Nothing is written through this response, so it cannot notice by itself that it is finished.
-    this.finished = true
-    this.emit('finish')
-    process.nextTick(emitClose, this)
+    this.#send = null
+    this.#reply = null
+    process.nextTick(emitClose, this.raw)
     // Before the handler runs, which may pause it. Nothing is read before the next tick.
-    if (wasOpen) this.#transport.resume()
-    start()
+    if (isWatched) socket.resume()
+    try {
+      this.raw.emit('finish')
+    } finally {
+      // Listeners of the application may throw, and the connection is open all the same.
+      start()
+    }
   }
 
-  #shakeHands (handshake: Handshake): (() => void) | null {
+  /** Returns what starts the connection, or null if there is none. */
+  #shakeHands (): (() => void) | null {
+    const head = this.#transport.takeEarly()
     try {
-      const [head] = this.#early
-      const isAll = head !== undefined && this.#early.length === 1
-      return handshake(this.#transport, isAll ? head : Buffer.concat(this.#early))
+      const start = this.#handshake?.(this.#transport.socket, head) ?? null
+      if (start !== null) return start
+      // ws has destroyed the socket, or the application has answered a `wsClientError` on it.
+      if (this.#transport.socket.destroyed) this.#leave()
+      else this.#giveAway()
+      return null
     } catch (error) {
       this.refuse(error)
       return null
     }
   }
 
-  // To close a socket that has unread data resets the connection, and the answer could be lost. So
-  // what the client still sends is read and thrown away until it hangs up, for a while.
+  // --- Ends ---
+
+  /** Whether the answer is out, or nothing can be answered any more. */
+  get isSettled (): boolean {
+    return this.#state === 'switched' || this.#state === 'gone'
+  }
+
+  /** Calls back when the upgrade is accepted, or its socket is closed or has another owner. */
+  onceSettled (callback: () => void): void {
+    this.#onSettled.push(callback)
+  }
+
+  #settle (): void {
+    const callbacks = this.#onSettled
+    this.#onSettled = []
+    for (const callback of callbacks) callback()
+    this.#handshake = null
+  }
+
+  /** Ends the socket, which nothing more is to be written to. */
+  endSoon (): void {
+    this.#transport.endSoon()
+    this.#state = 'gone'
+    this.#settle()
+  }
+
+  /** The refusal is written. */
   #closeTransport (): void {
-    const transport = this.#transport
-    this.#release()
-    vacate(transport, this)
-    guard(transport)
-    const timer = setTimeout(() => { transport.destroy() }, LINGER_TIMEOUT).unref()
-    transport.once('close', () => { clearTimeout(timer) })
-    transport.end()
-    transport.resume()
-    process.nextTick(emitClose, this)
+    this.endSoon()
+    this.#transport.vacate(this.raw)
+    process.nextTick(emitClose, this.raw)
+  }
+
+  /** The request is to be served as plain HTTP: the response is none, and the socket is free. */
+  giveBack (): void {
+    this.#transport.vacate(this.raw)
+    this.#giveAway()
   }
 
   /** Cuts the client off. */
   abort (): void {
-    this.#transport.destroy()
+    this.#transport.socket.destroy()
   }
+}
+
+const ANSWERED_TWICE =
+  'the upgrade has an answer already, so a second one is dropped; did a hook forget "return reply"?'
+
+/** A response with the answer that it belongs to. */
+interface RawResponse extends ServerResponse {
+  [kAnswer]: UpgradeAnswer
+  writeHead (this: RawResponse, statusCode: number, ...rest: unknown[]): this
+  write (this: RawResponse, ...args: unknown[]): boolean
+  end (this: RawResponse, ...args: unknown[]): this
+}
+
+function writeHead (
+  this: RawResponse, statusCode: number, ...rest: unknown[]
+): RawResponse {
+  this[kAnswer].onWriteHead(statusCode, rest)
+  return this
+}
+
+function write (this: RawResponse, ...args: unknown[]): boolean {
+  if (this[kAnswer].hasSwitched) return false
+  return Reflect.apply(ServerResponse.prototype.write, this, args)
+}
+
+function end (this: RawResponse, ...args: unknown[]): RawResponse {
+  this[kAnswer].onEnd(args)
+  return this
+}
+
+function send (this: FastifyReply, payload?: unknown): FastifyReply {
+  const { request } = this
+  return upgradeOf(request.raw)?.onSend(this, payload) ?? this
+}
+
+function onReply (this: IncomingMessage, reply: FastifyReply): void {
+  upgradeOf(this)?.claim(reply)
+}
+
+/** The answer to a raw request that is an upgrade. */
+export function upgradeOf (raw: IncomingMessage | undefined): UpgradeAnswer | undefined {
+  // What this library has put there, under a symbol of its own.
+  return (raw as { [kUpgrade]?: UpgradeAnswer } | undefined)?.[kUpgrade]
+}
+
+function ignore (): void {}
+
+/** As for any response, `close` follows `finish`. */
+function emitClose (response: ServerResponse): void {
+  response.emit('close')
+}
+
+function isTimeout (payload: unknown): boolean {
+  return payload instanceof Error && 'code' in payload && payload.code === TIMEOUT_CODE
 }
 
 /** Names and values of what `writeHead` takes: an object, or a list of names and values. */
@@ -239,11 +463,6 @@ function headerEntries (headers: object): Array<[name: string, value: OutgoingHt
   return Object.entries(grouped)
 }
 
-/** As for any response, `close` follows `finish`. */
-function emitClose (response: UpgradeResponse): void {
-  response.emit('close')
-}
-
 /** What Fastify would answer for an error. */
 interface ErrorAnswer {
   readonly statusCode: number
@@ -254,7 +473,7 @@ interface ErrorAnswer {
 
 function describe (thrown: unknown): ErrorAnswer {
   const error: Error & { statusCode?: unknown, code?: unknown, headers?: unknown } =
-    thrown instanceof Error ? thrown : new Error(String(thrown))
+    typeof thrown === 'string' ? new Error(thrown) : toError(thrown)
   const { code, message, headers } = error
   const statusCode = Number(error.statusCode)
   return {

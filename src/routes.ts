@@ -3,8 +3,8 @@ import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import type { IncomingMessage } from 'node:http'
 import { watchLoad } from './late-load'
 import { watchLate, type DeclaredRoute, type RouteTaker, type WebsocketTarget } from './recorder'
-import type { UpgradeResponse } from './response'
-import { kPlugin, kUpgrade } from './symbols'
+import { upgradeOf, type UpgradeAnswer } from './response'
+import { kPlugin } from './symbols'
 
 export type { DeclaredRoute, WebsocketTarget }
 
@@ -21,18 +21,22 @@ export interface RoutePlugin {
   takes (target: WebsocketTarget | null, request: FastifyRequest): boolean
   takeUpgrade (
     target: WebsocketTarget | null,
-    request: FastifyRequest, reply: FastifyReply, upgrade: UpgradeResponse
+    request: FastifyRequest, reply: FastifyReply, upgrade: UpgradeAnswer
   ): void
 }
 
 const taker: RouteTaker = {
   reaches: (instance) => pluginOf(instance) !== undefined,
   isUpgrade: (raw) => upgradeOf(raw) !== undefined,
-  refuses (target, instance, request) {
-    if (upgradeOf(request.raw) === undefined) return false
+  stops (target, instance, request, reply) {
+    const upgrade = upgradeOf(request.raw)
+    if (upgrade === undefined) return false
+    // The answer of an earlier hook is on its way, so there is nothing left to decide.
+    if (upgrade.isRefused) return true
     const plugin = pluginOf(instance)
     if (plugin?.takes(target, request) === true) return false
     if (target === null && plugin?.hasHandle === false) logHttpOnly(request)
+    reply.callNotFound()
     return true
   },
   takes (target, instance, request, reply) {
@@ -72,12 +76,6 @@ const LATE_WARNING =
   'fastify-websocket was loaded after this Fastify instance had declared GET routes, so it ' +
   'cannot take their upgrades. Load it before the instance is created, at the top of the file, ' +
   'or declare the routes in a plugin or after `await fastify.register(fastifyWebsocket)`.'
-
-/** The response to a raw request that is an upgrade. */
-export function upgradeOf (raw: IncomingMessage | undefined): UpgradeResponse | undefined {
-  // What this library has put there, under a symbol of its own.
-  return (raw as { [kUpgrade]?: UpgradeResponse } | undefined)?.[kUpgrade]
-}
 
 /** The plugin that is registered on an instance or above it. */
 export function pluginOf (instance: FastifyInstance): RoutePlugin | undefined {

@@ -1,7 +1,7 @@
 import type { AddressInfo } from 'node:net'
 import type { IncomingMessage, Server } from 'node:http'
 import { WebSocketStreamServer, type WebSocketStreamServerOptions } from './stream/server'
-import { upgradeOf } from './routes'
+import { upgradeOf } from './response'
 
 /** What ws and the streams of a server take for all connections alike. */
 export type ServerLimits = Pick<WebSocketStreamServerOptions, 'maxPayload' | 'maxBackpressure'>

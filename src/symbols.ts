@@ -1,5 +1,14 @@
-/** On the raw request of a WebSocket upgrade: the response that answers it. */
+/** On the raw request of a WebSocket upgrade: its answer. */
 export const kUpgrade = Symbol('fastify-websocket.upgrade')
+
+/** On the raw response to a WebSocket upgrade: the answer that it is part of. */
+export const kAnswer = Symbol('fastify-websocket.answer')
+
+/**
+ * On a raw request: what to do with its reply, before any hook of the application runs. Two copies
+ * of this library share the one hook that looks for it.
+ */
+export const kOnReply = Symbol.for('fastify-websocket.on-reply')
 
 /**
  * On a Fastify instance and, by inheritance, its children: the state of the plugin
@@ -60,9 +69,3 @@ export const kEnded = Symbol('fastify-websocket.ended')
 
 /** StreamSocket and SocketStream method: something went wrong on this connection. */
 export const kReport = Symbol('fastify-websocket.report')
-
-/**
- * On the raw request of an upgrade: a function that gets Fastify's reply before any hook of the
- * user runs. All copies of this library share it, because one of them adds the hook that calls it.
- */
-export const kOnReply = Symbol.for('fastify-websocket.on-reply')

@@ -1,59 +1,40 @@
-import type { IncomingMessage } from 'node:http'
-import type { Duplex } from 'node:stream'
-import { guard, unguard } from './transport'
+import type { UpgradeTransport } from './transport'
 
-/** An `upgrade` event. */
-export interface Upgrade {
-  readonly request: IncomingMessage
-  readonly transport: Duplex
-  readonly head: Buffer
-  /** What was written to the socket before, as answers to earlier requests. */
-  readonly bytesWritten: number
-}
-
-/** Whether the socket of an upgrade is as it came: nobody has begun to read it or to answer. */
-export function isFree ({ request, transport, bytesWritten }: Upgrade): boolean {
-  return transport.readableFlowing === null && transport.writable &&
-    request.socket.bytesWritten === bytesWritten
-}
-
-/** Upgrades that are not ours and that others have some time to answer. */
+/** Upgrades that are not ours, and that other listeners have some time to answer. */
 export class UnclaimedUpgrades {
   readonly #timeout: number
-  readonly #giveUp: (upgrade: Upgrade) => void
+  readonly #giveUp: (transport: UpgradeTransport) => void
   /** How to forget each. */
-  readonly #waiting = new Map<Upgrade, () => void>()
+  readonly #waiting = new Map<UpgradeTransport, () => void>()
   #isClosing = false
 
   /** @param timeout milliseconds until `giveUp` gets an upgrade, answered or not */
-  constructor (timeout: number, giveUp: (upgrade: Upgrade) => void) {
+  constructor (timeout: number, giveUp: (transport: UpgradeTransport) => void) {
     this.#timeout = timeout
     this.#giveUp = giveUp
   }
 
-  add (upgrade: Upgrade): void {
-    const { transport } = upgrade
-    guard(transport)
+  add (transport: UpgradeTransport): void {
+    const { socket } = transport
     const timer = setTimeout(() => {
       forget()
-      this.#giveUp(upgrade)
+      this.#giveUp(transport)
     }, this.#isClosing ? 0 : this.#timeout).unref()
     const forget = (): void => {
       clearTimeout(timer)
-      unguard(transport)
-      transport.off('close', forget)
-      this.#waiting.delete(upgrade)
+      socket.off('close', forget)
+      this.#waiting.delete(transport)
     }
-    transport.on('close', forget)
-    this.#waiting.set(upgrade, forget)
+    socket.on('close', forget)
+    this.#waiting.set(transport, forget)
   }
 
-  /** Others have no more time. */
+  /** The other listeners have no more time. */
   close (): void {
     this.#isClosing = true
-    for (const [upgrade, forget] of this.#waiting) {
+    for (const [transport, forget] of this.#waiting) {
       forget()
-      this.#giveUp(upgrade)
+      this.#giveUp(transport)
     }
   }
 }

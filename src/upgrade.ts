@@ -1,226 +1,134 @@
+/**
+ * The `upgrade` events of one server. They go to a Fastify application, to another listener of the
+ * server, or back to the server as plain HTTP.
+ *
+ * Alone on the server, an application answers at once. Beside other listeners it decides on the
+ * next tick: what another listener has begun to read or write is left alone, what a route claims
+ * is answered, and the rest waits for another listener, for a time.
+ */
+
 import type { FastifyInstance } from 'fastify'
-import type { IncomingMessage, Server } from 'node:http'
+import type { IncomingMessage } from 'node:http'
 import type { Duplex } from 'node:stream'
-import {
-  ClosingError, HeadersTooLargeError, Http2UnsupportedError, InvalidHandshakeError,
-  MethodNotAllowedError
-} from './errors'
-import { WebsocketPaths } from './paths'
-import { createPlainHead, emitConnection, isSecure, mayMissHeaders } from './plain'
-import { UpgradeResponse } from './response'
-import { createRouted, onRouting, watchRouting } from './routed-url'
-import { routesOf } from './routes'
-import { kUpgrade } from './symbols'
-import { guard, occupy, onceVacant, unguard, vacate } from './transport'
-import { isFree, UnclaimedUpgrades, type Upgrade } from './unclaimed'
+import { ApplicationUpgrades, type UpgradeSource } from './application-upgrades'
+import { Http2UnsupportedError } from './errors'
+import { isSecure } from './plain'
+import { asksForHttp, asksForWebSocket } from './request-checks'
+import { UpgradeTransport } from './transport'
+import { UnclaimedUpgrades } from './unclaimed'
 
 /** Milliseconds that other listeners of the server have to answer what is not ours. */
 const UNCLAIMED_TIMEOUT = 10_000
 
-/** What emits `upgrade`: an HTTP or HTTPS server. */
-export type UpgradeSource = Pick<
-  Server, 'prependListener' | 'off' | 'listenerCount' | 'emit' | 'maxHeadersCount'
->
-
-/**
- * Takes the `upgrade` events of a server into the router of a Fastify application: once, however
- * many scopes of the application have the plugin.
- */
+/** The one listener of a server, for all applications that take its upgrades. */
 export class UpgradeListener {
-  /** Upgrades that hooks, or the application's checks, have not decided yet. */
-  readonly undecided = new Set<UpgradeResponse>()
-
   readonly #source: UpgradeSource
-  readonly #fastify: FastifyInstance
   readonly #unclaimed: UnclaimedUpgrades
-  #paths: WebsocketPaths | null = null
-  #users = 0
-  #isClosing = false
+  readonly #known: ApplicationUpgrades[] = []
+  /** Those of `known` that take upgrades now, once for each of their registrations. */
+  #attached: ApplicationUpgrades[] = []
 
   /** @param unclaimedTimeout milliseconds until an upgrade that nobody answers gets a 404 */
-  constructor (
-    source: UpgradeSource, fastify: FastifyInstance, unclaimedTimeout = UNCLAIMED_TIMEOUT
-  ) {
+  constructor (source: UpgradeSource, unclaimedTimeout = UNCLAIMED_TIMEOUT) {
     this.#source = source
-    this.#fastify = fastify
     this.#unclaimed = new UnclaimedUpgrades(unclaimedTimeout, this.#giveUp)
-    watchRouting(fastify)
   }
 
-  /**
-   * Whether it dispatches to the application that `fastify` is part of: all its instances
-   * share `routing`.
-   */
-  serves (fastify: FastifyInstance): boolean {
-    return fastify.routing === this.#fastify.routing
+  /** The upgrades of the application that `fastify` is any instance of. */
+  upgradesOf (fastify: FastifyInstance): ApplicationUpgrades {
+    const known = this.#known.find((upgrades) => upgrades.serves(fastify))
+    if (known !== undefined) return known
+    const upgrades = new ApplicationUpgrades(this.#source, fastify)
+    this.#known.push(upgrades)
+    return upgrades
   }
 
-  attach (): void {
+  /** Begins to take upgrades, for one registration of the plugin. */
+  attach (upgrades: ApplicationUpgrades): void {
     // First of all, so that what the other listeners do to a socket is seen to be theirs.
-    if (this.#users === 0) this.#source.prependListener('upgrade', this.#onUpgrade)
-    this.#users++
+    if (this.#attached.length === 0) this.#source.prependListener('upgrade', this.#onUpgrade)
+    this.#attached.push(upgrades)
   }
 
-  detach (): void {
-    this.#users--
-    if (this.#users > 0) return
-    this.#source.off('upgrade', this.#onUpgrade)
-    listeners.set(this.#source, listenersOf(this.#source).filter((other) => other !== this))
+  /** The registration has closed. */
+  detach (upgrades: ApplicationUpgrades): void {
+    const index = this.#attached.indexOf(upgrades)
+    if (index !== -1) this.#attached.splice(index, 1)
+    if (!this.#attached.includes(upgrades)) this.#known.splice(this.#known.indexOf(upgrades), 1)
+    if (this.#attached.length === 0) this.#source.off('upgrade', this.#onUpgrade)
   }
 
-  /** The application is closing, and others have no more time for their answers. */
-  close (): void {
-    this.#isClosing = true
-    this.#unclaimed.close()
+  /** An application is closing: on its own server, other listeners have no more time. */
+  close (upgrades: ApplicationUpgrades): void {
+    upgrades.close()
+    if (upgrades.ownsSource) this.#unclaimed.close()
   }
 
-  #onUpgrade = (request: IncomingMessage, transport: Duplex, head: Buffer): void => {
+  #onUpgrade = (request: IncomingMessage, socket: Duplex, head: Buffer): void => {
+    const transport = new UpgradeTransport(request, socket, head)
     if (this.#source.listenerCount('upgrade') === 1) {
-      this.#answer({ request, transport, head, bytesWritten: 0 })
+      this.#answer(transport)
       return
     }
-    guard(transport)
-    const { bytesWritten } = request.socket
-    process.nextTick(this.#share, { request, transport, head, bytesWritten })
+    transport.beginSharing()
+    process.nextTick(this.#share, transport)
   }
 
-  // --- Beside other listeners ---
-
-  #share = (upgrade: Upgrade): void => {
-    unguard(upgrade.transport)
-    if (!isFree(upgrade)) return
+  /** No other listener is there: every upgrade is answered. */
+  #answer (transport: UpgradeTransport): void {
+    const [first] = this.#attached
+    const isAlone = this.#attached.at(-1) === first
     try {
-      if (this.#isMine(upgrade.request)) this.#answer(upgrade)
-      else this.#unclaimed.add(upgrade)
+      const chosen = isAlone ? first : this.#findClaimant(transport.request)
+      const upgrades = chosen ?? this.#anyone
+      upgrades?.answer(transport)
     } catch (error) {
-      // The application's `shouldHandle` has thrown.
-      this.#log(error)
-      this.#refuse(upgrade, error)
+      this.#fail(transport, error)
     }
   }
 
-  // What nobody here can switch to is a plain request, whoever else listens: those who speak
-  // another protocol than WebSocket have one tick to begin.
-  #isMine (request: IncomingMessage): boolean {
-    return !asksForWebSocket(request) || this.#claims(request)
-  }
-
-  // A route for HTTP alone claims nothing: somebody else may own upgrades of its path, as Vite does
-  // of `/`, which is the page, too.
-  #claims (request: IncomingMessage): boolean {
-    const routed = createRouted(this.#fastify, request)
-    this.#correctUrl(routed)
-    return this.#knownPaths.claims(routed)
-  }
-
-  /** Refuses what nobody has answered, except on a server that goes on without this application. */
-  #giveUp = (upgrade: Upgrade): void => {
-    const isLast = !this.#isClosing || this.#source === this.#fastify.server
-    if (isLast && isFree(upgrade)) this.#answer(upgrade)
-  }
-
-  // --- Answers ---
-
-  #answer (upgrade: Upgrade): void {
-    const { request, transport, head } = upgrade
-    // The client has gone, or the answer to an earlier request has closed the connection.
-    if (!transport.writable) {
-      guard(transport)
-      return
-    }
-    const response = new UpgradeResponse(request, transport, head)
-    if (!occupy(transport, response)) {
-      guard(transport)
-      onceVacant(transport, () => {
-        unguard(transport)
-        this.#answer(upgrade)
-      })
-      return
-    }
-    if (asksForWebSocket(request)) this.#dispatch(request, response)
-    else this.#servePlainly(upgrade, response)
-  }
-
-  #dispatch (request: IncomingMessage, response: UpgradeResponse): void {
-    const { maxHeadersCount } = this.#source
-    // With `return503OnClosing: false` Fastify would run hooks, and nobody would wait for them.
-    const problem = this.#isClosing ? new ClosingError() : findProblem(request, maxHeadersCount)
-    if (problem !== null) {
-      response.refuse(problem)
-      return
-    }
-    // RFC 6455 section 4.2.1 asks for an `Upgrade` that contains "websocket", and RFC 9110
-    // section 7.8 lets the server choose from the list. ws wants to see the choice alone.
-    request.headers.upgrade = 'websocket'
-    Object.assign(request, { [kUpgrade]: response })
-    onRouting(request, this.#correctUrl)
+  #share = (transport: UpgradeTransport): void => {
+    if (transport.isTaken) return
     try {
-      this.#fastify.routing(request, response)
+      const claimant = this.#findClaimant(transport.request)
+      if (claimant === undefined) this.#unclaimed.add(transport)
+      else claimant.answer(transport)
     } catch (error) {
-      // What the application has Fastify do before any hook, as its `rewriteUrl`, has thrown.
-      this.#log(error)
-      response.refuse(error)
+      this.#fail(transport, error)
     }
-    // Most upgrades meet no hook that waits, and need nobody to look after their socket.
-    if (response.hasSwitched) return
-    response.open()
-    this.undecided.add(response)
-    response.once('close', () => { this.undecided.delete(response) })
   }
 
-  /** A trailing slash more or less than the route has does not matter. */
-  #correctUrl = (request: IncomingMessage & { originalUrl?: string }): void => {
-    const { url = '/', originalUrl = url } = request
-    const routeUrl = this.#knownPaths.resolve(url)
-    if (routeUrl === null || routeUrl === url) return
-    Object.assign(request, { url: routeUrl, originalUrl })
+  /** The application whose route takes the upgrade, rather one that is not closing. */
+  #findClaimant (request: IncomingMessage): ApplicationUpgrades | undefined {
+    // What is only HTTP in another form has no other owner, and any application can serve it.
+    if (!asksForWebSocket(request)) return asksForHttp(request) ? this.#anyone : undefined
+    const claimants = this.#attached.filter((upgrades) => upgrades.claims(request))
+    return claimants.find(({ isClosing }) => !isClosing) ?? claimants[0]
   }
 
-  get #knownPaths (): WebsocketPaths {
-    this.#paths ??= new WebsocketPaths(routesOf(this.#fastify), this.#fastify)
-    return this.#paths
+  /** An application that answers what none claims, rather one that is not closing. */
+  get #anyone (): ApplicationUpgrades | undefined {
+    return this.#attached.find(({ isClosing }) => !isClosing) ?? this.#attached[0]
   }
 
-  /**
-   * Serves a request for a protocol that nobody here speaks as the plain HTTP that it also is, for
-   * a server may ignore an `Upgrade` (RFC 9110 section 7.8).
-   */
-  #servePlainly ({ request, transport, head }: Upgrade, response: UpgradeResponse): void {
-    try {
-      const plainHead = createPlainHead(request, this.#source.maxHeadersCount)
-      vacate(transport, response)
-      transport.unshift(Buffer.concat([plainHead, head]))
-    } catch (error) {
-      response.refuse(error)
-      return
-    }
-    // What may run is the keep-alive timeout of an earlier request.
-    request.socket.setTimeout(0)
-    emitConnection(this.#source, transport)
+  /** The application's `shouldHandle` has thrown. */
+  #fail (transport: UpgradeTransport, error: unknown): void {
+    this.#anyone?.refuse(transport, error)
   }
 
-  #refuse ({ request, transport, head }: Upgrade, error: unknown): void {
-    const response = new UpgradeResponse(request, transport, head)
-    if (!occupy(transport, response)) {
-      transport.destroy()
-      return
-    }
-    response.refuse(error)
-  }
-
-  #log (error: unknown): void {
-    this.#fastify.log.error({ err: error }, 'websocket upgrade failed')
+  /** Answers what no other listener has answered in time. */
+  #giveUp = (transport: UpgradeTransport): void => {
+    if (transport.isTaken) return
+    const upgrades = this.#anyone
+    if (upgrades === undefined) transport.socket.destroy()
+    else upgrades.answer(transport)
   }
 }
 
-const listeners = new WeakMap<UpgradeSource, UpgradeListener[]>()
-
-function listenersOf (source: UpgradeSource): UpgradeListener[] {
-  return listeners.get(source) ?? []
-}
+const listeners = new WeakMap<UpgradeSource, UpgradeListener>()
 
 /**
- * The one listener for a server and a Fastify application, of which `fastify` is any instance.
+ * The listener of a server, which is asked for on behalf of `fastify`.
  *
  * @throws FST_WS_HTTP2_UNSUPPORTED
  */
@@ -228,11 +136,8 @@ export function upgradeListenerOf (
   source: UpgradeSource, fastify: FastifyInstance
 ): UpgradeListener {
   if (!canUpgrade(source, fastify)) throw new Http2UnsupportedError()
-  const known = listenersOf(source)
-  const same = known.find((listener) => listener.serves(fastify))
-  if (same !== undefined) return same
-  const listener = new UpgradeListener(source, fastify)
-  listeners.set(source, [...known, listener])
+  const listener = listeners.get(source) ?? new UpgradeListener(source)
+  listeners.set(source, listener)
   return listener
 }
 
@@ -246,31 +151,4 @@ function canUpgrade (source: UpgradeSource, { initialConfig }: FastifyInstance):
   const { http2, https } = initialConfig
   if (http2 !== true) return isSecure(source)
   return typeof https === 'object' && https.allowHTTP1 === true
-}
-
-/** Whether WebSocket is among the protocols that a request asks for. */
-function asksForWebSocket ({ headers: { upgrade = '' } }: IncomingMessage): boolean {
-  return upgrade.toLowerCase() === 'websocket' ||
-    upgrade.split(',').some((protocol) => protocol.trim().toLowerCase() === 'websocket')
-}
-
-/** What makes a handshake one that no router should see, or null. */
-function findProblem (
-  { headers, httpVersion, method, rawHeaders }: IncomingMessage, maxHeadersCount: number | null
-): Error | null {
-  if (httpVersion !== '1.1') return new InvalidHandshakeError('HTTP/1.1 is required')
-  // Among the missing could be one whose absence allows more than its value.
-  if (mayMissHeaders(rawHeaders, maxHeadersCount)) return new HeadersTooLargeError()
-  // Node.js checks plain requests alone, and keeps the first of several (RFC 9112 section 3.2).
-  if (countHosts(rawHeaders) !== 1) return new InvalidHandshakeError('one Host header is required')
-  // Bytes behind the head are frames; as a body, they would be a request that nobody parsed.
-  if (headers['transfer-encoding'] !== undefined || Number(headers['content-length'] ?? 0) !== 0) {
-    return new InvalidHandshakeError('a body is not allowed')
-  }
-  if (method !== 'GET') return new MethodNotAllowedError()
-  return null
-}
-
-function countHosts (rawHeaders: readonly string[]): number {
-  return rawHeaders.filter((name, i) => i % 2 === 0 && name.toLowerCase() === 'host').length
 }

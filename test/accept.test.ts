@@ -246,7 +246,7 @@ for (const [name, value] of [
     const client = new RawClient(t, portOf(fastify.server))
     client.write(upgradeHead('/', { [name]: value }))
     t.match(await client.until('}'), 'HTTP/1.1 400 ')
-    t.match(await logs.find('websocket handshake failed'), { level: INFO })
+    t.match(await logs.find(`invalid WebSocket handshake: invalid ${name} header`), { level: INFO })
     await client.closed
     t.equal(fastify.websocketServer.clients.size, 0)
   })

@@ -106,7 +106,7 @@ for (const order of ORDERS) {
       const [, transport] = await upgraded
       // Absence of a second answer: ours would come on the next tick.
       await new Promise((resolve) => { setImmediate(resolve) })
-      t.equal(transport.listenerCount('error'), 0, 'our guard is gone')
+      t.ok(transport.listenerCount('error') > 0, 'a reset is thrown by nobody')
       if (transport.writable) transport.end('.')
       await client.closed
       t.notMatch(client.received.toString(), /101|404/)
@@ -184,17 +184,24 @@ async function servePatiently (t: Teardown, stranger: Listener = () => {}) {
   const timers = holdTimers(t, PATIENCE)
   const fastify = createFastify(t)
   const { server } = fastify
-  const listener = new UpgradeListener(server, fastify, PATIENCE)
-  listener.attach()
+  const listener = new UpgradeListener(server, PATIENCE)
+  const upgrades = listener.upgradesOf(fastify)
+  listener.attach(upgrades)
   const origin = await listen(fastify)
   // Node.js forgets the sockets of upgrades, and `close` waits for them.
   server.on('connection', (socket) => { t.teardown(() => { socket.destroy() }) })
   server.on('upgrade', stranger)
-  return { server, origin, listener, timers }
+  return {
+    server,
+    origin,
+    timers,
+    close: () => { listener.close(upgrades) },
+    detach: () => { listener.detach(upgrades) }
+  }
 }
 
 test('what nobody answers in time gets a 404', async (t) => {
-  const { origin, listener, timers } = await servePatiently(t)
+  const { origin, detach, timers } = await servePatiently(t)
   const answer = refused(t, `${origin}/nobody`)
   await until(() => timers.size === 1)
   timers.run()
@@ -202,11 +209,11 @@ test('what nobody answers in time gets a 404', async (t) => {
   t.equal(statusCode, 404)
   t.equal(headers.connection, 'close')
   t.match(JSON.parse(body), { message: 'Route GET:/nobody not found' })
-  listener.detach()
+  detach()
 })
 
 test('what somebody answers in time is left alone', async (t) => {
-  const { server, listener, timers } = await servePatiently(t, (_request, transport) => {
+  const { server, detach, timers } = await servePatiently(t, (_request, transport) => {
     setImmediate(() => { transport.write('HTTP/1.1 101 Mine\r\n\r\n') })
   })
   const client = new RawClient(t, portOf(server))
@@ -216,16 +223,16 @@ test('what somebody answers in time is left alone', async (t) => {
   await client.until('Mine')
   t.equal(timers.size, 1)
   timers.run()
-  t.equal(transport.listenerCount('error'), 0, 'our guard is gone')
+  t.ok(transport.listenerCount('error') > 0, 'a reset is thrown by nobody')
   t.equal(transport.listenerCount('close'), 0)
   transport.end('.')
   await client.closed
   t.notMatch(client.received.toString(), /404/)
-  listener.detach()
+  detach()
 })
 
 test('a client that leaves before anybody has answered is forgotten', async (t) => {
-  const { server, listener, timers } = await servePatiently(t)
+  const { server, detach, timers } = await servePatiently(t)
   const client = new RawClient(t, portOf(server))
   const upgraded = once(server, 'upgrade')
   client.write(upgradeHead('/nobody'))
@@ -237,11 +244,11 @@ test('a client that leaves before anybody has answered is forgotten', async (t) 
   await closed
   t.equal(transport.listenerCount('close'), 0)
   t.equal(timers.size, 0)
-  listener.detach()
+  detach()
 })
 
 test('closing refuses what nobody has answered and leaves the rest alone', async (t) => {
-  const { server, listener } = await servePatiently(t, (request, transport) => {
+  const { server, close, detach } = await servePatiently(t, (request, transport) => {
     if (request.url === '/theirs') setImmediate(() => { transport.write('theirs') })
   })
   const clients = await Promise.all(['/nobody', '/theirs'].map(async (path) => {
@@ -253,7 +260,7 @@ test('closing refuses what nobody has answered and leaves the rest alone', async
   }))
   const [nobody, theirs] = clients
   await theirs?.until('theirs')
-  listener.close()
+  close()
   await nobody?.closed
   t.match(nobody?.received.toString(), /^HTTP\/1.1 503 /)
   t.equal(theirs?.received.toString(), 'theirs')
@@ -261,7 +268,7 @@ test('closing refuses what nobody has answered and leaves the rest alone', async
   late.write(upgradeHead('/late'))
   await late.closed
   t.match(late.received.toString(), /^HTTP\/1.1 503 /)
-  listener.detach()
+  detach()
 })
 
 test('an application that closes leaves a server that goes on to the others', async (t) => {
@@ -276,9 +283,8 @@ test('an application that closes leaves a server that goes on to the others', as
   client.write(upgradeHead('/theirs'))
   const [, transport] = await upgraded
   await new Promise((resolve) => { setImmediate(resolve) })
-  t.equal(transport.listenerCount('error'), 1)
   await fastify.close()
-  t.equal(transport.listenerCount('error'), 0, 'our guard is gone')
+  t.ok(transport.listenerCount('error') > 0, 'a reset is thrown by nobody')
   server.emit('go')
   await client.until('mine')
   t.equal(client.received.toString(), 'mine')

@@ -1,0 +1,455 @@
+import { EventEmitter, once } from 'node:events'
+import { setImmediate as nextTurn } from 'node:timers/promises'
+import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
+import { test, type Test } from 'tap'
+import { WebSocketServer } from 'ws'
+import fastifyWebsocket from '../src/index'
+import { connect, refused } from './helpers/client'
+import { Logs, WARN } from './helpers/logs'
+import { echo, serve, type Served } from './helpers/plugin'
+import { frame, RawClient, upgradeHead } from './helpers/raw'
+import { createFastify, listen, portOf } from './helpers/servers'
+import { watchProcess } from './helpers/uncaught'
+
+/** A wait that the test ends. */
+function createGate () {
+  let open = (): void => {}
+  const opened = new Promise<void>((resolve) => { open = resolve })
+  return { open, opened }
+}
+
+interface Once extends Omit<Served, 'server'> {
+  /** In milliseconds. */
+  handlerTimeout?: number
+}
+
+/** A server whose handlers must not run, or just once, and whose process must not notice. */
+async function serveOnce (t: Test, { declare, plugin = {}, handlerTimeout }: Once) {
+  const uncaught = watchProcess(t)
+  const logs = new Logs()
+  let handled = 0
+  const { fastify, origin } = await serve(t, {
+    server: { logger: logs.logger, ...(handlerTimeout !== undefined && { handlerTimeout }) },
+    plugin,
+    declare (fastify) {
+      declare?.(fastify)
+      fastify.get('/ws', { websocket: true }, ({ socket }) => {
+        handled++
+        socket.on('message', (message) => { socket.send(message) })
+      })
+    }
+  })
+  /** Ends the server, so that whatever comes late has come. */
+  const finish = async (times: number): Promise<void> => {
+    await fastify.close()
+    await nextTurn()
+    t.equal(handled, times, 'runs of the handler')
+    t.strictSame(uncaught, [])
+  }
+  return { fastify, origin, logs, finish }
+}
+
+const EARLY_HOOKS = ['onRequest', 'preParsing', 'preValidation', 'preHandler'] as const
+
+const ON_SEND: Record<string, (fastify: FastifyInstance) => void> = {
+  'no onSend hook': () => {},
+  'two onSend hooks that wait for nothing': (fastify) => {
+    fastify.addHook('onSend', async () => {})
+    fastify.addHook('onSend', async () => {})
+  },
+  'an onSend hook that waits': (fastify) => {
+    fastify.addHook('onSend', async () => { await nextTurn() })
+  },
+  'an onSend hook that waits longer for the first answer': (fastify) => {
+    let calls = 0
+    fastify.addHook('onSend', async () => {
+      for (let turns = calls++ === 0 ? 20 : 0; turns > 0; turns--) await nextTurn()
+    })
+  }
+}
+
+for (const hook of EARLY_HOOKS) {
+  for (const [name, addOnSend] of Object.entries(ON_SEND)) {
+    test(`an answer in ${hook} that is not returned is final, with ${name}`, async (t) => {
+      const { origin, finish } = await serveOnce(t, {
+        declare (fastify) {
+          addOnSend(fastify)
+          const answer = async (_request: FastifyRequest, reply: FastifyReply): Promise<void> => {
+            reply.code(401).send('no')
+          }
+          // Each kind of hook takes such a function; the overloads do not take their union.
+          fastify.addHook(hook as 'onRequest', answer)
+        }
+      })
+      const { statusCode, body } = await refused(t, `${origin}/ws`)
+      t.equal(statusCode, 401)
+      t.equal(body, 'no')
+      await finish(0)
+    })
+  }
+}
+
+test('an upgrade that has an answer already says so in the log', async (t) => {
+  const { origin, logs, finish } = await serveOnce(t, {
+    declare (fastify) {
+      fastify.addHook('onSend', async () => { await nextTurn() })
+      fastify.addHook('preHandler', async (_request, reply) => { reply.code(401).send('no') })
+    }
+  })
+  t.equal((await refused(t, `${origin}/ws`)).statusCode, 401)
+  await finish(0)
+  const warnings = logs.lines.filter(({ level }) => level === WARN)
+  t.match(warnings, [{ msg: /return reply/ }])
+  t.equal(warnings.length, 1)
+})
+
+test('a timeout that has begun to answer is not overtaken by verifyClient', async (t) => {
+  const gate = createGate()
+  const { origin, finish } = await serveOnce(t, {
+    handlerTimeout: 50,
+    plugin: { options: { verifyClient: async () => { await gate.opened; return true } } },
+    declare (fastify) {
+      fastify.addHook('onSend', async () => {
+        gate.open()
+        for (let turns = 10; turns > 0; turns--) await nextTurn()
+      })
+    }
+  })
+  t.equal((await refused(t, `${origin}/ws`)).statusCode, 503)
+  await finish(0)
+})
+
+test('a timeout answers an upgrade whose 101 hangs in an onSend hook', async (t) => {
+  const gate = createGate()
+  const { origin, finish, logs } = await serveOnce(t, {
+    handlerTimeout: 50,
+    declare: (fastify) => fastify.addHook('onSend', () => gate.opened)
+  })
+  const { statusCode, body } = await refused(t, `${origin}/ws`)
+  t.equal(statusCode, 503)
+  t.match(JSON.parse(body), { code: 'FST_ERR_HANDLER_TIMEOUT' })
+  gate.open()
+  await finish(0)
+  t.equal(logs.lines.filter(({ msg }) => /a second one is dropped/.test(msg)).length, 1)
+})
+
+test('a second answer overtakes a 101 that waits, and the handler does not run', async (t) => {
+  const gate = createGate()
+  let isFirst = true
+  const { origin, finish } = await serveOnce(t, {
+    declare (fastify) {
+      fastify.addHook('onSend', async (_request, reply) => {
+        if (!isFirst) return
+        isFirst = false
+        reply.code(403).send('overtaken')
+        await gate.opened
+      })
+    }
+  })
+  const { statusCode, body } = await refused(t, `${origin}/ws`)
+  t.equal(statusCode, 403)
+  t.equal(body, 'overtaken')
+  gate.open()
+  await finish(0)
+})
+
+test('an answer without a status that overtakes a 101 is a 200', async (t) => {
+  const gate = createGate()
+  let isFirst = true
+  const { origin, finish } = await serveOnce(t, {
+    declare (fastify) {
+      fastify.addHook('onSend', async (_request, reply) => {
+        if (!isFirst) return
+        isFirst = false
+        reply.send('overtaken')
+        await gate.opened
+      })
+    }
+  })
+  t.equal((await refused(t, `${origin}/ws`)).statusCode, 200)
+  gate.open()
+  await finish(0)
+})
+
+const VERIFIERS = {
+  none: {},
+  'an asynchronous one': { options: { verifyClient: () => nextTurn(true) } }
+}
+
+for (const [name, plugin] of Object.entries(VERIFIERS)) {
+  test(`handlers may be wrapped in async functions, with verifyClient: ${name}`, async (t) => {
+    const { origin, finish } = await serveOnce(t, {
+      plugin,
+      declare (fastify) {
+        fastify.addHook('onRoute', (options) => {
+          const { handler } = options
+          options.handler = async function (request, reply) {
+            return handler.call(this, request, reply)
+          }
+        })
+        fastify.addHook('onSend', async () => { await nextTurn() })
+      }
+    })
+    const client = await connect(t, `${origin}/ws`)
+    for (const message of ['one', 'x'.repeat(200_000)]) {
+      client.send(message)
+      t.equal(await client.nextText(), message)
+    }
+    client.close()
+    await finish(1)
+  })
+}
+
+const ERROR_HANDLERS: Record<string, (fastify: FastifyInstance) => unknown> = {
+  'Fastify answers': () => {},
+  'a handler of the application answers': (fastify) => {
+    fastify.setErrorHandler((error, _request, reply) => { reply.code(500).send(error) })
+  },
+  'an asynchronous handler of the application answers': (fastify) => {
+    fastify.setErrorHandler(async () => {
+      await nextTurn()
+      return { message: 'onSend failed' }
+    })
+  }
+}
+
+for (const [name, setErrorHandler] of Object.entries(ERROR_HANDLERS)) {
+  test(`${name} when an onSend hook fails with the 101`, async (t) => {
+    let isFirst = true
+    const { origin, finish } = await serveOnce(t, {
+      declare (fastify) {
+        setErrorHandler(fastify)
+        fastify.addHook('onSend', async () => {
+          if (!isFirst) return
+          isFirst = false
+          throw new Error('onSend failed')
+        })
+      }
+    })
+    const { statusCode, body } = await refused(t, `${origin}/ws`)
+    t.not(statusCode, 101)
+    t.match(JSON.parse(body), { message: 'onSend failed' })
+    await finish(0)
+  })
+}
+
+test('what is written to the raw response after the switch goes nowhere', async (t) => {
+  const { origin, finish } = await serveOnce(t, {
+    declare (fastify) {
+      fastify.addHook('onResponse', async (_request, reply) => {
+        reply.raw.writeHead(500)
+        reply.raw.write('late')
+        reply.raw.end('late')
+        reply.send('late')
+        fastify.server.emit('written')
+      })
+    }
+  })
+  const client = await connect(t, `${origin}/ws`)
+  client.send('still there')
+  t.equal(await client.nextText(), 'still there')
+  client.close()
+  await finish(1)
+})
+
+for (const hook of ['preHandler', 'onSend'] as const) {
+  test(`no hook sees a 101 when the client has left in ${hook}`, async (t) => {
+    const gate = createGate()
+    const events = new EventEmitter()
+    const statuses: number[] = []
+    const { fastify, finish } = await serveOnce(t, {
+      declare (fastify) {
+        fastify.addHook('onRequestAbort', async (_request) => { events.emit('abort') })
+        fastify.addHook(hook as 'preHandler', async () => { await gate.opened })
+        fastify.addHook('onResponse', async (_request, { statusCode }) => {
+          statuses.push(statusCode)
+        })
+      }
+    })
+    const client = new RawClient(t, portOf(fastify.server))
+    const upgraded = once(fastify.server, 'upgrade')
+    client.write(upgradeHead('/ws'))
+    await upgraded
+    const aborted = once(events, 'abort')
+    client.socket.resetAndDestroy()
+    await aborted
+    gate.open()
+    await finish(0)
+    t.notOk(statuses.includes(101), String(statuses))
+  })
+}
+
+test('a client that has left while the handler ran synchronously sees no 101', async (t) => {
+  const statuses: number[] = []
+  const { fastify, finish } = await serveOnce(t, {
+    declare (fastify) {
+      fastify.addHook('preHandler', (request, _reply, done) => {
+        request.raw.socket.destroy()
+        done()
+      })
+      fastify.addHook('onResponse', async (_request, reply) => { statuses.push(reply.statusCode) })
+    }
+  })
+  const client = new RawClient(t, portOf(fastify.server))
+  client.write(upgradeHead('/ws'))
+  await client.closed
+  await finish(0)
+  t.strictSame(statuses, [])
+})
+
+test('an upgrade that a hook has hijacked belongs to the application', async (t) => {
+  const uncaught = watchProcess(t)
+  const stranger = new WebSocketServer({ noServer: true })
+  t.teardown(() => { for (const socket of stranger.clients) socket.terminate() })
+  let received = 0
+  const { origin, fastify } = await serve(t, {
+    declare (fastify) {
+      fastify.get('/ws', {
+        websocket: true,
+        preHandler: async (request, reply) => {
+          reply.hijack()
+          await nextTurn()
+          stranger.handleUpgrade(request.raw, request.raw.socket, Buffer.alloc(0), (socket) => {
+            socket.on('message', (message: Buffer) => {
+              received += message.length
+              socket.send(String(received))
+            })
+          })
+        }
+      }, echo)
+    }
+  })
+  const client = await connect(t, `${origin}/ws`)
+  for (let i = 1; i <= 10; i++) {
+    client.send(Buffer.alloc(50_000))
+    t.equal(await client.nextText(), String(i * 50_000))
+  }
+  client.close()
+  await client.closed
+  await fastify.close()
+  t.strictSame(uncaught, [])
+})
+
+test('a hook may read the body that there is not', async (t) => {
+  const { origin, finish } = await serveOnce(t, {
+    plugin: { options: { verifyClient: () => nextTurn(true) } },
+    declare (fastify) {
+      fastify.addHook('preParsing', async (_request, _reply, payload) => {
+        payload.resume()
+        await once(payload, 'end')
+      })
+    }
+  })
+  const client = await connect(t, `${origin}/ws`)
+  client.send('hello')
+  t.equal(await client.nextText(), 'hello')
+  client.close()
+  await finish(1)
+})
+
+test('a method other than GET is a 405 that names GET', async (t) => {
+  const { fastify, finish } = await serveOnce(t, {})
+  const client = new RawClient(t, portOf(fastify.server))
+  client.write(upgradeHead('/ws').replace('GET', 'POST'))
+  await client.closed
+  t.match(client.received.toString(), /^HTTP\/1.1 405 [^]*\r\nallow: GET\r\n/)
+  await finish(0)
+})
+
+test('a malformed handshake reaches the error handlers of the application', async (t) => {
+  const seen: unknown[] = []
+  const { fastify, finish } = await serveOnce(t, {
+    plugin: { options: { perMessageDeflate: true } },
+    declare (fastify) {
+      fastify.addHook('onError', async (_request, _reply, error) => { seen.push(error.code) })
+      fastify.setErrorHandler((_error, _request, reply) => { reply.code(418).send('mine') })
+    }
+  })
+  for (const lines of [
+    { 'Sec-WebSocket-Protocol': 'a, a' },
+    { 'Sec-WebSocket-Extensions': 'permessage-deflate; server_max_window_bits=1' },
+    { 'Sec-WebSocket-Key': 'short' },
+    { 'Sec-WebSocket-Version': '7' }
+  ]) {
+    const client = new RawClient(t, portOf(fastify.server))
+    client.write(upgradeHead('/ws', lines))
+    await client.closed
+    t.match(client.received.toString(), /^HTTP\/1.1 418 [^]*mine$/)
+  }
+  const code = 'FST_WS_INVALID_HANDSHAKE'
+  t.strictSame(seen, [code, code, code, 'FST_WS_UNSUPPORTED_VERSION'])
+  await finish(0)
+})
+
+test('an extension that the server does not know is not negotiated', async (t) => {
+  const { fastify, finish } = await serveOnce(t, {
+    plugin: { options: { perMessageDeflate: true } }
+  })
+  const client = new RawClient(t, portOf(fastify.server))
+  client.write(upgradeHead('/ws', { 'Sec-WebSocket-Extensions': 'x-own; a=1' }))
+  await client.until('101 Switching')
+  client.write(frame(0x81, 'plain'))
+  await client.until('plain')
+  client.socket.destroy()
+  await finish(1)
+})
+
+test('handleProtocols is asked once for each upgrade', async (t) => {
+  const asked: string[][] = []
+  const { origin, finish } = await serveOnce(t, {
+    plugin: {
+      options: {
+        handleProtocols: (protocols) => {
+          asked.push([...protocols])
+          return protocols.has('b') ? 'b' : false
+        }
+      }
+    }
+  })
+  const chosen = await connect(t, `${origin}/ws`, {}, ['a', 'b'])
+  t.equal(chosen.socket.protocol, 'b')
+  chosen.close()
+  t.strictSame(asked, [['a', 'b']])
+  await finish(1)
+})
+
+const ODD_VALUES: Record<string, unknown> = {
+  undefined,
+  'a string': 'odd',
+  'an object without prototype': Object.create(null),
+  'a frozen error': Object.freeze(new Error('odd'))
+}
+
+for (const [name, value] of Object.entries(ODD_VALUES)) {
+  for (const onSend of ['passes', 'fails'] as const) {
+    test(`${name} thrown by a callback is a 500, whose onSend hook ${onSend}`, async (t) => {
+      const fail = (): never => { throw value }
+      for (const plugin of [
+        { origin: fail },
+        { origin: async () => fail() },
+        { options: { verifyClient: fail } },
+        { options: { verifyClient: async () => fail() } },
+        { options: { handleProtocols: fail } }
+      ]) {
+        const { origin, finish } = await serveOnce(t, {
+          plugin,
+          declare (fastify) {
+            if (onSend === 'fails') fastify.addHook('onSend', async () => { throw new Error('odd') })
+          }
+        })
+        const { statusCode } = await refused(t, `${origin}/ws`, { origin: 'http://a.b' }, ['a'])
+        t.equal(statusCode, 500)
+        await finish(0)
+      }
+    })
+  }
+
+  test(`${name} thrown by rewriteUrl is a 500`, async (t) => {
+    const uncaught = watchProcess(t)
+    const fastify = createFastify(t, { rewriteUrl: () => { throw value } })
+    fastify.register(fastifyWebsocket)
+    const origin = await listen(fastify)
+    t.equal((await refused(t, `${origin}/ws`)).statusCode, 500)
+    t.strictSame(uncaught, [])
+  })
+}
