@@ -72,8 +72,8 @@ export class UnsupportedVersionError extends createError(
 }
 
 /**
- * The upgrade reached a route that was declared before the plugin was loaded, so that nobody knows
- * whether it takes WebSockets. Arguments: its URL.
+ * The upgrade reached a route that was declared before the plugin was loaded, so the plugin does
+ * not know whether the route takes WebSockets. Arguments: its URL.
  */
 export const UnknownRouteError = createError<[url: string]>(
   'FST_WS_UNKNOWN_ROUTE',

@@ -86,7 +86,7 @@ class FirstRoute {
   readonly #context: RouteContext
   /** The instance had other routes before, of which nothing is known. */
   readonly #hadRoutes: boolean
-  /** What came since can only be of this route. */
+  /** Whatever Fastify has declared since belongs to this route, too. */
   #isLast: boolean
   #wrap: ((handler: RouteHandler) => RouteHandler) | null = null
 

@@ -73,9 +73,10 @@ export function routesOf (fastify: FastifyInstance): DeclaredRoute[] {
 }
 
 const LATE_WARNING =
-  'fastify-websocket was loaded after this Fastify instance had declared GET routes, so it ' +
-  'cannot take their upgrades. Load it before the instance is created, at the top of the file, ' +
-  'or declare the routes in a plugin or after `await fastify.register(fastifyWebsocket)`.'
+  'fastify-websocket was loaded after this Fastify instance had declared GET routes, so it does ' +
+  'not know how, and refuses their upgrades. Load it before the instance is created, at the top ' +
+  'of the file, or declare the routes in a plugin or after ' +
+  '`await fastify.register(fastifyWebsocket)`.'
 
 /** The plugin that is registered on an instance or above it. */
 export function pluginOf (instance: FastifyInstance): RoutePlugin | undefined {

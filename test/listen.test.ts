@@ -57,7 +57,7 @@ test('port: clients are let in when all onReady hooks have run', async (t) => {
 })
 
 for (const when of ['while', 'after']) {
-  test(`port: closed ${when} an onReady hook fails, it lets nobody in`, async (t) => {
+  test(`port: closed ${when} an onReady hook fails, it lets no client in`, async (t) => {
     const fastify = createFastify(t)
     await fastify.register(fastifyWebsocket, {
       handle: echo, options: { host: '127.0.0.1', port: 0 }
