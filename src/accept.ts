@@ -34,6 +34,18 @@ export function acceptUpgrade (
 ): void {
   upgrade.claim(reply)
   if (!upgrade.take()) return
+  try {
+    decide(acceptor, request, reply, upgrade, open)
+  } catch (error) {
+    // Callbacks of the application throw anything, and Fastify cannot answer all of it.
+    throw toError(error)
+  }
+}
+
+function decide (
+  acceptor: UpgradeAcceptor, request: FastifyRequest, reply: FastifyReply,
+  upgrade: UpgradeAnswer, open: (socket: StreamSocket) => void
+): void {
   const { isAllowedOrigin, verifyClient } = acceptor
   acceptor.checkRoom()
   checkHandshake(request.raw)

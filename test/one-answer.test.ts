@@ -3,11 +3,12 @@ import { setImmediate as nextTurn } from 'node:timers/promises'
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import { test, type Test } from 'tap'
 import { WebSocketServer } from 'ws'
+import fastifyWebsocket from '../src/index'
 import { connect, refused } from './helpers/client'
 import { Logs, WARN } from './helpers/logs'
 import { echo, serve, type Served } from './helpers/plugin'
 import { frame, RawClient, upgradeHead } from './helpers/raw'
-import { portOf } from './helpers/servers'
+import { createFastify, listen, portOf } from './helpers/servers'
 import { watchProcess } from './helpers/uncaught'
 
 /** A wait that the test ends. */
@@ -411,3 +412,45 @@ test('handleProtocols is asked once for each upgrade', async (t) => {
   t.strictSame(asked, [['a', 'b']])
   await finish(1)
 })
+
+const ODD_VALUES: Record<string, unknown> = {
+  undefined,
+  'a string': 'odd',
+  'an object without prototype': Object.create(null),
+  'a frozen error': Object.freeze(new Error('odd'))
+}
+
+for (const [name, value] of Object.entries(ODD_VALUES)) {
+  for (const onSend of ['passes', 'fails'] as const) {
+    test(`${name} thrown by a callback is a 500, whose onSend hook ${onSend}`, async (t) => {
+      const fail = (): never => { throw value }
+      for (const plugin of [
+        { origin: fail },
+        { origin: async () => fail() },
+        { options: { verifyClient: fail } },
+        { options: { verifyClient: async () => fail() } },
+        { options: { handleProtocols: fail } }
+      ]) {
+        const { origin, finish } = await serveOnce(t, {
+          plugin,
+          declare (fastify) {
+            if (onSend === 'passes') return
+            fastify.addHook('onSend', async () => { throw new Error('odd') })
+          }
+        })
+        const { statusCode } = await refused(t, `${origin}/ws`, { origin: 'http://a.b' }, ['a'])
+        t.equal(statusCode, 500)
+        await finish(0)
+      }
+    })
+  }
+
+  test(`${name} thrown by rewriteUrl is a 500`, async (t) => {
+    const uncaught = watchProcess(t)
+    const fastify = createFastify(t, { rewriteUrl: () => { throw value } })
+    fastify.register(fastifyWebsocket)
+    const origin = await listen(fastify)
+    t.equal((await refused(t, `${origin}/ws`)).statusCode, 500)
+    t.strictSame(uncaught, [])
+  })
+}
