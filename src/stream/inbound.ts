@@ -1,7 +1,7 @@
 import type { AsyncResource } from 'node:async_hooks'
 import { EventEmitter } from 'node:events'
 import { WebSocket, type EventListenerOptions, type WebSocketEventMap } from 'ws'
-import { UnreadOverflowError } from '../errors'
+import { toError, UnreadOverflowError } from '../errors'
 import {
   kAccept, kClosedHere, kDiscard, kEnded, kFull, kHandling, kOwn, kOwner, kReaderChange, kReading,
   kReport, kSettings, kStream
@@ -171,7 +171,7 @@ export class InboundSocket extends WebSocket {
       // The casts say what ws emits; the type of `emit` does not.
       case 'message': return this.#receive(args[0] as Buffer, args[1] as boolean)
       case 'close': return this.#close(args[0] as number, args[1] as Buffer)
-      case 'error': return this.#fail(args[0] as Error)
+      case 'error': return this.#fail(args[0])
       default: return this.#emitInScope(event, args)
     }
   }
@@ -195,11 +195,12 @@ export class InboundSocket extends WebSocket {
     }
   }
 
-  #fail (error: Error): boolean {
+  #fail (thrown: unknown): boolean {
+    const error = toError(thrown)
     this[kReport](error)
     this[kStream]?.destroy(error)
     // Without a listener an EventEmitter throws, and no error of a peer may do that.
-    return this.listenerCount('error') > 0 && this.#emitInScope('error', [error])
+    return this.listenerCount('error') > 0 && this.#emitInScope('error', [thrown])
   }
 
   // --- Messages ---
