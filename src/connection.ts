@@ -19,8 +19,6 @@ export interface ConnectionContext {
   readonly heartbeat: Heartbeat | null
   /** In bytes. */
   readonly maxPayload: number
-  /** The open connections, where ws does not keep them as `clients`. */
-  readonly untracked: Set<StreamSocket> | null
 }
 
 /** What has been logged of a connection: what its peer did wrong, ... */
@@ -49,7 +47,6 @@ export class Connection extends AsyncResource implements ConnectionOwner, Pulse 
     this.#request = context.errorHandler === null ? null : request
     socket[kOwn](this)
     this.stream = new SocketStream(socket, context.streamSettings)
-    context.untracked?.add(socket)
     context.heartbeat?.add()
   }
 
@@ -114,7 +111,6 @@ export class Connection extends AsyncResource implements ConnectionOwner, Pulse 
   }
 
   onClose (): void {
-    this.#context.untracked?.delete(this.socket)
     this.#context.heartbeat?.remove()
     this.emitDestroy()
   }

@@ -19,6 +19,9 @@ export const kOwner = Symbol('fastify-websocket.owner')
 /** StreamSocket method: take over the TCP socket and the server's settings. */
 export const kAttach = Symbol('fastify-websocket.attach')
 
+/** StreamSocket method: call back at the end, whatever listeners the application has removed. */
+export const kWhenClosed = Symbol('fastify-websocket.when-closed')
+
 /** StreamSocket method: name who answers for the connection. */
 export const kOwn = Symbol('fastify-websocket.own')
 

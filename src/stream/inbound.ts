@@ -1,10 +1,11 @@
 import type { AsyncResource } from 'node:async_hooks'
 import { EventEmitter } from 'node:events'
+import type { Duplex } from 'node:stream'
 import { WebSocket, type EventListenerOptions, type WebSocketEventMap } from 'ws'
 import { toError, UnreadOverflowError } from '../errors'
 import {
-  kAccept, kClosedHere, kDiscard, kEnded, kFull, kHandling, kOwn, kOwner, kReaderChange, kReading,
-  kReport, kSettings, kStream
+  kAccept, kAttach, kClosedHere, kDiscard, kEnded, kFull, kHandling, kOwn, kOwner, kReaderChange,
+  kReading, kReport, kSettings, kStream, kWhenClosed
 } from '../symbols'
 import { isBinaryType, toBinaryType, type BinaryType } from './binary-type'
 import { guardHandler, type EventHandler } from './event-handler'
@@ -58,6 +59,8 @@ const CLOSED = 1 << 7
 const CLOSED_HERE = 1 << 8
 /** The handler has kept the socket paused for too long. */
 const IMPATIENT = 1 << 9
+/** The server has handed the socket over. */
+const ATTACHED = 1 << 10
 
 /**
  * A server-side ws `WebSocket` that loses no message: what arrives while nobody reads waits, in
@@ -74,6 +77,7 @@ export class InboundSocket extends WebSocket {
   #waiting: MessageQueue | null = null
   #pauseTimer: NodeJS.Timeout | null = null
   #closed: { readonly code: number, readonly reason: string } | null = null
+  #whenClosed: (() => void) | null = null
 
   static {
     // ws declares its accessors as plain properties, and those a TypeScript subclass may not
@@ -109,6 +113,21 @@ export class InboundSocket extends WebSocket {
     EventEmitter.call(this, CAPTURE_REJECTIONS)
   }
 
+  /** Takes over the settings of the server. Called once, before any message can arrive. */
+  [kAttach] (_transport: Duplex, settings: StreamSettings): void {
+    this[kSettings] = settings
+    this.#mark(ATTACHED, true)
+  }
+
+  /** Unlike a listener of `close`, the callback cannot be removed by the application. */
+  [kWhenClosed] (callback: () => void): void {
+    const earlier = this.#whenClosed
+    this.#whenClosed = () => {
+      earlier?.()
+      callback()
+    }
+  }
+
   #is (state: number): boolean {
     return (this.#state & state) !== 0
   }
@@ -131,6 +150,11 @@ export class InboundSocket extends WebSocket {
   override on<E extends keyof SocketEvents> (event: E, listener: SocketListener<E>): this
   override on (event: string | symbol, listener: Listener): this
   override on (event: string | symbol, listener: Listener): this {
+    // The server of ws counts its clients by a listener, which `removeAllListeners` would remove.
+    if (event === 'close' && !this.#is(ATTACHED)) {
+      this[kWhenClosed](listener)
+      return this
+    }
     super.on(event, listener)
     if (event === 'message') this[kReaderChange]()
     return this
@@ -374,8 +398,10 @@ export class InboundSocket extends WebSocket {
 
   override close (code?: number, reason?: string | Buffer): void {
     // The peer that ends without a close frame has closed it before.
-    if (this.readyState === this.OPEN) this.#mark(CLOSED_HERE, true)
+    const wasOpen = this.readyState === this.OPEN
+    // With a code or a reason that cannot be sent, ws throws, and the connection stays open.
     super.close(code, reason)
+    if (wasOpen) this.#mark(CLOSED_HERE, true)
     // The peer's close frame is behind what nobody reads.
     if (!this.#isAttended()) this.#setHeld(false)
   }
@@ -401,6 +427,7 @@ export class InboundSocket extends WebSocket {
     this.#stopPauseTimer()
     // Listeners get their messages before `close`.
     while (this.#waiting !== null && this.#isAttended()) this.#deliverOldest(this.#waiting)
+    this.#whenClosed?.()
     const hasListener = this.#emitInScope('close', [code, reason])
     this[kOwner]?.onClose()
     // A handler that is still running may read what was kept, but not for ever.

@@ -19,7 +19,8 @@ export interface WebSocketStreamServerOptions
 /** Listener of the `stream` event. */
 export type StreamListener = (stream: SocketStream, request: IncomingMessage) => void
 
-type UpgradeCallback = (socket: StreamSocket, request: IncomingMessage) => void
+/** Gets the connection of a handshake that has succeeded. */
+export type UpgradeCallback = (socket: StreamSocket, request: IncomingMessage) => void
 
 /**
  * A ws server that emits `stream`, with a {@link SocketStream} and the request, for every

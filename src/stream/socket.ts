@@ -72,10 +72,10 @@ export class StreamSocket extends InboundSocket implements FrameSink {
     })
   }
 
-  /** Takes over the transport of the handshake. Called once, before any message can arrive. */
-  [kAttach] (transport: Duplex, settings: StreamSettings): void {
+  /** Takes over the transport of the handshake, too. */
+  override [kAttach] (transport: Duplex, settings: StreamSettings): void {
     this.#transport = transport
-    this[kSettings] = settings
+    super[kAttach](transport, settings)
   }
 
   // --- Sending ---
