@@ -101,6 +101,15 @@ export const UnresponsiveError = createError<[milliseconds: number]>(
 export const BackpressureError = createError<[bytes: number]>(
   'FST_WS_BACKPRESSURE', 'more than %d bytes are still unsent to the peer', 0, Error, false)
 
+/**
+ * The peer does not take what was sent before the close frame. Arguments: the milliseconds that it
+ * had.
+ */
+export const CloseTimeoutError = createError<[milliseconds: number]>(
+  'FST_WS_CLOSE_TIMEOUT',
+  'the peer has not taken what was sent before the close for %d ms, and the rest is lost',
+  0, Error, false)
+
 /** Something was written to a connection that is closing or closed. */
 export const NotOpenError = createError(
   'FST_WS_NOT_OPEN', 'the connection is not open', 0)
@@ -130,7 +139,9 @@ export function isDisconnect (error: unknown): boolean {
 }
 
 /** Codes beside those of ws that say it: zlib's is of a message that cannot be inflated. */
-const PEER_FAULTS = new Set<string>(['FST_WS_BACKPRESSURE', 'Z_DATA_ERROR'])
+const PEER_FAULTS = new Set<string>([
+  'FST_WS_BACKPRESSURE', 'FST_WS_CLOSE_TIMEOUT', 'Z_DATA_ERROR'
+])
 
 /** Whether a peer has broken the protocol or a limit; ws names those errors `WS_ERR_…`. */
 export function isProtocolError (error: unknown): boolean {

@@ -49,6 +49,15 @@ export const kClosedHere = Symbol('fastify-websocket.closed-here')
 /** StreamSocket getter: how many bytes have gone through; it grows while the peer lives. */
 export const kProgress = Symbol('fastify-websocket.progress')
 
+/** StreamSocket getter: how many bytes have left the process. */
+export const kSent = Symbol('fastify-websocket.sent')
+
+/** StreamSocket method: end the connection now, for an error or without one. */
+export const kCutOff = Symbol('fastify-websocket.cut-off')
+
+/** StreamSocket method: the peer gets no more than one `closeTimeout` to end the connection. */
+export const kHurry = Symbol('fastify-websocket.hurry')
+
 /** StreamSocket method: call back when all that was written has left the process. */
 export const kFlushed = Symbol('fastify-websocket.flushed')
 

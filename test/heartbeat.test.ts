@@ -10,7 +10,7 @@ import { kProgress } from '../src/symbols'
 import { connect } from './helpers/client'
 import { DEBUG, Logs } from './helpers/logs'
 import { serve, type Served } from './helpers/plugin'
-import { frame, RawClient, upgradeHead } from './helpers/raw'
+import { frame, RawClient, readSome, upgradeHead } from './helpers/raw'
 import { portOf, type Teardown } from './helpers/servers'
 import { record, turn, until } from './helpers/streams'
 import { holdIntervals, type HeldIntervals } from './helpers/timers'
@@ -277,14 +277,6 @@ test('a large message that trickles in is a sign of life', async (t) => {
   // Nor was it pinged.
   t.notMatch(client.received.toString('latin1'), PING)
 })
-
-/** Reads `bytes` more, then nothing. */
-async function readSome ({ socket }: RawClient, bytes: number): Promise<void> {
-  const wanted = socket.bytesRead + bytes
-  socket.resume()
-  while (socket.bytesRead < wanted) await once(socket, 'data')
-  socket.pause()
-}
 
 const OVER_TLS: Served = {
   // Fastify's types of the helper are those of http.

@@ -4,9 +4,10 @@ import type { Duplex } from 'node:stream'
 import { WebSocket, type EventListenerOptions, type WebSocketEventMap } from 'ws'
 import { toError, UnreadOverflowError } from '../errors'
 import {
-  kAccept, kAttach, kClosedHere, kDiscard, kEnded, kFull, kHandling, kOwn, kOwner, kReaderChange,
-  kReading, kReport, kSettings, kStream, kWhenClosed
+  kAccept, kAttach, kClosedHere, kCutOff, kDiscard, kEnded, kFlushed, kFull, kHandling, kHurry,
+  kOwn, kOwner, kReaderChange, kReading, kReport, kSent, kSettings, kStream, kWhenClosed
 } from '../symbols'
+import { Closing, type ClosingSocket } from './closing'
 import { isBinaryType, toBinaryType, type BinaryType } from './binary-type'
 import { guardHandler, type EventHandler } from './event-handler'
 import { MessageQueue } from './message-queue'
@@ -47,6 +48,12 @@ export interface SocketEvents {
 type Listener = Parameters<EventEmitter['on']>[1]
 type SocketListener<E extends keyof SocketEvents> = (...args: SocketEvents[E]) => void
 
+/** How a connection has ended. */
+interface Closed {
+  readonly code: number
+  readonly reason: string
+}
+
 /** What is going on with a socket, a bit each: an idle connection is to be small. */
 const HANDLING = 1 << 0
 const DELIVERING = 1 << 1
@@ -66,7 +73,7 @@ const ATTACHED = 1 << 10
  * A server-side ws `WebSocket` that loses no message: what arrives while nobody reads waits, in
  * order and within a bound, for a `message` listener or for a reader of the stream.
  */
-export class InboundSocket extends WebSocket {
+export abstract class InboundSocket extends WebSocket implements ClosingSocket {
   [kStream]: SocketReader | null = null;
   [kOwner]: ConnectionOwner | null = null;
   [kSettings] = StreamSettings.defaults
@@ -76,7 +83,8 @@ export class InboundSocket extends WebSocket {
   /** Null while nothing waits. */
   #waiting: MessageQueue | null = null
   #pauseTimer: NodeJS.Timeout | null = null
-  #closed: { readonly code: number, readonly reason: string } | null = null
+  /** How the connection ends, and then how it has; null while it is open. */
+  #ending: Closing | Closed | null = null
   #whenClosed: (() => void) | null = null
 
   static {
@@ -100,6 +108,10 @@ export class InboundSocket extends WebSocket {
     return this.#closed?.reason
   }
 
+  get #closed (): Closed | null {
+    return this.#ending instanceof Closing ? null : this.#ending
+  }
+
   /** This side has sent a close frame or cut the connection off: its end is no surprise. */
   get [kClosedHere] (): boolean {
     return this.#is(CLOSED_HERE)
@@ -112,6 +124,9 @@ export class InboundSocket extends WebSocket {
     // the listeners that are there already.
     EventEmitter.call(this, CAPTURE_REJECTIONS)
   }
+
+  abstract get [kSent] (): number
+  abstract [kFlushed] (callback: () => void): void
 
   /** Takes over the settings of the server. Called once, before any message can arrive. */
   [kAttach] (_transport: Duplex, settings: StreamSettings): void {
@@ -221,6 +236,8 @@ export class InboundSocket extends WebSocket {
 
   #fail (thrown: unknown): boolean {
     const error = toError(thrown)
+    // ws also ends a connection by itself, when a message cannot be compressed.
+    if (this.readyState === this.CLOSING && this.#ending === null) this.#startClosing()
     this[kReport](error)
     this[kStream]?.destroy(error)
     // Without a listener an EventEmitter throws, and no error of a peer may do that.
@@ -401,7 +418,10 @@ export class InboundSocket extends WebSocket {
     const wasOpen = this.readyState === this.OPEN
     // With a code or a reason that cannot be sent, ws throws, and the connection stays open.
     super.close(code, reason)
-    if (wasOpen) this.#mark(CLOSED_HERE, true)
+    if (wasOpen) {
+      this.#mark(CLOSED_HERE, true)
+      this.#startClosing()
+    }
     // The peer's close frame is behind what nobody reads.
     if (!this.#isAttended()) this.#setHeld(false)
   }
@@ -409,6 +429,21 @@ export class InboundSocket extends WebSocket {
   override terminate (): void {
     this.#mark(CLOSED_HERE, true)
     super.terminate()
+  }
+
+  #startClosing (): void {
+    const closing = new Closing(this)
+    this.#ending = closing
+    this[kFlushed](() => { closing.leave() })
+  }
+
+  [kHurry] (): void {
+    if (this.#ending instanceof Closing) this.#ending.hurry()
+  }
+
+  [kCutOff] (error: Error | null): void {
+    this.terminate()
+    if (error !== null) this.emit('error', error)
   }
 
   /** The stream was destroyed: what arrives from now on is thrown away, up to the close frame. */
@@ -423,7 +458,8 @@ export class InboundSocket extends WebSocket {
 
   #close (code: number, reason: Buffer): boolean {
     this.#mark(CLOSED, true)
-    this.#closed = { code, reason: reason.toString() }
+    if (this.#ending instanceof Closing) this.#ending.stop()
+    this.#ending = { code, reason: reason.toString() }
     this.#stopPauseTimer()
     // Listeners get their messages before `close`.
     while (this.#waiting !== null && this.#isAttended()) this.#deliverOldest(this.#waiting)

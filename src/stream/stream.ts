@@ -50,7 +50,9 @@ export class SocketStream extends Duplex implements SocketReader {
   constructor (
     socket: StreamSocket, options: SocketStreamOptions | StreamSettings = socket[kSettings]
   ) {
-    const settings = options instanceof StreamSettings ? options : new StreamSettings(options)
+    const settings = options instanceof StreamSettings
+      ? options
+      : new StreamSettings({ closeTimeout: socket[kSettings].closeTimeout, ...options })
     super(settings.duplex)
     this.socket = socket
     socket[kSettings] = settings
