@@ -105,6 +105,15 @@ export const UnresponsiveError = createError<[milliseconds: number]>(
 export const BackpressureError = createError<[bytes: number]>(
   'FST_WS_BACKPRESSURE', 'more than %d bytes are still unsent to the peer', 0, Error, false)
 
+/**
+ * The peer does not take what was sent before the close frame. Arguments: the milliseconds that it
+ * had.
+ */
+export const CloseTimeoutError = createError<[milliseconds: number]>(
+  'FST_WS_CLOSE_TIMEOUT',
+  'the peer has not taken what was sent before the close for %d ms, and the rest is lost',
+  0, Error, false)
+
 /** Something was written to a connection that is closing or closed. */
 export const NotOpenError = createError(
   'FST_WS_NOT_OPEN', 'the connection is not open', 0)
@@ -134,7 +143,9 @@ export function isDisconnect (error: unknown): boolean {
 }
 
 /** Codes beside those of ws that say it: zlib's is of a message that cannot be inflated. */
-const PEER_FAULTS = new Set<string>(['FST_WS_BACKPRESSURE', 'Z_DATA_ERROR'])
+const PEER_FAULTS = new Set<string>([
+  'FST_WS_BACKPRESSURE', 'FST_WS_CLOSE_TIMEOUT', 'Z_DATA_ERROR'
+])
 
 /** Whether a peer has broken the protocol or a limit; ws names those errors `WS_ERR_…`. */
 export function isProtocolError (error: unknown): boolean {
@@ -147,11 +158,38 @@ export function isOversizeError (error: unknown): boolean {
   return codeOf(error) === 'WS_ERR_UNSUPPORTED_MESSAGE_LENGTH'
 }
 
-/** What was thrown, as an Error, which it need not be. */
+/**
+ * What was thrown, as an Error whose `message`, `stack` and `code` can be read. A thrown value that
+ * is none, or whose parts throw when they are read, becomes the cause of a new Error.
+ */
 export function toError (thrown: unknown): Error {
-  return thrown instanceof Error ? thrown : new Error(inspect(thrown), { cause: thrown })
+  try {
+    if (thrown instanceof Error && isReadable(thrown)) return thrown
+  } catch {
+    // A revoked proxy throws already when it is asked for its class.
+  }
+  return new Error(textOf(thrown), { cause: thrown })
 }
 
-function codeOf (error: unknown): unknown {
-  return error instanceof Error && 'code' in error ? error.code : undefined
+/** @throws what a getter of the error throws */
+function isReadable ({ message, stack }: Error): boolean {
+  return typeof message === 'string' && (stack === undefined || typeof stack === 'string')
+}
+
+/** A value as text. Never throws, whatever the value does when it is inspected. */
+export function textOf (value: unknown): string {
+  try {
+    return inspect(value)
+  } catch {
+    return 'a value that cannot be inspected'
+  }
+}
+
+/** The `code` of an error, undefined if there is none or it cannot be read. */
+export function codeOf (error: unknown): unknown {
+  try {
+    return error instanceof Error && 'code' in error ? error.code : undefined
+  } catch {
+    return undefined
+  }
 }

@@ -16,7 +16,6 @@ import {
   pluginOf, routesOf, type RoutePlugin, type WebsocketTarget
 } from './routes'
 import { RouteServer } from './server'
-import type { StreamSocket } from './stream/socket'
 import { kOwner, kPlugin, kReport } from './symbols'
 import type { WebsocketConnectionOptions, WebsocketPluginOptions } from './types'
 import type { ApplicationUpgrades } from './application-upgrades'
@@ -80,8 +79,6 @@ class WebsocketPlugin implements RoutePlugin {
   readonly #contexts = new Map<WebsocketConnectionOptions | null, RouteContext>()
   /** By their intervals. */
   readonly #heartbeats = new Map<number, Heartbeat>()
-  /** The open connections, where ws does not keep them as `clients`. */
-  readonly #untracked: Set<StreamSocket> | null
   readonly #ownServer: Server | null
   readonly #listener: UpgradeListener | null
   readonly #upgrades: ApplicationUpgrades | null
@@ -103,8 +100,6 @@ class WebsocketPlugin implements RoutePlugin {
       },
       settings.noServer ? null : this.source
     )
-    // With `clientTracking: false` ws has none.
-    this.#untracked = this.server.clients === undefined ? new Set() : null
     this.#listener = settings.noServer ? null : upgradeListenerOf(this.source, fastify)
     this.#upgrades = this.#listener?.upgradesOf(fastify) ?? null
   }
@@ -178,8 +173,7 @@ class WebsocketPlugin implements RoutePlugin {
       errorHandler,
       streamSettings: limitedServer.streamSettings,
       heartbeat: heartbeat === false ? null : this.#heartbeatOf(heartbeat),
-      maxPayload,
-      untracked: this.#untracked
+      maxPayload
     }
   }
 
@@ -192,7 +186,7 @@ class WebsocketPlugin implements RoutePlugin {
   }
 
   * #connectionsOf (heartbeat: Heartbeat): Iterable<Connection> {
-    for (const { [kOwner]: owner } of this.#sockets) {
+    for (const { [kOwner]: owner } of this.server.sockets) {
       if (owner instanceof Connection && owner.heartbeat === heartbeat) yield owner
     }
   }
@@ -200,11 +194,8 @@ class WebsocketPlugin implements RoutePlugin {
   /** @throws FST_WS_CLOSING, FST_WS_TOO_MANY_CONNECTIONS */
   #checkRoom (): void {
     if (this.#isClosing) throw new ClosingError()
-    if (this.#sockets.size >= this.#settings.maxConnections) throw new TooManyConnectionsError()
-  }
-
-  get #sockets (): Set<StreamSocket> {
-    return this.#untracked ?? this.server.clients
+    const { sockets } = this.server
+    if (sockets.size >= this.#settings.maxConnections) throw new TooManyConnectionsError()
   }
 
   refuseAndClose (): Promise<void> {
@@ -215,10 +206,12 @@ class WebsocketPlugin implements RoutePlugin {
   async #refuseAndClose (): Promise<void> {
     this.#isClosing = true
     if (this.#upgrades !== null) this.#listener?.close(this.#upgrades)
+    // From now on ws refuses what comes through `handleUpgrade`, too.
+    this.server.close()
     // Not awaited: it ends when the clients have gone.
     this.#ownServer?.close()
     const undecided = this.#upgrades?.undecided ?? []
-    await closeClients(this.#sockets, undecided, this.#settings.shutdownTimeout)
+    await closeClients(this.server.sockets, undecided, this.#settings.shutdownTimeout)
   }
 
   async close (): Promise<void> {

@@ -128,7 +128,8 @@ export interface WebsocketPluginOptions extends Omit<WebsocketConnectionOptions,
   /** Gets every error of a connection. Default: log it and close that connection. */
   errorHandler?: WebsocketErrorHandler | undefined
   /**
-   * Milliseconds that a peer has to answer a close frame before it is terminated.
+   * Milliseconds that a peer has to answer a close frame, once that has left the process, before it
+   * is terminated; before, a peer that takes less than 1 KiB a second for as long is.
    * Default: 10000.
    */
   closeTimeout?: number | undefined

@@ -2,7 +2,7 @@ import type { Socket } from 'node:net'
 import { finished, type Duplex } from 'node:stream'
 import { WebSocket } from 'ws'
 import { BackpressureError } from '../errors'
-import { kAttach, kFlushed, kJudge, kProgress, kSend, kSettings } from '../symbols'
+import { kAttach, kFlushed, kHurry, kJudge, kProgress, kSend, kSent, kSettings } from '../symbols'
 import { CLOSE_TRY_AGAIN_LATER } from './close-codes'
 import { compact } from './compact'
 import { InboundSocket } from './inbound'
@@ -23,6 +23,8 @@ type SendCallback = (error?: Error) => void
  * is left of a write under way, and a large message to a slow peer is one write for minutes.
  */
 interface Handle {
+  /** What the system has got and what waits for it, together. */
+  readonly bytesWritten?: number
   readonly writeQueueSize?: number
   /** Below TLS, which has encrypted it all at once. */
   readonly _parent?: Handle | null
@@ -72,10 +74,10 @@ export class StreamSocket extends InboundSocket implements FrameSink {
     })
   }
 
-  /** Takes over the transport of the handshake. Called once, before any message can arrive. */
-  [kAttach] (transport: Duplex, settings: StreamSettings): void {
+  /** Takes over the transport of the handshake, too. */
+  override [kAttach] (transport: Duplex, settings: StreamSettings): void {
     this.#transport = transport
-    this[kSettings] = settings
+    super[kAttach](transport, settings)
   }
 
   // --- Sending ---
@@ -164,23 +166,30 @@ export class StreamSocket extends InboundSocket implements FrameSink {
     return this.bufferedAmount > maxBackpressure
   }
 
-  // The close frame is behind all that is unsent, so it may never leave: then ws cuts the peer off
-  // after its `closeTimeout`.
+  // The close frame is behind all that is unsent, so it may never leave: then the peer is cut off
+  // after `closeTimeout`.
   [kJudge] (): void {
     if (!this.#isTooFarBehind()) return
     this.close(CLOSE_TRY_AGAIN_LATER)
+    this[kHurry]()
     this.emit('error', new BackpressureError(this[kSettings].maxBackpressure))
   }
 
   /** NaN, which is never the same, for a transport that does not count. */
   get [kProgress] (): number {
-    const { bytesRead = NaN, bytesWritten = NaN, writableLength = 0, _handle }: Partial<Counters> =
-      this.#transport ?? {}
+    const { bytesRead = NaN, writableLength = 0 }: Partial<Counters> = this.#transport ?? {}
     // A ping leaves for the system whether the peer lives or not; what had to wait for the peer
     // before it left tells.
-    if (writableLength === 0) return bytesRead
-    const { writeQueueSize = 0 } = _handle?._parent ?? _handle ?? {}
-    return bytesRead + bytesWritten - writableLength - writeQueueSize
+    return writableLength === 0 ? bytesRead : bytesRead + this[kSent]
+  }
+
+  get [kSent] (): number {
+    const { bytesWritten = 0, writableLength = 0, _handle }: Partial<Counters> =
+      this.#transport ?? {}
+    const handle = _handle?._parent ?? _handle
+    // Of a transport that does not count, its buffer shrinks as bytes leave.
+    if (handle?.bytesWritten === undefined) return bytesWritten - writableLength
+    return handle.bytesWritten - (handle.writeQueueSize ?? 0)
   }
 
   // --- Control frames ---
@@ -259,7 +268,11 @@ export class StreamSocket extends InboundSocket implements FrameSink {
   /** Calls back when all that was sent, a close frame too, has left the process, if it does. */
   [kFlushed] (callback: () => void): void {
     if (this.#unfinishedSends > 0) {
-      this.#whenIdle = callback
+      const earlier = this.#whenIdle
+      this.#whenIdle = () => {
+        earlier?.()
+        callback()
+      }
       return
     }
     const onFlushed = (error?: Error | null): void => { if (error == null) callback() }

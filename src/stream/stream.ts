@@ -1,7 +1,8 @@
 import { EventEmitter } from 'node:events'
 import { Duplex } from 'node:stream'
 import {
-  AbnormalCloseError, InvalidChunkError, isDisconnect, isProtocolError, NotOpenError, toError
+  AbnormalCloseError, codeOf, InvalidChunkError, isDisconnect, isProtocolError, NotOpenError,
+  toError
 } from '../errors'
 import {
   kAccept, kClosedHere, kDiscard, kEnded, kFlushed, kFull, kOwner, kReaderChange, kReading, kReport,
@@ -49,7 +50,9 @@ export class SocketStream extends Duplex implements SocketReader {
   constructor (
     socket: StreamSocket, options: SocketStreamOptions | StreamSettings = socket[kSettings]
   ) {
-    const settings = options instanceof StreamSettings ? options : new StreamSettings(options)
+    const settings = options instanceof StreamSettings
+      ? options
+      : new StreamSettings({ closeTimeout: socket[kSettings].closeTimeout, ...options })
     super(settings.duplex)
     this.socket = socket
     socket[kSettings] = settings
@@ -306,5 +309,5 @@ function isSendable (chunk: unknown): chunk is string | ArrayBuffer | Uint8Array
 
 /** Whether a reader has stopped on purpose: Node.js destroys a stream so on leaving `for await`. */
 function isAbort (error: Error): boolean {
-  return 'code' in error && error.code === 'ABORT_ERR'
+  return codeOf(error) === 'ABORT_ERR'
 }
