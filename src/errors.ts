@@ -41,6 +41,10 @@ export const Http2UnsupportedError = createError(
   'WebSockets over HTTP/2 are not supported: serve HTTP/1, or HTTP/2 with `https.allowHTTP1`, ' +
   'or give option port, server or noServer', 500, TypeError)
 
+/** Another plugin has what this one needs for itself. Arguments: what, and what to do. */
+export const ClashError = createError<[problem: string, options?: { cause: unknown }]>(
+  'FST_WS_CLASH', 'fastify-websocket clashes with another plugin: %s', 500)
+
 // --- Refused upgrades, before the 101 ---
 
 /** The upgrade request is not a WebSocket handshake. Arguments: what is wrong. */
@@ -66,6 +70,15 @@ export class UnsupportedVersionError extends createError(
   'FST_WS_UNSUPPORTED_VERSION', 'unsupported WebSocket version', 426) {
   readonly headers = { 'sec-websocket-version': '13, 8', upgrade: 'websocket' }
 }
+
+/**
+ * The upgrade reached a route that was declared before the plugin was loaded, so that nobody knows
+ * whether it takes WebSockets. Arguments: its URL.
+ */
+export const UnknownRouteError = createError<[url: string]>(
+  'FST_WS_UNKNOWN_ROUTE',
+  'the route %s was declared before fastify-websocket was loaded: load it at the top of the ' +
+  'file, before the Fastify instance is created', 500)
 
 /** The upgrade came while the server is closing. */
 export const ClosingError = createError(

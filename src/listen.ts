@@ -1,11 +1,15 @@
 import {
-  createServer, STATUS_CODES, type IncomingMessage, type Server, type ServerResponse
+  createServer, STATUS_CODES, type IncomingMessage, type OutgoingHttpHeaders, type Server,
+  type ServerResponse
 } from 'node:http'
 import { once } from 'node:events'
 import { ListenError, toError } from './errors'
 import type { ListenSettings } from './options'
 
-/** A server for upgrades alone, of the `port` option: it answers plain requests with 426. */
+/**
+ * A server for upgrades alone, of the `port` option. It answers plain requests with 426, and
+ * upgrades with 503 until it has a listener for them.
+ */
 export function createUpgradeServer (): Server {
   return createServer(answerPlainRequest)
 }
@@ -22,7 +26,17 @@ export async function listen (
   }
 }
 
-function answerPlainRequest (_request: IncomingMessage, response: ServerResponse): void {
-  response.writeHead(426, { upgrade: 'websocket', 'content-type': 'text/plain' })
-  response.end(STATUS_CODES[426])
+/** Seconds after which a client that came before the application was ready may come again. */
+const RETRY_AFTER = 1
+
+function answerPlainRequest (request: IncomingMessage, response: ServerResponse): void {
+  // Without a listener for upgrades, Node.js takes them for plain requests.
+  const isUpgrade = request.headers.upgrade !== undefined
+  if (isUpgrade) answer(response, 503, { 'retry-after': String(RETRY_AFTER), connection: 'close' })
+  else answer(response, 426, { upgrade: 'websocket' })
+}
+
+function answer (response: ServerResponse, status: number, headers: OutgoingHttpHeaders): void {
+  response.writeHead(status, { ...headers, 'content-type': 'text/plain' })
+  response.end(STATUS_CODES[status])
 }

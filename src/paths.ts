@@ -20,6 +20,8 @@ interface Match extends Omit<PathStore, 'isWildcard'> {
 export class WebsocketPaths {
   // Fastify's own router with the GET routes alone; constraints are left to the real one.
   readonly #table: ReturnType<typeof createRouter>
+  /** Where the router sees the end of the path of a URL. */
+  readonly #pathEnd: RegExp
   /** The paths that need no router: it would find just them. */
   readonly #fixed = new Set<string>()
 
@@ -28,6 +30,7 @@ export class WebsocketPaths {
     const {
       allowUnsafeRegex, caseSensitive, ignoreDuplicateSlashes, maxParamLength, useSemicolonDelimiter
     } = { ...fastify.initialConfig, ...fastify.initialConfig.routerOptions }
+    this.#pathEnd = useSemicolonDelimiter === true ? /[?;#]/ : /[?#]/
     this.#table = createRouter(givenOf({
       allowUnsafeRegex, caseSensitive, ignoreDuplicateSlashes, maxParamLength, useSemicolonDelimiter
     }))
@@ -64,7 +67,7 @@ export class WebsocketPaths {
     if (this.#fixed.has(url)) return url
     const exact = this.#find(url)
     if (exact?.isPrecise === true) return exact.isWebsocket ? url : null
-    const other = toggleTrailingSlash(url)
+    const other = toggleTrailingSlash(url, this.#pathEnd)
     const near = this.#find(other)
     if (near !== null && near.isWebsocket && near.isPrecise) return other
     return exact?.isWebsocket === true ? url : null
@@ -102,9 +105,9 @@ function expandOptional (url: string): string[] {
 /** The table is only asked, never dispatched. To call this is allowed and does nothing. */
 const unused = Function.prototype as () => void
 
-function toggleTrailingSlash (url: string): string {
-  const queryStart = url.indexOf('?')
-  const path = queryStart === -1 ? url : url.slice(0, queryStart)
-  const query = queryStart === -1 ? '' : url.slice(queryStart)
-  return (path.endsWith('/') ? path.slice(0, -1) : `${path}/`) + query
+function toggleTrailingSlash (url: string, pathEnd: RegExp): string {
+  const end = url.search(pathEnd)
+  const path = end === -1 ? url : url.slice(0, end)
+  const rest = end === -1 ? '' : url.slice(end)
+  return (path.endsWith('/') ? path.slice(0, -1) : `${path}/`) + rest
 }

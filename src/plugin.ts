@@ -4,13 +4,14 @@ import { acceptUpgrade, skipVerified, type UpgradeAcceptor } from './accept'
 import { closeClients } from './close'
 import { Connection, type ConnectionContext } from './connection'
 import { resolveConnectionOptions } from './connection-options'
-import { ClosingError, TooManyConnectionsError } from './errors'
+import { ClashError, ClosingError, TooManyConnectionsError } from './errors'
 import { declareGlobalRoute } from './global-route'
 import { Heartbeat } from './heartbeat'
 import { createInject } from './inject'
 import { createUpgradeServer, listen } from './listen'
 import { askedOnce } from './negotiate'
 import { resolveOptions, type PluginSettings } from './options'
+import { applicationOf, rootOf } from './recorder'
 import { upgradeOf, type UpgradeAnswer } from './response'
 import {
   pluginOf, routesOf, type RoutePlugin, type WebsocketTarget
@@ -28,19 +29,53 @@ export async function registerWebsocket (
   const settings = resolveOptions(options, fastify)
   const plugin = new WebsocketPlugin(fastify, settings)
 
-  fastify.decorate('websocketServer', plugin.server)
-  fastify.decorate('injectWS', createInject(fastify, plugin.source))
+  claimName('websocketServer', (name) => fastify.decorate(name, plugin.server))
+  claimName('injectWS', (name) => fastify.decorate(name, createInject(fastify, plugin.source)))
+  claimName('ws', (name) => fastify.decorateRequest(name, WS_PROPERTY))
   fastify.decorate(kPlugin, plugin)
   siblingsOf(fastify).push(plugin)
-  if (!fastify.hasRequestDecorator('ws')) {
-    fastify.decorateRequest('ws', { getter () { return upgradeOf(this.raw) !== undefined } })
-  }
   checkRoutes(fastify)
   if (settings.handle !== null) declareGlobalRoute(fastify, settings.handle)
 
-  fastify.addHook('onReady', () => plugin.open())
-  fastify.addHook('preClose', () => closeTogether(fastify))
+  fastify.addHook('onReady', async () => {
+    await plugin.open()
+    // Now that all instances exist: the hooks of the user come first, wherever they are declared.
+    applicationOf(fastify).last.addHook('preClose', () => closeTogether(fastify))
+  })
+  fastify.addHook('preClose', async () => { refuseTogether(fastify) })
   fastify.addHook('onClose', () => plugin.close())
+}
+
+/** @throws FST_WS_CLASH, if the name of a decorator is taken */
+function claimName<Name extends string> (name: Name, decorate: (name: Name) => unknown): void {
+  try {
+    decorate(name)
+  } catch (cause) {
+    throw new ClashError(takenName(name), { cause })
+  }
+}
+
+function takenName (name: string): string {
+  return `this instance has a decorator \`${name}\` already, of a second registration, of your ` +
+    'own, or of @fastify/websocket, which mercurius registers for its subscriptions: ' +
+    'register one of the two in a scope of its own'
+}
+
+const TAKEN_SERVER =
+  '@fastify/websocket, which mercurius registers for its subscriptions, answers every upgrade of ' +
+  'its server, also those of fastify-websocket: give one of the two a server of its own, as with ' +
+  '`options: { port }`'
+
+/** The property `ws` of requests. In a scope below, another plugin may have one of its own. */
+const WS_PROPERTY = {
+  getter (this: FastifyRequest): boolean {
+    return upgradeOf(this.raw) !== undefined
+  },
+  // @fastify/websocket sets it. Without a setter each request of its scope would throw.
+  setter (this: FastifyRequest, value: boolean): void {
+    const isPlain = { configurable: true, enumerable: true, writable: true }
+    Object.defineProperty(this, 'ws', { value, ...isPlain })
+  }
 }
 
 /** @throws the first problem of the routes that were declared before the plugin was there */
@@ -59,9 +94,13 @@ function siblingsOf ({ routing }: FastifyInstance): WebsocketPlugin[] {
   return plugins
 }
 
+function refuseTogether (fastify: FastifyInstance): void {
+  for (const plugin of siblingsOf(fastify)) plugin.refuse()
+}
+
 /** Fastify runs its hooks one after the other, but the clients of all are to go at once. */
 async function closeTogether (fastify: FastifyInstance): Promise<void> {
-  await Promise.all(siblingsOf(fastify).map((plugin) => plugin.refuseAndClose()))
+  await Promise.all(siblingsOf(fastify).map((plugin) => plugin.closeClients()))
 }
 
 /** How the upgrades of a route are accepted, and how its connections run. */
@@ -82,6 +121,7 @@ class WebsocketPlugin implements RoutePlugin {
   readonly #ownServer: Server | null
   readonly #listener: UpgradeListener | null
   readonly #upgrades: ApplicationUpgrades | null
+  #isAttached = false
   #isClosing = false
   #closed: Promise<void> | null = null
 
@@ -105,10 +145,35 @@ class WebsocketPlugin implements RoutePlugin {
   }
 
   async open (): Promise<void> {
+    this.#checkListeners()
     if (this.#ownServer !== null && this.#settings.listen !== null) {
       await listen(this.#ownServer, this.#settings.listen)
     }
-    if (this.#upgrades !== null) this.#listener?.attach(this.#upgrades)
+    if (this.#ownServer === null) this.#attach()
+    else this.#attachWhenReady()
+  }
+
+  /**
+   * The server of the option `port` listens already, and is not to let clients in while `onReady`
+   * hooks of the application still run. If one of those fails, Fastify tells of it.
+   */
+  #attachWhenReady (): void {
+    rootOf(this.#fastify).ready().then(() => { this.#attach() }, () => {})
+  }
+
+  #attach (): void {
+    if (this.#isClosing) return
+    if (this.#upgrades === null) return
+    this.#listener?.attach(this.#upgrades)
+    this.#isAttached = true
+  }
+
+  /** @throws FST_WS_CLASH, if @fastify/websocket listens on the same server */
+  #checkListeners (): void {
+    if (this.#upgrades === null || this.source.listenerCount('upgrade') === 0) return
+    for (const instance of applicationOf(this.#fastify).watched) {
+      if (instance.hasPlugin('@fastify/websocket')) throw new ClashError(TAKEN_SERVER)
+    }
   }
 
   get hasHandle (): boolean {
@@ -198,24 +263,28 @@ class WebsocketPlugin implements RoutePlugin {
     if (sockets.size >= this.#settings.maxConnections) throw new TooManyConnectionsError()
   }
 
-  refuseAndClose (): Promise<void> {
-    this.#closed ??= this.#refuseAndClose()
-    return this.#closed
-  }
-
-  async #refuseAndClose (): Promise<void> {
+  /** Lets no new client in. */
+  refuse (): void {
     this.#isClosing = true
     if (this.#upgrades !== null) this.#listener?.close(this.#upgrades)
     // From now on ws refuses what comes through `handleUpgrade`, too.
     this.server.close()
     // Not awaited: it ends when the clients have gone.
     this.#ownServer?.close()
+  }
+
+  closeClients (): Promise<void> {
+    this.#closed ??= this.#closeClients()
+    return this.#closed
+  }
+
+  async #closeClients (): Promise<void> {
     const undecided = this.#upgrades?.undecided ?? []
     await closeClients(this.server.sockets, undecided, this.#settings.shutdownTimeout)
   }
 
   async close (): Promise<void> {
-    if (this.#upgrades !== null) this.#listener?.detach(this.#upgrades)
+    if (this.#isAttached && this.#upgrades !== null) this.#listener?.detach(this.#upgrades)
     this.#ownServer?.closeAllConnections()
     this.server.close()
   }

@@ -16,9 +16,6 @@ export const kOnReply = Symbol.for('fastify-websocket.on-reply')
  */
 export const kPlugin = Symbol('fastify-websocket.plugin')
 
-/** On a root Fastify instance: the GET routes declared so far on it and below it. */
-export const kRoutes = Symbol('fastify-websocket.routes')
-
 /** On a StreamSocket: the Duplex made for it, or null. */
 export const kStream = Symbol('fastify-websocket.stream')
 

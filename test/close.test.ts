@@ -1,5 +1,6 @@
 import { once } from 'node:events'
 import { setImmediate as nextTurn } from 'node:timers/promises'
+import type { FastifyInstance } from 'fastify'
 import { test, type Test } from 'tap'
 import fastifyWebsocket from '../src/index'
 import { connect, refused, type Client } from './helpers/client'
@@ -167,6 +168,48 @@ test('preClose hooks of the user run, with a callback and async', async (t) => {
   t.equal((await client.closed).code, 1001)
   t.strictSame(seen, ['callback', 'async'])
 })
+
+type Handle = fastifyWebsocket.WebsocketHandler
+
+/** Where a `preClose` hook of the user can be declared. */
+const PRE_CLOSE: Record<string, (
+  fastify: FastifyInstance, handle: Handle, hook: () => Promise<void>
+) => unknown> = {
+  'before register': (fastify, handle, hook) => {
+    fastify.addHook('preClose', hook)
+    fastify.register(fastifyWebsocket, { handle })
+  },
+  'after an awaited register': async (fastify, handle, hook) => {
+    await fastify.register(fastifyWebsocket, { handle })
+    fastify.addHook('preClose', hook)
+  },
+  'in a plugin below': (fastify, handle, hook) => {
+    fastify.register(fastifyWebsocket, { handle })
+    fastify.register(async (scope) => {
+      scope.register(async (scope) => { scope.addHook('preClose', hook) })
+    })
+  },
+  'in the last of several plugins': (fastify, handle, hook) => {
+    fastify.register(async (scope) => { scope.register(fastifyWebsocket, { handle }) })
+    fastify.register(async (scope) => { scope.register(async () => {}) })
+    fastify.register(async (scope) => { scope.addHook('preClose', hook) })
+  }
+}
+
+for (const [where, declare] of Object.entries(PRE_CLOSE)) {
+  test(`a preClose hook of the user ${where} comes before the 1001`, async (t) => {
+    const sockets: fastifyWebsocket.StreamSocket[] = []
+    const fastify = createFastify(t)
+    await declare(fastify, ({ socket }) => { sockets.push(socket) }, async () => {
+      t.match(await refused(t, origin), { statusCode: 503 })
+      for (const socket of sockets) socket.close(1012)
+    })
+    const origin = await listen(fastify)
+    const client = await connect(t, origin)
+    await fastify.close()
+    t.equal((await client.closed).code, 1012)
+  })
+}
 
 test('close() twice resolves twice', async (t) => {
   const { fastify, origin } = await serve(t, { plugin: { handle: echo } })

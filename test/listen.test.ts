@@ -5,13 +5,7 @@ import fastifyWebsocket from '../src/index'
 import { connect, refused } from './helpers/client'
 import { echo, serve, settled } from './helpers/plugin'
 import { RawClient } from './helpers/raw'
-import { createFastify } from './helpers/servers'
-
-/** The origin of the server that the `port` option opens. */
-function ownOrigin (server: fastifyWebsocket.WebSocketStreamServer): string {
-  // It listens on a TCP port.
-  return `ws://127.0.0.1:${(server.address() as AddressInfo).port}`
-}
+import { createFastify, ownOrigin } from './helpers/servers'
 
 test('host and port: a server of its own leads to the same routes', async (t) => {
   const { fastify, origin } = await serve(t, {
@@ -45,6 +39,38 @@ test('port: the server opens when Fastify is ready and closes with it', async (t
   t.equal(fastify.websocketServer.address(), null)
   await t.rejects(connect(t, own), { code: 'ECONNREFUSED' })
 })
+
+test('port: clients are let in when all onReady hooks have run', async (t) => {
+  const fastify = createFastify(t)
+  await fastify.register(fastifyWebsocket, {
+    handle: echo, options: { host: '127.0.0.1', port: 0 }
+  })
+  fastify.addHook('onReady', async () => {
+    const { statusCode, headers } = await refused(t, ownOrigin(fastify.websocketServer))
+    t.equal(statusCode, 503)
+    t.equal(headers['retry-after'], '1')
+  })
+  await fastify.ready()
+  const client = await connect(t, ownOrigin(fastify.websocketServer))
+  client.send('hello')
+  t.equal(await client.nextText(), 'hello')
+})
+
+for (const when of ['while', 'after']) {
+  test(`port: closed ${when} an onReady hook fails, it lets nobody in`, async (t) => {
+    const fastify = createFastify(t)
+    await fastify.register(fastifyWebsocket, {
+      handle: echo, options: { host: '127.0.0.1', port: 0 }
+    })
+    fastify.addHook('onReady', async () => {
+      if (when === 'while') fastify.close()
+      throw new Error('no database')
+    })
+    await t.rejects(settled(fastify.ready()), { message: 'no database' })
+    await fastify.close()
+    t.equal(fastify.websocketServer.address(), null)
+  })
+}
 
 test('port: closing does not wait for connections that say nothing', async (t) => {
   const fastify = createFastify(t)

@@ -165,8 +165,19 @@ const ROUTER_OPTIONS: ReadonlyArray<[object, path: string, reached: string | num
   [{ ignoreTrailingSlash: true }, '/echo/', '/echo'],
   [{ ignoreDuplicateSlashes: true }, '//echo/', '/echo'],
   [{ useSemicolonDelimiter: true }, '/echo;a=1', '/echo'],
+  [{ useSemicolonDelimiter: true }, '/echo/;a=1', '/echo'],
+  [{ useSemicolonDelimiter: false }, '/echo/;a=1', 404],
   [{ maxParamLength: 200 }, `/rooms/${'a'.repeat(150)}/`, '/rooms/:room']
 ]
+
+for (const path of ['/echo#x', '/echo/#x', '/echo/#x?y', '/echo/?y#x']) {
+  test(`${path} reaches the route of its path`, async (t) => {
+    const { fastify } = await servePaths(t, ['/echo'])
+    const client = new RawClient(t, portOf(fastify.server))
+    client.write(upgradeHead(path))
+    t.match(await client.until('\r\n\r\n'), 'HTTP/1.1 101 Switching Protocols')
+  })
+}
 
 for (const [options, path, reached] of ROUTER_OPTIONS) {
   for (const server of [options, { routerOptions: options }]) {

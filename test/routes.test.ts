@@ -1,4 +1,6 @@
+import { once } from 'node:events'
 import { join } from 'node:path'
+import { setImmediate as nextTurn } from 'node:timers/promises'
 import { inspect } from 'node:util'
 import swagger from '@fastify/swagger'
 import type { FastifyInstance } from 'fastify'
@@ -6,6 +8,8 @@ import { test } from 'tap'
 import fastifyWebsocket from '../src/index'
 import { connect, refused } from './helpers/client'
 import { echo, serve, settled } from './helpers/plugin'
+import { loadFastifyWebsocket } from './ecosystem/foreign'
+import { INFO, Logs } from './helpers/logs'
 import { ROOT, run } from './helpers/program'
 import { createFastify, listen } from './helpers/servers'
 
@@ -414,11 +418,11 @@ for (const [where, declare] of Object.entries(ORDERS)) {
   })
 }
 
-test('registered twice on one instance is the error of Fastify', async (t) => {
+test('registered twice on one instance is a clash', async (t) => {
   const fastify = createFastify(t)
   fastify.register(fastifyWebsocket)
   fastify.register(fastifyWebsocket)
-  await t.rejects(settled(fastify.ready()), { code: 'FST_ERR_DEC_ALREADY_PRESENT' })
+  await t.rejects(settled(fastify.ready()), { code: 'FST_WS_CLASH', message: /websocketServer/ })
 })
 
 test('registered in two sibling scopes, one upgrade gets one answer', async (t) => {
@@ -470,6 +474,134 @@ test('a foreign plugin may call the handler with arguments of its own', async (t
   fastify.get('/', { websocket: true }, (...args) => args.length)
   t.strictSame((await fastify.inject('/')).json(), [2, 0, 1, 2])
 })
+
+// --- Where no plugin reaches ---
+
+/** The codes of the warnings that an application causes until it is ready. */
+async function warningsOf (fastify: FastifyInstance): Promise<Array<[unknown, string]>> {
+  const warnings: Array<[unknown, string]> = []
+  const onWarning = (warning: Error & { code?: string }): void => {
+    warnings.push([warning.code, warning.message])
+  }
+  process.on('warning', onWarning)
+  await fastify.ready()
+  // Warnings come later, in order.
+  const last = once(process, 'warning')
+  process.emitWarning('the last one')
+  await last
+  process.off('warning', onWarning)
+  return warnings.slice(0, -1)
+}
+
+test('a websocket route of an instance without the plugin gets a warning', async (t) => {
+  const fastify = createFastify(t)
+  fastify.get('/a', { websocket: true }, echo)
+  fastify.get('/plain', async () => 'plain')
+  fastify.register(async (scope) => {
+    scope.route({ method: 'GET', url: '/c', handler: async () => 'plain', wsHandler: echo })
+  }, { prefix: '/b' })
+  t.match(await warningsOf(fastify), [['FST_WS_NOT_REGISTERED', /: \/a, \/b\/c\. Register/]])
+})
+
+test('a websocket route of a scope beside that of the plugin gets a warning', async (t) => {
+  const fastify = createFastify(t)
+  fastify.register(async (scope) => {
+    await scope.register(fastifyWebsocket)
+    scope.get('/a', { websocket: true }, echo)
+  })
+  fastify.register(async (scope) => { scope.get('/b', { websocket: true }, echo) })
+  t.match(await warningsOf(fastify), [['FST_WS_NOT_REGISTERED', /: \/b\. Register/]])
+})
+
+test('a websocket route that another plugin takes gets no warning', async (t) => {
+  const fastify = createFastify(t)
+  await fastify.register(loadFastifyWebsocket())
+  fastify.get('/a', { websocket: true }, echo)
+  t.strictSame(await warningsOf(fastify), [])
+})
+
+test('an upgrade of an HTTP-only route is a 404, and the log says why', async (t) => {
+  const logs = new Logs()
+  const { origin } = await serve(t, {
+    server: { logger: logs.logger },
+    declare: (fastify) => fastify.get('/rooms/:room', async () => 'plain')
+  })
+  t.equal((await refused(t, `${origin}/rooms/7`)).statusCode, 404)
+  const { level } = await logs.find(
+    'the route /rooms/:room takes HTTP requests alone: declare it with `websocket: true` or a ' +
+    '`wsHandler` to accept WebSockets'
+  )
+  t.equal(level, INFO)
+  const before = logs.lines.length
+  t.equal((await refused(t, `${origin}/nowhere`)).statusCode, 404)
+  t.strictSame(
+    logs.lines.slice(before).filter(({ msg }) => msg.includes('HTTP requests alone')), []
+  )
+})
+
+// --- Handlers that another plugin has wrapped ---
+
+/** Ways in which a plugin wraps handlers in its `onRoute` hook, before us or after us. */
+const WRAPPERS: Record<string, (handler: Function) => (...args: unknown[]) => unknown> = {
+  'an async function': (handler) => async function (this: unknown, ...args) {
+    return Reflect.apply(handler, this, args)
+  },
+  'one that waits first': (handler) => async function (this: unknown, ...args) {
+    await nextTurn()
+    return Reflect.apply(handler, this, args)
+  },
+  'one that awaits it and returns nothing': (handler) => async function (this: unknown, ...args) {
+    await Reflect.apply(handler, this, args)
+  }
+}
+
+/** What can keep an upgrade undecided when the handler has returned. */
+const UNDECIDED: Record<string, (fastify: FastifyInstance) => void> = {
+  'with nothing that waits': (fastify) => { fastify.register(fastifyWebsocket) },
+  'with a verifyClient that waits': (fastify) => {
+    fastify.register(fastifyWebsocket, {
+      options: { verifyClient: (info, next) => { setImmediate(next, true) } }
+    })
+  },
+  'with an origin check that waits': (fastify) => {
+    fastify.register(fastifyWebsocket, {
+      origin: async () => {
+        await nextTurn()
+        return true
+      }
+    })
+  },
+  'with an onSend hook that waits': (fastify) => {
+    fastify.register(fastifyWebsocket)
+    fastify.addHook('onSend', async () => { await nextTurn() })
+  }
+}
+
+for (const [how, wrap] of Object.entries(WRAPPERS)) {
+  for (const [when, register] of Object.entries(UNDECIDED)) {
+    test(`a handler wrapped in ${how} works, ${when}`, async (t) => {
+      const fastify = createFastify(t)
+      fastify.addHook('onRoute', (options) => {
+        options.handler = wrap(options.handler)
+      })
+      register(fastify)
+      fastify.get('/echo', { websocket: true }, echo)
+      fastify.route({
+        method: 'GET', url: '/both', handler: (_, reply) => { reply.send('plain') }, wsHandler: echo
+      })
+      const origin = await listen(fastify)
+      for (const path of ['/echo', '/both']) {
+        const client = await connect(t, origin + path)
+        const text = 'hello'.repeat(20_000)
+        client.send(text)
+        t.equal(await client.nextText(), text, path)
+      }
+      t.equal((await fastify.inject('/both')).body, 'plain')
+      const { statusCode, body } = await fastify.inject('/echo')
+      t.strictSame([statusCode, body], [404, ''])
+    })
+  }
+}
 
 const COPY = JSON.stringify(join(ROOT, 'src', 'index.ts'))
 

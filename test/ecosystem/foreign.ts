@@ -9,7 +9,9 @@ export function loadFastifyWebsocket (): FastifyPluginAsync {
 }
 
 /** A handler of @fastify/websocket, which passes the socket first, and then Fastify's request. */
-const answerForeign: fastifyWebsocket.WebsocketHandler = (socket: unknown, request: unknown) => {
+export const answerForeign: fastifyWebsocket.WebsocketHandler = (
+  socket: unknown, request: unknown
+) => {
   if (!(socket instanceof WebSocket)) throw new Error('no socket')
   socket.on('message', (message) => { socket.send(`${Object(request).url} ${String(message)}`) })
 }

@@ -33,6 +33,12 @@ export async function createHttp (t: Teardown): Promise<{ server: Server, origin
   return { server, origin: `ws://127.0.0.1:${portOf(server)}` }
 }
 
+/** The origin of the server that the `port` option opens on 127.0.0.1. */
+export function ownOrigin (server: { address (): AddressInfo | string | null }): string {
+  // It listens on a TCP port.
+  return `ws://127.0.0.1:${(server.address() as AddressInfo).port}`
+}
+
 /** The port a server listens on. */
 export function portOf (server: NetServer): number {
   // A server on a TCP port has an address of this shape.
