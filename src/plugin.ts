@@ -14,6 +14,7 @@ import type { UpgradeResponse } from './response'
 import {
   pluginOf, routesOf, upgradeOf, type RoutePlugin, type WebsocketTarget
 } from './routes'
+import { checkRuntime } from './runtime'
 import { RouteServer } from './server'
 import type { StreamSocket } from './stream/socket'
 import { kOwner, kPlugin, kReport } from './symbols'
@@ -24,6 +25,7 @@ import { upgradeListenerOf, type UpgradeListener } from './upgrade'
 export async function registerWebsocket (
   fastify: FastifyInstance, options: WebsocketPluginOptions
 ): Promise<void> {
+  checkRuntime(process.versions)
   const settings = resolveOptions(options, fastify)
   const plugin = new WebsocketPlugin(fastify, settings)
 

@@ -3,8 +3,7 @@ import type {
   FastifyInstance, FastifyReply, FastifyRequest, onRequestHookHandler, RouteOptions
 } from 'fastify'
 import type { IncomingMessage } from 'node:http'
-import { isObject } from './checks'
-import { checkRouteOption } from './connection-options'
+import { readRouteOption } from './connection-options'
 import { InvalidMethodError, InvalidWsHandlerError, toError } from './errors'
 import type { UpgradeResponse } from './response'
 import { kPlugin, kRoutes, kUpgrade } from './symbols'
@@ -112,16 +111,9 @@ function adoptRoute (
     : options.wsHandler
   const target = wsHandler === undefined
     ? null
-    : { handler: wsHandler, options: connectionOptionsOf(options) }
+    : { handler: wsHandler, options: problem === null ? readRouteOption(options.websocket) : null }
   options.onRequest = [options.onRequest ?? [], createUpgradeFilter(target)].flat()
   options.handler = wrapHandler(handler, target, isWebsocketOnly)
-}
-
-/** A copy, because what the route declared may change until the first upgrade comes. */
-function connectionOptionsOf ({ websocket }: RouteOptions): WebsocketConnectionOptions | null {
-  if (!isObject(websocket)) return null
-  const { origin } = websocket
-  return { ...websocket, origin: Array.isArray(origin) ? [...origin] : origin }
 }
 
 function findProblem (
@@ -135,9 +127,9 @@ function findProblem (
   }
 }
 
-/** @throws FST_WS_INVALID_OPTION, FST_WS_INVALID_WS_HANDLER, FST_WS_INVALID_METHOD */
+/** @throws what is wrong with the options of the route, its wsHandler or its method */
 function checkRoute (options: RouteOptions, methods: string[], routes: DeclaredRoute[]): void {
-  checkRouteOption(options.websocket)
+  readRouteOption(options.websocket)
   if (options.wsHandler !== undefined && typeof options.wsHandler !== 'function') {
     throw new InvalidWsHandlerError()
   }

@@ -1,6 +1,7 @@
 import type { IncomingMessage } from 'node:http'
 import type { Duplex } from 'node:stream'
 import { WebSocketServer, type ServerOptions } from 'ws'
+import { UnsupportedOptionError } from '../errors'
 import { kAttach, kStream } from '../symbols'
 import { StreamSettings, type SocketStreamOptions } from './settings'
 import { StreamSocket } from './socket'
@@ -16,6 +17,9 @@ export interface WebSocketStreamServerOptions
   maxPendingAutoPongs?: number | undefined
 }
 
+/** Why there is no option `WebSocket`. */
+export const OWN_CLASS = 'connections have a class of their own, StreamSocket'
+
 /** Listener of the `stream` event. */
 export type StreamListener = (stream: SocketStream, request: IncomingMessage) => void
 
@@ -30,9 +34,12 @@ export class WebSocketStreamServer extends WebSocketServer<typeof StreamSocket> 
 
   /**
    * @param onStream added as a listener of `stream`
-   * @throws FST_WS_INVALID_OPTION, and what ws throws for its own options
+   * @throws FST_WS_INVALID_OPTION, FST_WS_UNSUPPORTED_OPTION, and what ws throws for its own
    */
   constructor (options: WebSocketStreamServerOptions = {}, onStream?: StreamListener) {
+    if ('WebSocket' in options && options.WebSocket != null) {
+      throw new UnsupportedOptionError('WebSocket', OWN_CLASS)
+    }
     // Checked first: ws opens its port at once.
     const streamSettings = new StreamSettings(options)
     super({ ...options, WebSocket: StreamSocket })

@@ -26,6 +26,13 @@ test('options are optional', async (t) => {
   t.throws(() => new WebSocketStreamServer(), TypeError)
 })
 
+test('the class of sockets cannot be replaced', async (t) => {
+  const wrong: object = { noServer: true, WebSocket: class {} }
+  t.throws(() => createServer(wrong), { code: 'FST_WS_UNSUPPORTED_OPTION' })
+  const none: object = { noServer: true, WebSocket: undefined }
+  t.doesNotThrow(() => createServer(none))
+})
+
 test('an invalid option of the stream is refused before a port is opened', async (t) => {
   const free = createNetServer().listen(0, '127.0.0.1')
   await once(free, 'listening')

@@ -1,0 +1,126 @@
+// Which name is an option where: of the plugin, in its `options`, or in the `websocket` of a route.
+// A name that stands in the wrong place, or that is mistyped, would be ignored without a word, and
+// with it the guard that it stands for. So such a name is an error, which says what to write.
+import { WebSocketServer } from 'ws'
+import { isServer } from './checks'
+import { MisplacedOptionError, UnknownOptionError, UnsupportedOptionError } from './errors'
+import { OWN_CLASS } from './stream/server'
+
+/** An object that options stand in. */
+export interface OptionPlace {
+  /** What a message puts before a name, to say where it stands. */
+  readonly prefix: string
+  readonly names: readonly string[]
+}
+
+/** Not an option of the plugin, which needs its own class of sockets. */
+const CLASS_OPTION = 'WebSocket'
+
+/** An option of ws that the plugin has itself. */
+const CLOSE_TIMEOUT = 'closeTimeout'
+
+/** The options of ws, as the installed version has them. */
+const WS_NAMES = Object.keys(new WebSocketServer({ noServer: true }).options)
+  .filter((name) => name !== CLASS_OPTION && name !== CLOSE_TIMEOUT)
+
+/** The options of the plugin itself. */
+export const PLUGIN_PLACE: OptionPlace = {
+  prefix: '',
+  names: [
+    'handle', 'errorHandler', CLOSE_TIMEOUT, 'maxConnections', 'options',
+    'heartbeat', 'maxBackpressure', 'origin'
+  ]
+}
+
+/** What the option `options` may have. */
+export const SERVER_PLACE: OptionPlace = {
+  prefix: 'options.',
+  names: ['objectMode', 'binary', 'highWaterMark', 'pauseTimeout', ...WS_NAMES]
+}
+
+/** What the `websocket` of a route may have. */
+export const ROUTE_PLACE: OptionPlace = {
+  prefix: 'websocket.',
+  names: ['heartbeat', 'maxPayload', 'maxBackpressure', 'origin']
+}
+
+/** Where a misplaced option may belong; what a route can have, the plugin can have for all. */
+const HOMES = [PLUGIN_PLACE, SERVER_PLACE]
+
+/**
+ * Options of an application as often as of a server: `@fastify/autoload` and fastify-cli pass all
+ * options of the application to each plugin. They say nothing of what the plugin was meant to do.
+ */
+const COMMON_NAMES = ['host', 'port', 'backlog', 'server']
+
+/** Shorter names are near to too many words. */
+const MIN_MISTYPED = 5
+
+/**
+ * Refuses names that are no options where they stand. Among the options of the plugin, where those
+ * of a whole application may be, and of the methods of a class, only those are refused that are
+ * options elsewhere or nearly are. A name whose value is undefined or null is none.
+ *
+ * @throws FST_WS_MISPLACED_OPTION, FST_WS_UNKNOWN_OPTION, FST_WS_UNSUPPORTED_OPTION
+ */
+export function checkNames (options: object, place: OptionPlace): void {
+  for (const [name, isEnumerable] of namesOf(options)) {
+    const isOpen = place === PLUGIN_PLACE || !isEnumerable
+    const error = place.names.includes(name) ? null : findError(name, place, isOpen)
+    if (error === null) continue
+    const value: unknown = Reflect.get(options, name)
+    if (value == null) continue
+    if (place === PLUGIN_PLACE && COMMON_NAMES.includes(name) && !isServer(value)) continue
+    throw error
+  }
+}
+
+/** All names that an object has or inherits, and whether they are enumerable there. */
+function namesOf (options: object): Map<string, boolean> {
+  const names = new Map<string, boolean>()
+  let object: object | null = options
+  for (; object !== null; object = Object.getPrototypeOf(object)) {
+    for (const name of Object.getOwnPropertyNames(object)) {
+      // Every object has these.
+      if (name in Object.prototype || names.has(name)) continue
+      names.set(name, Object.prototype.propertyIsEnumerable.call(object, name))
+    }
+  }
+  return names
+}
+
+function findError (name: string, place: OptionPlace, isOpen: boolean): Error | null {
+  const path = place.prefix + name
+  if (name === CLASS_OPTION) {
+    return new UnsupportedOptionError(path, OWN_CLASS)
+  }
+  const home = HOMES.find(({ names }) => names.includes(name))
+  if (home !== undefined) return new MisplacedOptionError(path, home.prefix + name)
+  const near = nearestTo(name, place)
+  if (near !== undefined) return new UnknownOptionError(path, `did you mean ${near}?`)
+  return isOpen ? null : new UnknownOptionError(path, `there are ${place.names.join(', ')}`)
+}
+
+/** The option that `name` may be a slip of: of this place first, or else of another. */
+function nearestTo (name: string, place: OptionPlace): string | undefined {
+  const known = [place, ...HOMES].flatMap(({ prefix, names }) => {
+    return names.map((known) => ({ path: prefix + known, name: known }))
+  })
+  return known.find((known) => {
+    return known.name.length >= MIN_MISTYPED && !COMMON_NAMES.includes(known.name) &&
+      isSlipOf(name.toLowerCase(), known.name.toLowerCase())
+  })?.path
+}
+
+/** Whether the words differ by at most a letter, or by two neighbours that changed places. */
+function isSlipOf (word: string, other: string): boolean {
+  const shorter = Math.min(word.length, other.length)
+  let start = 0
+  while (start < shorter && word[start] === other[start]) start++
+  let end = 0
+  while (end < shorter - start && word.at(-1 - end) === other.at(-1 - end)) end++
+  const rest = word.slice(start, word.length - end)
+  const otherRest = other.slice(start, other.length - end)
+  if (rest.length <= 1 && otherRest.length <= 1) return true
+  return rest.length === 2 && rest === [...otherRest].reverse().join('')
+}
