@@ -3,7 +3,7 @@ import {
 } from 'node:http'
 import type { Duplex } from 'node:stream'
 import type { FastifyBaseLogger } from 'fastify'
-import { UnexpectedSwitchError } from './errors'
+import { RETRY_AFTER, UnexpectedSwitchError } from './errors'
 import { handshakeLines } from './handshake-headers'
 import { guard, unguard, vacate } from './transport'
 
@@ -12,6 +12,8 @@ import { guard, unguard, vacate } from './transport'
  * feels backpressure.
  */
 const MAX_EARLY_BYTES = 64 * 1024
+
+const SERVICE_UNAVAILABLE = 503
 
 /** Milliseconds that a refused client has to read its answer and hang up. */
 const LINGER_TIMEOUT = 2_000
@@ -158,6 +160,10 @@ export class UpgradeResponse extends ServerResponse {
     this.open()
     this.once('finish', this.#closeTransport)
     this.setHeader('connection', 'close')
+    // Fastify's own answer while it closes says nothing of when to come again.
+    if (statusCode === SERVICE_UNAVAILABLE && !this.hasHeader('retry-after')) {
+      this.setHeader('retry-after', RETRY_AFTER)
+    }
     return super.writeHead(statusCode)
   }
 
