@@ -212,7 +212,7 @@ declare const declared: unique symbol
  */
 type DeclaredWebsocket = RouteWebsocket & { readonly [declared]: never }
 
-/** `unknown` if the type does not tell whether the route is a websocket route, `never` if it does. */
+/** `never` if the type tells whether the route is a websocket route, else `unknown`. */
 type IfUndecided<Websocket> =
   [Extract<Websocket, false>] extends [never]
     ? never
