@@ -1,10 +1,9 @@
 // Which name is an option where: of the plugin, in its `options`, or in the `websocket` of a route.
 // A name that stands in the wrong place, or that is mistyped, would be ignored without a word, and
 // with it the guard that it stands for. So such a name is an error, which says what to write.
-import { WebSocketServer } from 'ws'
 import { isServer } from './checks'
 import { MisplacedOptionError, UnknownOptionError, UnsupportedOptionError } from './errors'
-import { OWN_CLASS } from './stream/server'
+import { OWN_CLASS, WS_OPTIONS } from './stream/server'
 
 /** An object that options stand in. */
 export interface OptionPlace {
@@ -19,9 +18,10 @@ const CLASS_OPTION = 'WebSocket'
 /** An option of ws that the plugin has itself. */
 const CLOSE_TIMEOUT = 'closeTimeout'
 
-/** The options of ws, as the installed version has them. */
-const WS_NAMES = Object.keys(new WebSocketServer({ noServer: true }).options)
-  .filter((name) => name !== CLASS_OPTION && name !== CLOSE_TIMEOUT)
+/** What to write instead of an option of `@fastify/websocket` that is not one here. */
+const FOREIGN: Readonly<Record<string, string>> = {
+  preClose: "it is a hook here, fastify.addHook('preClose', …)"
+}
 
 /** The options of the plugin itself. */
 export const PLUGIN_PLACE: OptionPlace = {
@@ -35,7 +35,10 @@ export const PLUGIN_PLACE: OptionPlace = {
 /** What the option `options` may have. */
 export const SERVER_PLACE: OptionPlace = {
   prefix: 'options.',
-  names: ['objectMode', 'binary', 'highWaterMark', 'pauseTimeout', ...WS_NAMES]
+  names: [
+    'objectMode', 'binary', 'highWaterMark', 'pauseTimeout',
+    ...WS_OPTIONS.filter((name) => name !== CLASS_OPTION && name !== CLOSE_TIMEOUT)
+  ]
 }
 
 /** What the `websocket` of a route may have. */
@@ -94,6 +97,8 @@ function findError (name: string, place: OptionPlace, isOpen: boolean): Error | 
   if (name === CLASS_OPTION) {
     return new UnsupportedOptionError(path, OWN_CLASS)
   }
+  const hint = FOREIGN[name]
+  if (hint !== undefined) return new UnknownOptionError(path, hint)
   const home = HOMES.find(({ names }) => names.includes(name))
   if (home !== undefined) return new MisplacedOptionError(path, home.prefix + name)
   const near = nearestTo(name, place)

@@ -43,6 +43,7 @@ const WRONG_PLUGIN_OPTIONS: readonly Wrong[] = [
   [{ maxconnections: 1 }, UNKNOWN, /did you mean maxConnections\?$/],
   [{ maxPayLoad: 1 }, UNKNOWN, /did you mean options\.maxPayload\?$/],
   [new Mistyped(), UNKNOWN, /verifyclient: did you mean options\.verifyClient\?$/],
+  [{ preClose: () => {} }, UNKNOWN, /option preClose: it is a hook here, fastify\.addHook/],
   [{ WebSocket }, UNSUPPORTED, /option WebSocket is not supported: .* StreamSocket$/],
   [{ options: { origin: 'same-host' } }, MISPLACED, /option options\.origin .* as origin$/],
   [{ options: { heartbeat: 1000 } }, MISPLACED, /option options\.heartbeat .* as heartbeat$/],

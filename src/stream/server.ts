@@ -2,6 +2,7 @@ import type { IncomingMessage } from 'node:http'
 import type { Duplex } from 'node:stream'
 import { WebSocketServer, type ServerOptions } from 'ws'
 import { UnsupportedOptionError } from '../errors'
+import { readOptions } from '../given'
 import { kAttach, kStream } from '../symbols'
 import { StreamSettings, type SocketStreamOptions } from './settings'
 import { StreamSocket } from './socket'
@@ -16,6 +17,9 @@ export interface WebSocketStreamServerOptions
   /** Most answers to pings that may be unsent to the peer; 0 is no limit. Default: 60. */
   maxPendingAutoPongs?: number | undefined
 }
+
+/** The options of ws, as the installed version has them. It reads only own ones. */
+export const WS_OPTIONS = Object.keys(new WebSocketServer({ noServer: true }).options)
 
 /** Why there is no option `WebSocket`. */
 export const OWN_CLASS = 'connections have a class of their own, StreamSocket'
@@ -42,7 +46,7 @@ export class WebSocketStreamServer extends WebSocketServer<typeof StreamSocket> 
     }
     // Checked first: ws opens its port at once.
     const streamSettings = new StreamSettings(options)
-    super({ ...options, WebSocket: StreamSocket })
+    super({ ...options, ...readOptions(options, WS_OPTIONS), WebSocket: StreamSocket })
     this.streamSettings = streamSettings
     this.on('connection', this.#emitStream)
     if (onStream !== undefined) this.on('stream', onStream)

@@ -33,6 +33,19 @@ test('the class of sockets cannot be replaced', async (t) => {
   t.doesNotThrow(() => createServer(none))
 })
 
+test('options of a class, and inherited ones, are options', async (t) => {
+  class Options {
+    get noServer () { return true }
+    get maxPayload () { return 10 }
+    get objectMode () { return true }
+  }
+  for (const options of [new Options(), Object.create(new Options())]) {
+    const server = createServer(options)
+    t.match(server.options, { noServer: true, maxPayload: 10 })
+    t.equal(server.streamSettings.objectMode, true)
+  }
+})
+
 test('an invalid option of the stream is refused before a port is opened', async (t) => {
   const free = createNetServer().listen(0, '127.0.0.1')
   await once(free, 'listening')
