@@ -113,7 +113,8 @@ const APPLICATION_OPTIONS = [
   'dir', 'dirNameRoutePrefix', 'matchFilter', 'ignoreFilter', 'ignorePattern', 'indexPattern',
   'scriptPattern', 'forceESM', 'encapsulate', 'maxDepth', 'autoHooks', 'autoHooksPattern',
   'cascadeHooks', 'overwriteHooks', 'routeParams', 'autoConfig', 'decorateRequest',
-  'dbUrl', 'database', 'redis', 'secret', 'servers', 'clients', 'minConnections', 'myServer'
+  'dbUrl', 'database', 'redis', 'secret', 'servers', 'clients', 'minConnections', 'myServer',
+  'hosts', 'ports', 'paths', 'pat'
 ]
 
 test('the options of an application, spread into those of the plugin, are let be', async (t) => {
