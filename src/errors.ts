@@ -30,10 +30,9 @@ export const ConflictingOptionsError = createError<[one: string, other: string]>
 export const MissingOptionError = createError<[one: string, other: string]>(
   'FST_WS_MISSING_OPTION', 'option %s does nothing without option %s', 500, TypeError)
 
-/** An option stands where it does nothing. Arguments: where it stands, where it belongs. */
-export const MisplacedOptionError = createError<[path: string, home: string]>(
-  'FST_WS_MISPLACED_OPTION', 'option %s does nothing there: give it to the plugin as %s',
-  500, TypeError)
+/** An option stands where it does nothing. Arguments: where it stands, what to write instead. */
+export const MisplacedOptionError = createError<[path: string, hint: string]>(
+  'FST_WS_MISPLACED_OPTION', 'option %s does nothing there: %s', 500, TypeError)
 
 /** There is no such option. Arguments: where it stands, what to write instead. */
 export const UnknownOptionError = createError<[path: string, hint: string]>(

@@ -10,6 +10,8 @@ export interface OptionPlace {
   /** What a message puts before a name, to say where it stands. */
   readonly prefix: string
   readonly names: readonly string[]
+  /** Names that are nothing like an option may be here. */
+  readonly isOpen: boolean
 }
 
 /** Not an option of the plugin, which needs its own class of sockets. */
@@ -29,7 +31,9 @@ export const PLUGIN_PLACE: OptionPlace = {
   names: [
     'handle', 'errorHandler', CLOSE_TIMEOUT, 'maxConnections', 'options',
     'heartbeat', 'maxBackpressure', 'origin'
-  ]
+  ],
+  // `@fastify/autoload` and fastify-cli pass all options of an application to each plugin.
+  isOpen: true
 }
 
 /** What the option `options` may have. */
@@ -38,37 +42,52 @@ export const SERVER_PLACE: OptionPlace = {
   names: [
     'objectMode', 'binary', 'highWaterMark', 'pauseTimeout',
     ...WS_OPTIONS.filter((name) => name !== CLASS_OPTION && name !== CLOSE_TIMEOUT)
-  ]
+  ],
+  isOpen: false
+}
+
+/** What `perMessageDeflate` of ws 8 may have; ws does not tell, and may get more. */
+export const DEFLATE_PLACE: OptionPlace = {
+  prefix: 'options.perMessageDeflate.',
+  names: [
+    'threshold', 'concurrencyLimit', 'serverNoContextTakeover', 'clientNoContextTakeover',
+    'serverMaxWindowBits', 'clientMaxWindowBits', 'zlibDeflateOptions', 'zlibInflateOptions'
+  ],
+  isOpen: true
 }
 
 /** What the `websocket` of a route may have. */
 export const ROUTE_PLACE: OptionPlace = {
   prefix: 'websocket.',
-  names: ['heartbeat', 'maxPayload', 'maxBackpressure', 'origin']
+  names: ['heartbeat', 'maxPayload', 'maxBackpressure', 'origin'],
+  isOpen: false
 }
 
 /** Where a misplaced option may belong; what a route can have, the plugin can have for all. */
 const HOMES = [PLUGIN_PLACE, SERVER_PLACE]
 
-/**
- * Options of an application as often as of a server: `@fastify/autoload` and fastify-cli pass all
- * options of the application to each plugin. They say nothing of what the plugin was meant to do.
- */
+/** Among the options of an application, these say nothing of what the plugin was meant to do. */
 const COMMON_NAMES = ['host', 'port', 'backlog', 'server']
 
 /** Shorter names are near to too many words. */
 const MIN_MISTYPED = 5
 
+/** Options of the plugin whose names mean something else in the declaration of a route. */
+const FASTIFY_NAMES = ['path', 'errorHandler', ...COMMON_NAMES]
+
+/** What makes a websocket route of a route. */
+const ROUTE_MARKS = ['websocket', 'wsHandler']
+
 /**
- * Refuses names that are no options where they stand. Among the options of the plugin, where those
- * of a whole application may be, and of the methods of a class, only those are refused that are
- * options elsewhere or nearly are. A name whose value is undefined or null is none.
+ * Refuses names that are no options where they stand. In a place that is open, and of the methods
+ * of a class, only those are refused that are options elsewhere or nearly are. A name whose value
+ * is undefined or null is none.
  *
  * @throws FST_WS_MISPLACED_OPTION, FST_WS_UNKNOWN_OPTION, FST_WS_UNSUPPORTED_OPTION
  */
 export function checkNames (options: object, place: OptionPlace): void {
   for (const [name, isEnumerable] of namesOf(options)) {
-    const isOpen = place === PLUGIN_PLACE || !isEnumerable
+    const isOpen = place.isOpen || !isEnumerable
     const error = place.names.includes(name) ? null : findError(name, place, isOpen)
     if (error === null) continue
     const value: unknown = Reflect.get(options, name)
@@ -99,11 +118,37 @@ function findError (name: string, place: OptionPlace, isOpen: boolean): Error | 
   }
   const hint = FOREIGN[name]
   if (hint !== undefined) return new UnknownOptionError(path, hint)
-  const home = HOMES.find(({ names }) => names.includes(name))
-  if (home !== undefined) return new MisplacedOptionError(path, home.prefix + name)
+  const home = homeOf(name)
+  if (home !== undefined) return new MisplacedOptionError(path, `give it to the plugin as ${home}`)
   const near = nearestTo(name, place)
   if (near !== undefined) return new UnknownOptionError(path, `did you mean ${near}?`)
   return isOpen ? null : new UnknownOptionError(path, `there are ${place.names.join(', ')}`)
+}
+
+function homeOf (name: string): string | undefined {
+  const home = HOMES.find(({ names }) => names.includes(name))
+  return home && home.prefix + name
+}
+
+/**
+ * Refuses options of WebSockets that stand in the declaration of a route, beside its `websocket`,
+ * and names that nearly make a websocket route of it.
+ *
+ * @throws FST_WS_MISPLACED_OPTION, FST_WS_UNKNOWN_OPTION
+ */
+export function checkDeclaration (route: object, isWebsocket: boolean): void {
+  for (const [name, value] of Object.entries(route)) {
+    if (value == null || ROUTE_MARKS.includes(name)) continue
+    const path = `${name} of the route`
+    const near = ROUTE_MARKS.find((mark) => isSlipOf(name.toLowerCase(), mark.toLowerCase()))
+    if (near !== undefined) throw new UnknownOptionError(path, `did you mean ${near}?`)
+    if (!isWebsocket || FASTIFY_NAMES.includes(name)) continue
+    if (ROUTE_PLACE.names.includes(name)) {
+      throw new MisplacedOptionError(path, `write websocket: { ${name} }`)
+    }
+    const home = homeOf(name)
+    if (home !== undefined) throw new MisplacedOptionError(path, `give it to the plugin as ${home}`)
+  }
 }
 
 /** The option that `name` may be a slip of: of this place first, or else of another. */

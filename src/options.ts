@@ -10,7 +10,7 @@ import {
   ConflictingOptionsError, InvalidHandleError, InvalidOptionError, MissingOptionError
 } from './errors'
 import { readOptions, type Given } from './given'
-import { checkNames, PLUGIN_PLACE, SERVER_PLACE } from './option-names'
+import { checkNames, DEFLATE_PLACE, PLUGIN_PLACE, SERVER_PLACE } from './option-names'
 import { warnOfShortDelays } from './short-delays'
 import type { WebSocketStreamServerOptions } from './stream/server'
 import type {
@@ -155,6 +155,7 @@ function readServerOptions (input: WebsocketServerOptions): Given<WebsocketServe
   checkNames(input, SERVER_PLACE)
   const options = readOptions(input, SERVER_PLACE.names)
   checkAll(SERVER_OPTIONS, options)
+  if (isObject(options.perMessageDeflate)) checkNames(options.perMessageDeflate, DEFLATE_PLACE)
   checkExclusive(options)
   warnOfShortDelays(options, SERVER_PLACE)
   return options

@@ -5,6 +5,7 @@ import type {
 import type { IncomingMessage } from 'node:http'
 import { readRouteOption } from './connection-options'
 import { InvalidMethodError, InvalidWsHandlerError, toError } from './errors'
+import { checkDeclaration } from './option-names'
 import type { UpgradeResponse } from './response'
 import { kPlugin, kRoutes, kUpgrade } from './symbols'
 import type { WebsocketConnectionOptions, WebsocketHandler } from './types'
@@ -95,7 +96,7 @@ function adoptRoute (
   if (!isWebsocket && !methods.includes('GET')) return
 
   const { url, constraints = {} } = options
-  const problem = isWebsocket ? findProblem(options, methods, routes) : null
+  const problem = findProblem(options, isWebsocket, methods, routes)
   if (problem !== null && pluginOf(instance) !== undefined) throw problem
   if (methods.includes('GET') || problem !== null) {
     routes.push({ instance, url, constraints, isWebsocket, problem })
@@ -117,10 +118,11 @@ function adoptRoute (
 }
 
 function findProblem (
-  options: RouteOptions, methods: string[], routes: DeclaredRoute[]
+  options: RouteOptions, isWebsocket: boolean, methods: string[], routes: DeclaredRoute[]
 ): Error | null {
   try {
-    checkRoute(options, methods, routes)
+    checkDeclaration(options, isWebsocket)
+    if (isWebsocket) checkRoute(options, methods, routes)
     return null
   } catch (error) {
     return toError(error)

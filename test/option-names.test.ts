@@ -55,7 +55,12 @@ const WRONG_PLUGIN_OPTIONS: readonly Wrong[] = [
   [{ options: Object.create({ dbUrl: 'x' }) }, UNKNOWN, /options\.dbUrl: there are objectMode, /],
   [{ options: Object.assign(Object.create(null), { dbUrl: 'x' }) }, UNKNOWN, /options\.dbUrl/],
   [{ options: new Mistyped() }, UNKNOWN, /did you mean options\.verifyClient\?$/],
-  [{ options: { WebSocket } }, UNSUPPORTED, /option options\.WebSocket is not supported/]
+  [{ options: { WebSocket } }, UNSUPPORTED, /option options\.WebSocket is not supported/],
+  [
+    { options: { perMessageDeflate: { treshold: 10 } } },
+    UNKNOWN, /options\.perMessageDeflate\.treshold: did you mean options\.perM.*\.threshold\?$/
+  ],
+  [{ options: { perMessageDeflate: { maxPayload: 10 } } }, MISPLACED, /as options\.maxPayload$/]
 ]
 
 const WRONG_ROUTE_OPTIONS: readonly Wrong[] = [
@@ -67,6 +72,52 @@ const WRONG_ROUTE_OPTIONS: readonly Wrong[] = [
   [{ maxConections: 1 }, UNKNOWN, /did you mean maxConnections\?$/],
   [{ WebSocket }, UNSUPPORTED, /option websocket\.WebSocket is not supported/]
 ]
+
+const WRONG_DECLARATIONS: readonly Wrong[] = [
+  [
+    { websocket: true, origin: 'same-host' },
+    MISPLACED, /option origin of the route does nothing there: write websocket: \{ origin \}$/
+  ],
+  [{ websocket: { heartbeat: 1000 }, maxPayload: 10 }, MISPLACED, /write websocket: \{ maxPayload/],
+  [{ wsHandler: echo, heartbeat: 1000 }, MISPLACED, /write websocket: \{ heartbeat \}$/],
+  [
+    { websocket: true, verifyClient: () => false },
+    MISPLACED, /verifyClient of the route .* give it to the plugin as options\.verifyClient$/
+  ],
+  [{ websocket: true, maxConnections: 1 }, MISPLACED, /give it to the plugin as maxConnections$/],
+  [{ webSocket: true }, UNKNOWN, /option webSocket of the route: did you mean websocket\?$/],
+  [{ websockets: true }, UNKNOWN, /did you mean websocket\?$/],
+  [{ wshandler: echo }, UNKNOWN, /did you mean wsHandler\?$/]
+]
+
+for (const [wrong, code, message] of WRONG_DECLARATIONS) {
+  test(`a route with ${inspect(wrong)} fails at registration with ${code}`, async (t) => {
+    const fastify = createFastify(t)
+    fastify.register(fastifyWebsocket)
+    fastify.get('/', wrong, async () => '')
+    await t.rejects(settled(fastify.ready()), { code, message })
+  })
+}
+
+test('a route may have what Fastify and other plugins have for routes', async (t) => {
+  const others: object = {
+    errorHandler: () => {},
+    handlerTimeout: 1000,
+    bodyLimit: 1,
+    config: { origin: 'any' },
+    host: 'example.com',
+    cors: true,
+    verifyClient: undefined
+  }
+  const { fastify } = await serve(t, {
+    declare: (fastify) => {
+      const origin: object = { origin: 'any', heartbeat: 1, verifyClient: () => false }
+      fastify.get('/plain', origin, async () => 'plain')
+      fastify.get('/', { ...others, websocket: true }, echo)
+    }
+  })
+  t.equal((await fastify.inject('/plain')).body, 'plain')
+})
 
 for (const [options, code, message] of WRONG_PLUGIN_OPTIONS) {
   test(`${inspect(options)} fails at registration with ${code}`, async (t) => {
