@@ -113,9 +113,7 @@ function namesOf (options: object): Map<string, boolean> {
 
 function findError (name: string, place: OptionPlace, isOpen: boolean): Error | null {
   const path = place.prefix + name
-  if (name === CLASS_OPTION) {
-    return new UnsupportedOptionError(path, OWN_CLASS)
-  }
+  if (name === CLASS_OPTION) return new UnsupportedOptionError(path, OWN_CLASS)
   const hint = FOREIGN[name]
   if (hint !== undefined) return new UnknownOptionError(path, hint)
   const home = homeOf(name)

@@ -165,7 +165,7 @@ const APPLICATION_OPTIONS = [
   'scriptPattern', 'forceESM', 'encapsulate', 'maxDepth', 'autoHooks', 'autoHooksPattern',
   'cascadeHooks', 'overwriteHooks', 'routeParams', 'autoConfig', 'decorateRequest',
   'dbUrl', 'database', 'redis', 'secret', 'servers', 'clients', 'minConnections', 'myServer',
-  'hosts', 'ports', 'paths', 'pat'
+  'hosts', 'ports', 'paths', 'pat', 'nigiro'
 ]
 
 test('the options of an application, spread into those of the plugin, are let be', async (t) => {
