@@ -30,6 +30,22 @@ export const ConflictingOptionsError = createError<[one: string, other: string]>
 export const MissingOptionError = createError<[one: string, other: string]>(
   'FST_WS_MISSING_OPTION', 'option %s does nothing without option %s', 500, TypeError)
 
+/** An option stands where it does nothing. Arguments: where it stands, what to write instead. */
+export const MisplacedOptionError = createError<[path: string, hint: string]>(
+  'FST_WS_MISPLACED_OPTION', 'option %s does nothing there: %s', 500, TypeError)
+
+/** There is no such option. Arguments: where it stands, what to write instead. */
+export const UnknownOptionError = createError<[path: string, hint: string]>(
+  'FST_WS_UNKNOWN_OPTION', 'unknown option %s: %s', 500, TypeError)
+
+/** An option of ws that the plugin cannot have. Arguments: where it stands, the reason. */
+export const UnsupportedOptionError = createError<[path: string, reason: string]>(
+  'FST_WS_UNSUPPORTED_OPTION', 'option %s is not supported: %s', 500, TypeError)
+
+/** A runtime that the plugin does not work on. Arguments: its name, the reason. */
+export const UnsupportedRuntimeError = createError<[name: string, reason: string]>(
+  'FST_WS_UNSUPPORTED_RUNTIME', 'fastify-websocket does not work on %s: %s', 500)
+
 /** The server of the `port` option cannot listen. Arguments: address, the system's message. */
 export const ListenError = createError<
   [address: string, message: string, options: { cause: unknown }]
@@ -80,16 +96,18 @@ export const UnknownRouteError = createError<[url: string]>(
   'the route %s was declared before fastify-websocket was loaded: load it at the top of the ' +
   'file, before the Fastify instance is created', 500)
 
-/** The upgrade came while the server is closing. */
-export const ClosingError = createError(
-  'FST_WS_CLOSING', 'the server is closing', 503)
-
 /** The upgrade came from a page of another site. */
 export const OriginNotAllowedError = createError(
   'FST_WS_ORIGIN_NOT_ALLOWED', 'the origin is not allowed', 403)
 
-/** Seconds after which a client that found the server full may come again. */
-const RETRY_AFTER = 10
+/** Seconds after which a client that was refused for a time may come again. */
+export const RETRY_AFTER = 10
+
+/** The upgrade came while the server is closing. Its `headers` go into the answer. */
+export class ClosingError extends createError(
+  'FST_WS_CLOSING', 'the server is closing', 503) {
+  readonly headers = { 'retry-after': String(RETRY_AFTER) }
+}
 
 /** There are as many connections as `maxConnections` allows. Its `headers` go into the answer. */
 export class TooManyConnectionsError extends createError(

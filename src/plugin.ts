@@ -16,6 +16,7 @@ import { upgradeOf, type UpgradeAnswer } from './response'
 import {
   pluginOf, routesOf, type RoutePlugin, type WebsocketTarget
 } from './routes'
+import { checkRuntime } from './runtime'
 import { RouteServer } from './server'
 import { kOwner, kPlugin, kReport } from './symbols'
 import type { WebsocketConnectionOptions, WebsocketPluginOptions } from './types'
@@ -26,6 +27,7 @@ import { upgradeListenerOf, type UpgradeListener } from './upgrade'
 export async function registerWebsocket (
   fastify: FastifyInstance, options: WebsocketPluginOptions
 ): Promise<void> {
+  checkRuntime(process.versions)
   const settings = resolveOptions(options, fastify)
   const plugin = new WebsocketPlugin(fastify, settings)
 

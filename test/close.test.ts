@@ -129,8 +129,9 @@ for (const name of ['preHandler', 'onSend'] as const) {
     const closed = fastify.close()
     await nextTurn()
     free.resolve(true)
-    const { statusCode, body } = await refusal
+    const { statusCode, headers, body } = await refusal
     t.equal(statusCode, 503)
+    t.match(headers['retry-after'], /^[1-9]\d*$/)
     t.match(JSON.parse(body), { statusCode: 503, message: 'the server is closing' })
     await closed
     t.strictSame(handled, [])
@@ -143,12 +144,13 @@ test('an upgrade that comes while the server closes gets 503', async (t) => {
     declare: (fastify) => fastify.addHook('preClose', async () => {
       const answer = await refused(t, `ws://127.0.0.1:${portOf(fastify.server)}`)
       t.equal(answer.statusCode, 503)
+      t.match(answer.headers['retry-after'], /^[1-9]\d*$/)
     })
   })
   const client = await connect(t, origin)
   await fastify.close()
   t.equal((await client.closed).code, 1001)
-  t.plan(2)
+  t.plan(3)
 })
 
 test('preClose hooks of the user run, with a callback and async', async (t) => {

@@ -88,6 +88,7 @@ export class SocketStream extends Duplex implements SocketReader {
   override on (event: string | symbol, listener: Listener): this {
     super.on(event, listener)
     if (event === 'data' || event === 'readable') this.#comeReader()
+    else if (SOCKET_EVENTS.has(event)) warnOfListener(event, this.socket[kSettings])
     return this
   }
 
@@ -98,6 +99,7 @@ export class SocketStream extends Duplex implements SocketReader {
   override prependListener (event: string | symbol, listener: Listener): this {
     super.prependListener(event, listener)
     if (event === 'data') this.socket[kReaderChange]()
+    else if (SOCKET_EVENTS.has(event)) warnOfListener(event, this.socket[kSettings])
     return this
   }
 
@@ -301,6 +303,26 @@ export class SocketStream extends Duplex implements SocketReader {
     this.#reported.add(error)
     this.socket[kOwner]?.onError(error)
   }
+}
+
+/** Events that a WebSocket has and a stream has not. */
+const SOCKET_EVENTS = new Set<string | symbol>(['message', 'ping', 'pong'])
+
+/** Settings of servers that the warning was given for: one object serves a server's streams. */
+const warned = new WeakSet<StreamSettings>()
+
+/**
+ * Warns of a listener that would wait for ever: other packages call the WebSocket a connection. The
+ * warning does not go to the request's log, because an application without a logger needs it most.
+ */
+function warnOfListener (event: string | symbol, settings: StreamSettings): void {
+  if (warned.has(settings)) return
+  warned.add(settings)
+  const name = String(event)
+  const stream = event === 'message' ? ", or connection.on('data', …) for a stream" : ''
+  const warning = `fastify-websocket: a connection is a stream and emits no '${name}' event, so ` +
+    `this listener is not called. Write connection.socket.on('${name}', …)${stream}.`
+  process.emitWarning(warning, { code: 'FST_WS_SOCKET_EVENT' })
 }
 
 function isSendable (chunk: unknown): chunk is string | ArrayBuffer | Uint8Array {
