@@ -37,8 +37,8 @@ export interface RouteTaker {
   /** Whether a raw request is an upgrade that this copy has dispatched. */
   isUpgrade (raw: IncomingMessage): boolean
   /**
-   * Answers an upgrade that no plugin of this copy takes on this route. Returns whether the request
-   * is to go no further.
+   * Before the handler: sends an upgrade of this copy that no plugin takes on this route to the 404
+   * handler. Returns whether the request is to go no further.
    */
   stops (
     target: WebsocketTarget | null,
@@ -283,10 +283,7 @@ function createUpgradeFilter (
   target: WebsocketTarget | null, { takers }: Application
 ): onRequestHookHandler {
   return function (request, reply, done) {
-    for (const taker of takers) {
-      if (taker.stops(target, this, request, reply)) return
-    }
-    done()
+    if (!takers.some((taker) => taker.stops(target, this, request, reply))) done()
   }
 }
 

@@ -31,7 +31,7 @@ const taker: RouteTaker = {
   stops (target, instance, request, reply) {
     const upgrade = upgradeOf(request.raw)
     if (upgrade === undefined) return false
-    // The answer of an earlier hook is on its way: there is nothing left to decide.
+    // The answer of an earlier hook is on its way, so there is nothing left to decide.
     if (upgrade.isRefused) return true
     const plugin = pluginOf(instance)
     if (plugin?.takes(target, request) === true) return false
