@@ -157,12 +157,12 @@ export interface InjectWebsocketInit extends Pick<
   remoteAddress?: string | undefined
 }
 
-/** What `fastify.injectWS` calls on the way. */
+/** What `fastify.injectWS` calls on the way. If one fails, so does the injection. */
 export interface InjectWebsocketOptions {
   /** Gets the client before it connects, to listen from the first moment. */
-  onInit?: ((socket: WebSocket) => void) | undefined
-  /** Gets the client when it is connected, before any message. */
-  onOpen?: ((socket: WebSocket) => void) | undefined
+  onInit?: ((socket: WebSocket) => unknown) | undefined
+  /** Gets the client when it is connected, before any message, and is awaited. */
+  onOpen?: ((socket: WebSocket) => unknown) | undefined
 }
 
 /** The refusal of an upgrade, that `fastify.injectWS` rejects with. */
