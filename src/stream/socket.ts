@@ -1,10 +1,13 @@
 import type { Socket } from 'node:net'
 import { finished, type Duplex } from 'node:stream'
+import { types } from 'node:util'
 import { WebSocket } from 'ws'
-import { BackpressureError } from '../errors'
-import { kAttach, kFlushed, kJudge, kProgress, kSend, kSettings } from '../symbols'
+import { BackpressureError, UnsentError } from '../errors'
+import {
+  kAttach, kClosedHere, kFlushed, kJudge, kOwner, kProgress, kSend, kSettings, kUnsent
+} from '../symbols'
+import { guardCallback } from './callback'
 import { CLOSE_TRY_AGAIN_LATER } from './close-codes'
-import { compact } from './compact'
 import { InboundSocket } from './inbound'
 import {
   MAX_PACKED_PAYLOAD, packBinary, packedBytes, packText, unpack, type FrameSink
@@ -17,6 +20,7 @@ const NO_OPTIONS: SendOptions = {}
 type Data = Parameters<WebSocket['send']>[0]
 type SendOptions = Parameters<WebSocket['send']>[1]
 type SendCallback = (error?: Error) => void
+type ControlArguments = Parameters<WebSocket['ping']>
 
 /**
  * An exception from public API, done without where it is missing: only here Node.js tells how much
@@ -36,16 +40,19 @@ interface Counters extends Pick<Socket, 'bytesRead' | 'bytesWritten' | 'writable
 /** The getter that ws has for it. */
 const bufferedAmountOf = Object.getOwnPropertyDescriptor(WebSocket.prototype, 'bufferedAmount')?.get
 
-/** What a socket has done in this tick: nothing, ... */
-const IDLE = 0
-/** ... sent frames that are packed, ... */
-const PACKING = 1
-/** ... others too, so that the transport is corked, ... */
-const PACKING_CORKED = 2
-/** ... or only others. */
-const CORKED = 3
-
-type TickState = typeof IDLE | typeof PACKING | typeof PACKING_CORKED | typeof CORKED
+/** What is going on with a socket, a bit each: an idle connection is to be small. */
+/** It has sent something in this tick, ... */
+const BUSY = 1 << 0
+/** ... in which short messages are packed, ... */
+const PACKING = 1 << 1
+/** ... and its transport is corked. */
+const CORKED = 1 << 2
+/** The last frame was a fragment: what follows is part of the same message. */
+const FRAGMENTING = 1 << 3
+/** All that was sent has left the process; known only once the connection ends. */
+const LEFT = 1 << 4
+/** The application has cut the connection off, and what was unsent with it. */
+const TERMINATED = 1 << 5
 
 /** Sockets that have sent something in this tick. */
 let busy: StreamSocket[] = []
@@ -56,12 +63,10 @@ let busy: StreamSocket[] = []
  */
 export class StreamSocket extends InboundSocket implements FrameSink {
   #transport: Duplex | null = null
-  #tick: TickState = IDLE
-  /** The last frame was a fragment: what follows is part of the same message. */
-  #isFragmenting = false
+  #state = 0
   /** Sends that ws carries out later, compressed messages and Blobs; what follows waits in ws. */
   #unfinishedSends = 0
-  #whenIdle: (() => void) | null = null
+  #whenIdle: Array<() => void> | null = null
 
   static {
     // ws declares its accessors as plain properties, and those a TypeScript subclass may not
@@ -78,6 +83,10 @@ export class StreamSocket extends InboundSocket implements FrameSink {
     this[kSettings] = settings
   }
 
+  #is (state: number): boolean {
+    return (this.#state & state) !== 0
+  }
+
   // --- Sending ---
 
   override send (data: Data, callback?: SendCallback): void
@@ -89,8 +98,7 @@ export class StreamSocket extends InboundSocket implements FrameSink {
     const options = isOptions ? optionsOrCallback ?? NO_OPTIONS : NO_OPTIONS
     const callback = isOptions ? lastCallback : optionsOrCallback
     this.#startTick()
-    // While frames are only packed, the system had room for all that came before.
-    if (this.#tick !== PACKING && this.#isTooFarBehind()) suspect(this)
+    if (this.#isTooFarBehind()) suspect(this)
     this.#sendInTick(data, options, callback)
   }
 
@@ -100,17 +108,15 @@ export class StreamSocket extends InboundSocket implements FrameSink {
   }
 
   #sendInTick (data: Data, options: SendOptions, callback: SendCallback | undefined): void {
-    if (callback === undefined && this.#pack(data, options)) return
-    // It may wait for a slow peer.
-    this.#sendUnpacked(Buffer.isBuffer(data) ? compact(data) : data, options, callback)
+    if (typeof callback !== 'function') {
+      if (!this.#pack(data, options)) this.#sendUnpacked(data, options)
+    } else this.#sendUnpacked(data, options, callback)
   }
 
   /** Packs a whole message that is short and of a common type. */
   #pack (data: Data, options: SendOptions): boolean {
-    if (this.#tick !== PACKING && this.#tick !== PACKING_CORKED) return false
-    if (this.#isFragmenting || this.#unfinishedSends > 0 || this.readyState !== WebSocket.OPEN) {
-      return false
-    }
+    if (!this.#is(PACKING) || this.#is(FRAGMENTING) || this.#unfinishedSends > 0) return false
+    if (this.readyState !== WebSocket.OPEN) return false
     if (!isFinal(options) || options.mask === true) return false
     // To ws that is no choice, but text.
     if (options.binary === undefined && 'binary' in options) return false
@@ -129,18 +135,34 @@ export class StreamSocket extends InboundSocket implements FrameSink {
     return true
   }
 
-  #sendUnpacked (data: Data, options: SendOptions, callback: SendCallback | undefined): void {
+  #sendUnpacked (data: Data, options: SendOptions, callback?: SendCallback): void {
     this.#cork()
-    this.#isFragmenting = !isFinal(options)
-    if (this.#isPlain() && !(data instanceof Blob)) {
-      super.send(data, options, callback)
+    const isLate = !this.#isPlain() || isReadLate(data)
+    this.#hand((answer) => { super.send(keep(data), options, answer) }, isLate, callback)
+    // Only now: a send that throws is none, and ws still waits for the rest of the message.
+    if (isFinal(options)) this.#state &= ~FRAGMENTING
+    else this.#state |= FRAGMENTING
+    // The application may change or transfer it as soon as it goes on, so it leaves now.
+    if (isLong(data)) this.#uncork()
+  }
+
+  /**
+   * Gives something to ws, whose callback is needed where it is carried out later, or where the
+   * application has one of its own.
+   */
+  #hand (
+    send: (answer?: SendCallback) => void, isLate: boolean, callback?: SendCallback
+  ): void {
+    const answer = callback === undefined ? undefined : this.#toAnswer(callback)
+    if (!isLate) {
+      send(answer)
       return
     }
     this.#unfinishedSends++
     try {
-      super.send(data, options, (error) => {
+      send((error) => {
         this.#finishSend()
-        callback?.(error)
+        answer?.(error)
       })
     } catch (error) {
       this.#unfinishedSends--
@@ -151,17 +173,32 @@ export class StreamSocket extends InboundSocket implements FrameSink {
   #finishSend (): void {
     this.#unfinishedSends--
     if (this.#unfinishedSends > 0 || this.#whenIdle === null) return
-    const callback = this.#whenIdle
+    const callbacks = this.#whenIdle
     this.#whenIdle = null
-    this[kFlushed](callback)
+    for (const callback of callbacks) this[kFlushed](callback)
+  }
+
+  /** A callback that says what has happened, and whose own failures are the owner's. */
+  #toAnswer (callback: SendCallback): SendCallback {
+    const guarded = this[kOwner] === null ? callback : guardCallback(callback, this)
+    return (error) => { guarded(error == null && this.#isCutOff() ? new UnsentError() : error) }
+  }
+
+  /**
+   * The connection has broken before all had left. Up to version 20, Node.js calls back without an
+   * error for the write that the system had just then.
+   */
+  #isCutOff (): boolean {
+    return this.#transport?.destroyed === true && !this.#is(LEFT)
   }
 
   // --- Slow peers ---
 
+  // What waits in ws, for its compression say, waits for this process and not for the peer.
   #isTooFarBehind (): boolean {
     const { maxBackpressure } = this[kSettings]
     if (maxBackpressure === Infinity || this.readyState !== WebSocket.OPEN) return false
-    return this.bufferedAmount > maxBackpressure
+    return this.#transport !== null && this.#transport.writableLength > maxBackpressure
   }
 
   // The close frame is behind all that is unsent, so it may never leave: then ws cuts the peer off
@@ -185,22 +222,36 @@ export class StreamSocket extends InboundSocket implements FrameSink {
 
   // --- Control frames ---
 
-  override ping (...args: Parameters<WebSocket['ping']>): void {
-    this.#startTick()
-    this.#cork()
-    super.ping(...args)
+  override ping (...args: ControlArguments): void {
+    this.#sendControl((...args) => { super.ping(...args) }, args)
   }
 
-  override pong (...args: Parameters<WebSocket['pong']>): void {
+  override pong (...args: ControlArguments): void {
+    this.#sendControl((...args) => { super.pong(...args) }, args)
+  }
+
+  #sendControl (send: (...args: ControlArguments) => void, args: unknown[]): void {
     this.#startTick()
     this.#cork()
-    super.pong(...args)
+    // As in ws, the callback may be in the place of any of the three.
+    const position = args.findIndex((argument) => typeof argument === 'function')
+    const [data, mask] = position < 0 ? args : args.slice(0, position)
+    // The casts say what was found, and what ws takes for a mask.
+    const callback = args[position] as SendCallback | undefined
+    this.#hand((answer) => {
+      send(keep(data), mask as boolean | undefined, answer)
+    }, isReadLate(data), callback)
   }
 
   override close (code?: number, reason?: string | Buffer): void {
+    const isFirst = this.readyState === WebSocket.OPEN
     this.#startTick()
     this.#cork()
+    const isIdle = this.#isIdle()
     super.close(code, reason)
+    if (!isFirst) return
+    if (isIdle) this.#state |= LEFT
+    else this[kFlushed](() => { this.#state |= LEFT })
   }
 
   /**
@@ -209,7 +260,20 @@ export class StreamSocket extends InboundSocket implements FrameSink {
    */
   override terminate (): void {
     this.#endTick()
+    if (this.readyState !== WebSocket.CLOSED) {
+      this.#state |= this.#isIdle() ? TERMINATED | LEFT : TERMINATED
+    }
     super.terminate()
+  }
+
+  /** Nothing is unsent, here or in ws. */
+  #isIdle (): boolean {
+    return this.#unfinishedSends === 0 && this.#transport?.writableLength === 0
+  }
+
+  /** Whether a connection that has ended, and not by `terminate`, has left something unsent. */
+  get [kUnsent] (): boolean {
+    return this[kClosedHere] && !this.#is(LEFT | TERMINATED)
   }
 
   /** Without permessage-deflate. */
@@ -220,10 +284,8 @@ export class StreamSocket extends InboundSocket implements FrameSink {
   // --- The tick ---
 
   #startTick (): void {
-    if (this.#tick !== IDLE || this.#transport === null) return
-    // While a peer is slow, each of its frames would hold on to the memory it shares with others.
-    this.#tick = this.#transport.writableLength === 0 && this.#isPlain() ? PACKING : CORKED
-    if (this.#tick === CORKED) this.#transport.cork()
+    if (this.#is(BUSY) || this.#transport === null) return
+    this.#state |= this.#isPlain() && !isSendWrapped() ? BUSY | PACKING : BUSY
     if (busy.length === 0) process.nextTick(StreamSocket.#endTicks)
     busy.push(this)
   }
@@ -236,8 +298,8 @@ export class StreamSocket extends InboundSocket implements FrameSink {
   }
 
   #endTick (): void {
-    const isCorked = this.#tick === CORKED || this.#tick === PACKING_CORKED
-    this.#tick = IDLE
+    const isCorked = this.#is(CORKED)
+    this.#state &= ~(BUSY | PACKING | CORKED)
     unpack(this)
     if (isCorked) this.#transport?.uncork()
   }
@@ -245,29 +307,38 @@ export class StreamSocket extends InboundSocket implements FrameSink {
   /** Keeps what follows back until the end of the tick, behind the frames packed so far. */
   #cork (): void {
     unpack(this)
-    if (this.#tick !== PACKING) return
-    this.#tick = PACKING_CORKED
+    if (!this.#is(BUSY) || this.#is(CORKED)) return
+    this.#state |= CORKED
     this.#transport?.cork()
   }
 
-  writeFrames (frames: Buffer): void {
+  #uncork (): void {
+    if (!this.#is(CORKED)) return
+    this.#state &= ~CORKED
+    this.#transport?.uncork()
+  }
+
+  writeFrames (frames: string): void {
     // In the middle of a tick there is more to come.
     this.#cork()
-    this.#transport?.write(frames)
+    this.#transport?.write(frames, 'latin1')
   }
 
   /** Calls back when all that was sent, a close frame too, has left the process, if it does. */
   [kFlushed] (callback: () => void): void {
     if (this.#unfinishedSends > 0) {
-      this.#whenIdle = callback
+      this.#whenIdle ??= []
+      this.#whenIdle.push(callback)
       return
     }
-    const onFlushed = (error?: Error | null): void => { if (error == null) callback() }
     const transport = this.#transport
-    // After the end, which ws has sent when the peer ended first, nothing may be written.
-    if (transport?.writableEnded === true) finished(transport, { readable: false }, onFlushed)
+    if (transport?.writableEnded === true) {
+      // After the end, which ws has sent when the peer ended first, nothing may be written.
+      finished(transport, { readable: false }, (error) => { if (error == null) callback() })
+      return
+    }
     // An empty chunk is written in order, so its callback comes when all before it is out.
-    else transport?.write(EMPTY, onFlushed)
+    transport?.write(EMPTY, (error) => { if (error == null && !this.#isCutOff()) callback() })
   }
 }
 
@@ -292,4 +363,48 @@ function judgeSuspects (): void {
 /** Whether a frame ends its message. As in ws, an option that is there and undefined says no. */
 function isFinal (options: SendOptions): boolean {
   return !('fin' in options) || options.fin === true
+}
+
+/** Bytes in a form that ws sends as they are. */
+function isBytes (data: unknown): data is NodeJS.ArrayBufferView | ArrayBufferLike {
+  return ArrayBuffer.isView(data) || types.isAnyArrayBuffer(data)
+}
+
+/** Too long to be copied. */
+function isLong (data: unknown): boolean {
+  return isBytes(data) && data.byteLength > MAX_PACKED_PAYLOAD
+}
+
+/**
+ * Data that may wait for the end of the tick or for a slow peer: a copy of bytes that are short,
+ * which the application may use again at once.
+ */
+function keep<T> (data: T): T | Buffer {
+  if (!isBytes(data) || isLong(data)) return data
+  if (!ArrayBuffer.isView(data)) return Buffer.from(new Uint8Array(data))
+  return Buffer.from(new Uint8Array(data.buffer, data.byteOffset, data.byteLength))
+}
+
+/** Whether ws may have to read it first, as a Blob, which it knows by its shape. */
+function isReadLate (data: unknown): boolean {
+  return typeof data === 'object' && data !== null && !isBytes(data)
+}
+
+/** The method that was looked at last, and whether it is not the one of ws. */
+let knownSend: unknown = null
+let isWrapped = false
+
+/**
+ * Whether a tracing agent, say, has put a function of its own in the place of the `send` of ws.
+ * Then each message goes through that. It may have done so before this module was loaded, so the
+ * method is told by its source: the one of ws calls its sender. One that cannot be told is taken
+ * for wrapped, which costs speed and nothing else.
+ */
+function isSendWrapped (): boolean {
+  const { send } = WebSocket.prototype
+  if (send !== knownSend) {
+    knownSend = send
+    isWrapped = !Function.prototype.toString.call(send).includes('_sender.send(')
+  }
+  return isWrapped
 }
