@@ -40,17 +40,23 @@ interface Counters extends Pick<Socket, 'bytesRead' | 'bytesWritten' | 'writable
 /** The getter that ws has for it. */
 const bufferedAmountOf = Object.getOwnPropertyDescriptor(WebSocket.prototype, 'bufferedAmount')?.get
 
-/** What is going on with a socket, a bit each: an idle connection is to be small. */
-/** It has sent something in this tick, ... */
+// What is going on with a socket is a bit each, so that an idle connection is small.
+
+/** The socket has sent something in this tick. */
 const BUSY = 1 << 0
-/** ... in which short messages are packed, ... */
+
+/** Short messages of this tick are packed. */
 const PACKING = 1 << 1
-/** ... and its transport is corked. */
+
+/** The transport is corked, until the tick ends. */
 const CORKED = 1 << 2
+
 /** The last frame was a fragment: what follows is part of the same message. */
 const FRAGMENTING = 1 << 3
-/** All that was sent has left the process; known only once the connection ends. */
+
+/** All messages have left the process. Known only once the connection ends. */
 const LEFT = 1 << 4
+
 /** The application has cut the connection off, and what was unsent with it. */
 const TERMINATED = 1 << 5
 
@@ -58,8 +64,9 @@ const TERMINATED = 1 << 5
 let busy: StreamSocket[] = []
 
 /**
- * The WebSocket of a connection. All its frames of one tick leave in one system call at the end of
- * the tick, and the small ones in one buffer.
+ * The WebSocket of a connection. Its frames of one tick leave in one system call at the end of the
+ * tick, the short ones in one chunk; only binary messages over {@link MAX_PACKED_PAYLOAD} bytes
+ * leave at once.
  */
 export class StreamSocket extends InboundSocket implements FrameSink {
   #transport: Duplex | null = null
@@ -139,10 +146,10 @@ export class StreamSocket extends InboundSocket implements FrameSink {
     this.#cork()
     const isLate = !this.#isPlain() || isReadLate(data)
     this.#hand((answer) => { super.send(keep(data), options, answer) }, isLate, callback)
-    // Only now: a send that throws is none, and ws still waits for the rest of the message.
+    // After the call: when ws throws, it still waits for the rest of a message in fragments.
     if (isFinal(options)) this.#state &= ~FRAGMENTING
     else this.#state |= FRAGMENTING
-    // The application may change or transfer it as soon as it goes on, so it leaves now.
+    // The application may change or transfer the bytes next, and to copy so many is slow.
     if (isLong(data)) this.#uncork()
   }
 
@@ -185,8 +192,8 @@ export class StreamSocket extends InboundSocket implements FrameSink {
   }
 
   /**
-   * The connection has broken before all had left. Up to version 20, Node.js calls back without an
-   * error for the write that the system had just then.
+   * The connection has broken before all messages had left. Node.js 20 gives no error to the
+   * callback of a write that was under way when the transport was destroyed.
    */
   #isCutOff (): boolean {
     return this.#transport?.destroyed === true && !this.#is(LEFT)
@@ -194,7 +201,7 @@ export class StreamSocket extends InboundSocket implements FrameSink {
 
   // --- Slow peers ---
 
-  // What waits in ws, for its compression say, waits for this process and not for the peer.
+  // Messages in ws, which wait for their compression, wait for this process and not for the peer.
   #isTooFarBehind (): boolean {
     const { maxBackpressure } = this[kSettings]
     if (maxBackpressure === Infinity || this.readyState !== WebSocket.OPEN) return false
@@ -266,7 +273,7 @@ export class StreamSocket extends InboundSocket implements FrameSink {
     super.terminate()
   }
 
-  /** Nothing is unsent, here or in ws. */
+  /** Nothing is unsent, in the transport or in ws. */
   #isIdle (): boolean {
     return this.#unfinishedSends === 0 && this.#transport?.writableLength === 0
   }
@@ -312,8 +319,8 @@ export class StreamSocket extends InboundSocket implements FrameSink {
     this.#transport?.cork()
   }
 
+  /** Lets what was kept back leave in the middle of the tick. */
   #uncork (): void {
-    if (!this.#is(CORKED)) return
     this.#state &= ~CORKED
     this.#transport?.uncork()
   }
@@ -337,8 +344,11 @@ export class StreamSocket extends InboundSocket implements FrameSink {
       finished(transport, { readable: false }, (error) => { if (error == null) callback() })
       return
     }
-    // An empty chunk is written in order, so its callback comes when all before it is out.
-    transport?.write(EMPTY, (error) => { if (error == null && !this.#isCutOff()) callback() })
+    // An empty chunk is written in order, so its callback comes when all before it is out, or when
+    // the transport is destroyed: see above.
+    transport?.write(EMPTY, (error) => {
+      if (error == null && !transport.destroyed) callback()
+    })
   }
 }
 
@@ -365,7 +375,7 @@ function isFinal (options: SendOptions): boolean {
   return !('fin' in options) || options.fin === true
 }
 
-/** Bytes in a form that ws sends as they are. */
+/** Whether ws sends the data as it is. */
 function isBytes (data: unknown): data is NodeJS.ArrayBufferView | ArrayBufferLike {
   return ArrayBuffer.isView(data) || types.isAnyArrayBuffer(data)
 }
@@ -376,8 +386,8 @@ function isLong (data: unknown): boolean {
 }
 
 /**
- * Data that may wait for the end of the tick or for a slow peer: a copy of bytes that are short,
- * which the application may use again at once.
+ * What to give to ws: a copy of short bytes. They wait for the end of the tick or for a slow peer,
+ * and the application may use its buffer again at once.
  */
 function keep<T> (data: T): T | Buffer {
   if (!isBytes(data) || isLong(data)) return data
@@ -385,20 +395,25 @@ function keep<T> (data: T): T | Buffer {
   return Buffer.from(new Uint8Array(data.buffer, data.byteOffset, data.byteLength))
 }
 
-/** Whether ws may have to read it first, as a Blob, which it knows by its shape. */
+/**
+ * Whether ws may have to read the data first, as it does with a Blob. It knows Blobs of all classes
+ * by their shape, so any object that is not bytes counts.
+ */
 function isReadLate (data: unknown): boolean {
   return typeof data === 'object' && data !== null && !isBytes(data)
 }
 
-/** The method that was looked at last, and whether it is not the one of ws. */
+/** The `send` that was looked at last. */
 let knownSend: unknown = null
+
+/** Whether that is not the one of ws. */
 let isWrapped = false
 
 /**
- * Whether a tracing agent, say, has put a function of its own in the place of the `send` of ws.
- * Then each message goes through that. It may have done so before this module was loaded, so the
- * method is told by its source: the one of ws calls its sender. One that cannot be told is taken
- * for wrapped, which costs speed and nothing else.
+ * Whether the `send` of ws has been replaced, by a tracing agent for example. Then each message has
+ * to go through the replacement, and none is packed. The agent may have come before this module, so
+ * the method is recognized by its source: the one of ws calls the sender. A source that is not
+ * recognized counts as replaced, which costs speed and nothing else.
  */
 function isSendWrapped (): boolean {
   const { send } = WebSocket.prototype

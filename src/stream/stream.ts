@@ -165,7 +165,7 @@ export class SocketStream extends Duplex implements SocketReader {
     return super.end(chunk, encoding as BufferEncoding, callback as Callback)
   }
 
-  /** A callback whose failures are the owner's, if there is one. */
+  /** A callback that cannot throw where the connection has an owner to tell. */
   #guard<C extends Callback | undefined> (callback: C): C | Callback {
     const isGuarded = typeof callback === 'function' && this.socket[kOwner] !== null
     return isGuarded ? guardCallback(callback, this) : callback
@@ -226,7 +226,7 @@ export class SocketStream extends Duplex implements SocketReader {
       callback()
       return
     }
-    // When the connection is lost first, the stream is destroyed and this is never called.
+    // When the connection is lost first, the stream is destroyed and the callback is not called.
     this.#onFinal = callback
     if (socket.readyState === socket.OPEN) socket.close(CLOSE_NORMAL)
     if (socket.readyState !== socket.CLOSED) socket[kFlushed](() => { this.#finish() })
@@ -269,7 +269,7 @@ export class SocketStream extends Duplex implements SocketReader {
     this.destroy()
   }
 
-  /** The connection broke, or ended before what was sent to the peer had left. */
+  /** Whether the connection broke, or ended before all that was sent had left. */
   #isLost (): boolean {
     return this.socket.closeCode === CLOSE_ABNORMAL || this.socket[kUnsent]
   }
