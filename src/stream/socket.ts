@@ -54,7 +54,10 @@ const CORKED = 1 << 2
 /** The last frame was a fragment: what follows is part of the same message. */
 const FRAGMENTING = 1 << 3
 
-/** All messages have left the process. Known only once the connection ends. */
+/**
+ * All that was sent has left the process. Known only once the connection ends. The close frame
+ * counts where the stream waits for it, or where messages were unsent before it.
+ */
 const LEFT = 1 << 4
 
 /** The application has cut the connection off, and what was unsent with it. */
@@ -73,7 +76,7 @@ export class StreamSocket extends InboundSocket implements FrameSink {
   #state = 0
   /** Sends that ws carries out later, compressed messages and Blobs; what follows waits in ws. */
   #unfinishedSends = 0
-  #whenIdle: Array<() => void> | null = null
+  #whenIdle: Array<(() => void) | undefined> | null = null
 
   static {
     // ws declares its accessors as plain properties, and those a TypeScript subclass may not
@@ -258,7 +261,7 @@ export class StreamSocket extends InboundSocket implements FrameSink {
     super.close(code, reason)
     if (!isFirst) return
     if (isIdle) this.#state |= LEFT
-    else this[kFlushed](() => { this.#state |= LEFT })
+    else this[kFlushed]()
   }
 
   /**
@@ -332,22 +335,27 @@ export class StreamSocket extends InboundSocket implements FrameSink {
   }
 
   /** Calls back when all that was sent, a close frame too, has left the process, if it does. */
-  [kFlushed] (callback: () => void): void {
+  [kFlushed] (callback?: () => void): void {
+    this.#state &= ~LEFT
     if (this.#unfinishedSends > 0) {
       this.#whenIdle ??= []
       this.#whenIdle.push(callback)
       return
     }
+    const onFlushed = (): void => {
+      this.#state |= LEFT
+      callback?.()
+    }
     const transport = this.#transport
     if (transport?.writableEnded === true) {
       // After the end, which ws has sent when the peer ended first, nothing may be written.
-      finished(transport, { readable: false }, (error) => { if (error == null) callback() })
+      finished(transport, { readable: false }, (error) => { if (error == null) onFlushed() })
       return
     }
     // An empty chunk is written in order, so its callback comes when all before it is out, or when
     // the transport is destroyed: see above.
     transport?.write(EMPTY, (error) => {
-      if (error == null && !transport.destroyed) callback()
+      if (error == null && !transport.destroyed) onFlushed()
     })
   }
 }

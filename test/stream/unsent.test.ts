@@ -264,6 +264,15 @@ test('a peer that never reads has no finish, and an error after closeTimeout', a
   t.strictSame(finishes, [])
 })
 
+test('a close frame that does not leave any more is an error of the stream', async (t) => {
+  const { stream, transport } = await createPair(t)
+  const finishes = record(stream, 'finish')
+  stream.end()
+  transport.destroy()
+  t.match(await once(stream, 'error'), [{ code: 'FST_WS_UNSENT' }])
+  t.strictSame(finishes, [])
+})
+
 test('a client that leaves after it has got all is no error', async (t) => {
   const { stream, client } = await createPair(t)
   const errors = record(stream, 'error')
