@@ -145,6 +145,10 @@ export const CloseTimeoutError = createError<[milliseconds: number]>(
   'the peer has not taken what was sent before the close for %d ms, and the rest is lost',
   0, Error, false)
 
+/** The connection has ended before all that was sent had left the process. */
+export const UnsentError = createError(
+  'FST_WS_UNSENT', 'the connection has ended before all was sent', 0, Error, false)
+
 /** Something was written to a connection that is closing or closed. */
 export const NotOpenError = createError(
   'FST_WS_NOT_OPEN', 'the connection is not open', 0)
@@ -163,7 +167,7 @@ export const UnreadOverflowError = createError<[bytes: number]>(
 
 /** Codes of the system and of Node.js streams that say: the peer is gone. */
 const DISCONNECT_CODES = new Set<unknown>([
-  'FST_WS_ABNORMAL_CLOSE', 'FST_WS_NOT_OPEN', 'FST_WS_UNRESPONSIVE',
+  'FST_WS_ABNORMAL_CLOSE', 'FST_WS_NOT_OPEN', 'FST_WS_UNRESPONSIVE', 'FST_WS_UNSENT',
   'ECONNRESET', 'EPIPE', 'ECONNABORTED', 'ECANCELED', 'ETIMEDOUT',
   'ERR_STREAM_DESTROYED', 'ERR_STREAM_WRITE_AFTER_END', 'ERR_STREAM_PREMATURE_CLOSE'
 ])

@@ -36,8 +36,8 @@ export class MemorySocket extends Duplex {
   #isAsked = false
   #isDelivering = false
   #isHolding = false
-  /** Lets the peer write on. */
-  #onRoom: (() => void) | null = null
+  /** Lets the peer write on, or tells it that what waits for room is lost. */
+  #onRoom: Callback | null = null
 
   private constructor (readonly remoteAddress: string) {
     // Like the sockets of an HTTP server, which end their side themselves.
@@ -107,15 +107,15 @@ export class MemorySocket extends Duplex {
   override _write (chunk: Buffer, _encoding: BufferEncoding, callback: Callback): void {
     const peer = this.#peer
     if (peer.destroyed) {
-      callback(Object.assign(new Error('write EPIPE'), { code: 'EPIPE', syscall: 'write' }))
+      callback(createWriteError('EPIPE'))
       return
     }
     this.#timer?.refresh()
     peer.#arrivedBytes += chunk.length
     peer.#arrive(chunk)
-    const onSent = (): void => {
-      this.#sent += chunk.length
-      callback()
+    const onSent: Callback = (error) => {
+      if (error == null) this.#sent += chunk.length
+      callback(error)
     }
     if (peer.#arrivedBytes <= SYSTEM_BUFFER) onSent()
     else peer.#onRoom = onSent
@@ -139,7 +139,8 @@ export class MemorySocket extends Duplex {
     clearTimeout(this.#timer)
     this.unref()
     this.#arrived = []
-    this.#letWrite()
+    this.#letWrite(createWriteError('ECONNRESET'))
+    this.#peer.#letWrite(createWriteError('ECANCELED'))
     this.#peer.#arrive(END)
     callback(error)
   }
@@ -174,9 +175,14 @@ export class MemorySocket extends Duplex {
     this.#arrivedBytes -= chunk.length
   }
 
-  #letWrite (): void {
+  #letWrite (error: Error | null = null): void {
     const onRoom = this.#onRoom
     this.#onRoom = null
-    onRoom?.()
+    onRoom?.(error)
   }
+}
+
+/** The error of a write, as the system gives it. */
+function createWriteError (code: string): Error {
+  return Object.assign(new Error(`write ${code}`), { code, syscall: 'write' })
 }

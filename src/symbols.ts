@@ -67,6 +67,9 @@ export const kHurry = Symbol('fastify-websocket.hurry')
 /** StreamSocket method: call back when all that was written has left the process. */
 export const kFlushed = Symbol('fastify-websocket.flushed')
 
+/** StreamSocket getter: it was closed here and has ended before all that was sent had left. */
+export const kUnsent = Symbol('fastify-websocket.unsent')
+
 /** SocketStream getter: somebody reads it. */
 export const kReading = Symbol('fastify-websocket.reading')
 

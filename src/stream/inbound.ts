@@ -207,8 +207,10 @@ export abstract class InboundSocket extends WebSocket implements ClosingSocket {
 
   override emit (event: string | symbol, ...args: unknown[]): boolean {
     switch (event) {
+      case 'message':
+        if (isReceived(args)) return this.#receive(args[0], args[1])
+        return this.#emitInScope(event, args)
       // The casts say what ws emits; the type of `emit` does not.
-      case 'message': return this.#receive(args[0] as Buffer, args[1] as boolean)
       case 'close': return this.#close(args[0] as number, args[1] as Buffer)
       case 'error': return this.#fail(args[0])
       default: return this.#emitInScope(event, args)
@@ -342,7 +344,7 @@ export abstract class InboundSocket extends WebSocket implements ClosingSocket {
     if (this.#is(CLOSED) || this.#is(DISCARDING)) return
     const reader = this[kStream]
     if (this.#isAttended()) this.#setHeld(reader !== null && reader[kReading] && reader[kFull])
-    else if (!this.#isOverfull()) this.#setHeld(false)
+    else if (!this.#isOverfull() || this.#is(PAUSED_BY_USER)) this.#setHeld(false)
     else if (this.#isWorthWaiting()) this.#waitForHandler()
     else this.#overflow()
   }
@@ -476,6 +478,14 @@ export abstract class InboundSocket extends WebSocket implements ClosingSocket {
     this.#waiting = null
     this[kStream]?.[kEnded]()
   }
+}
+
+/**
+ * Whether a message is as ws emits it. Any other comes from the application, a library that replays
+ * one for example, and is passed on as it is.
+ */
+function isReceived (args: unknown[]): args is [data: Buffer, isBinary: boolean] {
+  return typeof args[1] === 'boolean' && ArrayBuffer.isView(args[0])
 }
 
 function onRejection (this: InboundSocket, error: unknown): void {

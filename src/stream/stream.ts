@@ -2,12 +2,13 @@ import { EventEmitter } from 'node:events'
 import { Duplex } from 'node:stream'
 import {
   AbnormalCloseError, codeOf, InvalidChunkError, isDisconnect, isProtocolError, NotOpenError,
-  toError
+  toError, UnsentError
 } from '../errors'
 import {
   kAccept, kClosedHere, kDiscard, kEnded, kFlushed, kFull, kOwner, kReaderChange, kReading, kReport,
-  kSend, kSettings, kStream
+  kSend, kSettings, kStream, kUnsent
 } from '../symbols'
+import { guardCallback } from './callback'
 import { CLOSE_ABNORMAL, CLOSE_INTERNAL_ERROR, CLOSE_NORMAL } from './close-codes'
 import { compact } from './compact'
 import type { SocketReader } from './inbound'
@@ -145,6 +146,35 @@ export class SocketStream extends Duplex implements SocketReader {
 
   // --- Writing ---
 
+  override write (chunk: unknown, callback?: Callback): boolean
+  override write (chunk: unknown, encoding: BufferEncoding, callback?: Callback): boolean
+  override write (
+    chunk: unknown, encodingOrCallback?: BufferEncoding | Callback, callback?: Callback
+  ): boolean {
+    if (typeof encodingOrCallback === 'function') {
+      return super.write(chunk, this.#guard(encodingOrCallback))
+    }
+    // Duplex takes an encoding that is not given; its types do not.
+    return super.write(chunk, encodingOrCallback as BufferEncoding, this.#guard(callback))
+  }
+
+  override end (callback?: Callback): this
+  override end (chunk: unknown, callback?: Callback): this
+  override end (chunk: unknown, encoding?: BufferEncoding, callback?: Callback): this
+  override end (...args: unknown[]): this {
+    const [chunk, encoding, callback] = args.map((argument) => {
+      return typeof argument === 'function' ? this.#guard(argument as Callback) : argument
+    })
+    // Duplex finds out what is what; its types want to be told.
+    return super.end(chunk, encoding as BufferEncoding, callback as Callback)
+  }
+
+  /** A callback that cannot throw where the connection has an owner to tell. */
+  #guard<C extends Callback | undefined> (callback: C): C | Callback {
+    const isGuarded = typeof callback === 'function' && this.socket[kOwner] !== null
+    return isGuarded ? guardCallback(callback, this) : callback
+  }
+
   override _write (chunk: unknown, _encoding: BufferEncoding, callback: Callback): void {
     const socket = this.socket
     if (socket.readyState !== socket.OPEN) {
@@ -196,13 +226,14 @@ export class SocketStream extends Duplex implements SocketReader {
 
   override _final (callback: Callback): void {
     const socket = this.socket
-    if (socket.readyState === socket.CLOSED) {
+    if (socket.readyState === socket.CLOSED && !this.#isLost()) {
       callback()
       return
     }
+    // When the connection is lost first, the stream is destroyed and the callback is not called.
     this.#onFinal = callback
     if (socket.readyState === socket.OPEN) socket.close(CLOSE_NORMAL)
-    socket[kFlushed](() => { this.#finish() })
+    if (socket.readyState !== socket.CLOSED) socket[kFlushed](() => { this.#finish() })
   }
 
   #finish (): void {
@@ -231,16 +262,20 @@ export class SocketStream extends Duplex implements SocketReader {
     if (this.#isEnded) return
     this.#isEnded = true
     if (this.#onGone !== null) this.#onGone()
-    else if (!this.#hasReader) this.#close()
-    else if (this.socket.closeCode === CLOSE_ABNORMAL) this.#lose()
-    else this.#endNormally()
+    else if (this.#isLost()) this.#lose()
+    else if (this.#hasReader) this.#endNormally()
+    else this.#close()
   }
 
   /** Nobody reads, so there is no end to wait for. */
   #close (): void {
-    if (this.socket.closeCode !== CLOSE_ABNORMAL) this.#finish()
-    else if (!this.socket[kClosedHere]) this[kReport](new AbnormalCloseError())
+    this.#finish()
     this.destroy()
+  }
+
+  /** Whether the connection broke, or ended before all that was sent had left. */
+  #isLost (): boolean {
+    return this.socket.closeCode === CLOSE_ABNORMAL || this.socket[kUnsent]
   }
 
   #endNormally (): void {
@@ -251,10 +286,19 @@ export class SocketStream extends Duplex implements SocketReader {
     this.end()
   }
 
-  /** The connection broke: what came is still read, but it does not end as if it were complete. */
+  /** What came is still read, but it does not end as if it were complete. */
   #lose (): void {
-    this.#lost = this.socket[kClosedHere] ? null : new AbnormalCloseError()
-    this.#destroyWhenEmpty()
+    const { socket } = this
+    if (socket[kUnsent]) this.#lost = new UnsentError()
+    else this.#lost = socket[kClosedHere] ? null : new AbnormalCloseError()
+    if (this.#hasReader || socket[kUnsent]) this.#destroyWhenEmpty()
+    else this.#loseUnread()
+  }
+
+  /** Nothing was read and nothing is unsent: to the stream that is a close as any other. */
+  #loseUnread (): void {
+    if (this.#lost != null) this[kReport](this.#lost)
+    this.destroy()
   }
 
   #destroyWhenEmpty (): void {
