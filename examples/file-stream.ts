@@ -4,7 +4,7 @@ import { pipeline } from 'node:stream/promises'
 import Fastify from 'fastify'
 import fastifyWebsocket from 'fastify-websocket'
 
-const fastify = Fastify()
+const fastify = Fastify({ logger: { level: 'warn' } })
 
 fastify.register(fastifyWebsocket)
 

@@ -23,7 +23,7 @@ const QUERY = {
   properties: { size: { type: 'integer', minimum: 0 } }
 }
 
-const fastify = Fastify()
+const fastify = Fastify({ logger: { level: 'warn' } })
 
 fastify.register(fastifyWebsocket)
 

@@ -2,7 +2,7 @@
 import Fastify from 'fastify'
 import fastifyWebsocket from 'fastify-websocket'
 
-const fastify = Fastify()
+const fastify = Fastify({ logger: { level: 'warn' } })
 
 fastify.register(fastifyWebsocket, {
   handle: (connection) => { connection.pipe(connection) }

@@ -8,7 +8,7 @@ import fastifyWebsocket from 'fastify-websocket'
 const MAX_LINE = 4096
 const CLOSE_TOO_BIG = 1009
 
-const fastify = Fastify()
+const fastify = Fastify({ logger: { level: 'warn' } })
 const values = new Map<string, string>()
 
 fastify.register(fastifyWebsocket)

@@ -5,7 +5,7 @@ import fastifyWebsocket from 'fastify-websocket'
 
 const TOKEN = Buffer.from(`Bearer ${process.env.TOKEN ?? 'open sesame'}`)
 
-const fastify = Fastify()
+const fastify = Fastify({ logger: { level: 'warn' } })
 
 fastify.register(fastifyWebsocket, {
   handle: (connection) => { connection.pipe(connection) },

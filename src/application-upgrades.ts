@@ -36,14 +36,6 @@ export class ApplicationUpgrades {
     watchRouting(fastify)
   }
 
-  /**
-   * Whether it dispatches to the application that `fastify` is part of: all its instances
-   * share `routing`.
-   */
-  serves (fastify: FastifyInstance): boolean {
-    return fastify.routing === this.#fastify.routing
-  }
-
   get isClosing (): boolean {
     return this.#isClosing
   }

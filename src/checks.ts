@@ -20,9 +20,8 @@ export const DELAY = `an integer from 0 to ${MAX_DELAY}`
  * @throws FST_WS_INVALID_OPTION
  */
 export function checkAll (checks: readonly Check[], options: object): void {
-  const values = new Map<string, unknown>(Object.entries(options))
   for (const [name, isValid, wanted] of checks) {
-    const value = values.get(name)
+    const value: unknown = Reflect.get(options, name)
     if (value != null && !isValid(value)) throw new InvalidOptionError(name, wanted, value)
   }
 }
@@ -31,9 +30,15 @@ export function isFunction (value: unknown): boolean {
   return typeof value === 'function'
 }
 
+/**
+ * Whether a value is an object that holds options under their names, of a class or a module
+ * perhaps. A Map, an array, a Date and their like hold nothing there.
+ */
 export function isObject (value: unknown): value is object {
-  return typeof value === 'object' && value !== null && !Array.isArray(value)
+  return OPTION_HOLDERS.includes(Object.prototype.toString.call(value))
 }
+
+const OPTION_HOLDERS = ['[object Object]', '[object Module]']
 
 export function isBoolean (value: unknown): boolean {
   return typeof value === 'boolean'
@@ -45,6 +50,11 @@ export function isBooleanOrObject (value: unknown): boolean {
 
 export function isString (value: unknown): boolean {
   return typeof value === 'string'
+}
+
+/** Whether `value` can be the path of a request; ws compares them without their query. */
+export function isPath (value: unknown): boolean {
+  return typeof value === 'string' && value.startsWith('/') && !value.includes('?')
 }
 
 export function isCount (value: unknown): value is number {

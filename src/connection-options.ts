@@ -1,6 +1,9 @@
 import { checkAll, isCount, isFalseOr, isLimit, isObject, LIMIT, type Check } from './checks'
 import { InvalidOptionError } from './errors'
+import { readOptions } from './given'
+import { checkNames, ROUTE_PLACE } from './option-names'
 import { createOriginCheck, isOriginOption, ORIGIN } from './origin'
+import { warnOfShortDelays } from './short-delays'
 import { MAX_DELAY } from './stream/settings'
 import type { OriginCheck, WebsocketConnectionOptions } from './types'
 
@@ -27,20 +30,23 @@ export interface ConnectionSettings {
 }
 
 /**
- * Checks the `websocket` of a route: what it must be is a boolean or options.
+ * Reads the `websocket` of a route, a boolean or options. Returns a checked copy of the options,
+ * because what the route declared may change until the first upgrade comes; null if it has none.
  *
- * @throws FST_WS_INVALID_OPTION
+ * @throws FST_WS_INVALID_OPTION, FST_WS_MISPLACED_OPTION, FST_WS_UNKNOWN_OPTION,
+ * FST_WS_UNSUPPORTED_OPTION
  */
-export function checkRouteOption (websocket: unknown): void {
-  if (websocket === undefined || typeof websocket === 'boolean') return
+export function readRouteOption (websocket: unknown): WebsocketConnectionOptions | null {
+  if (websocket === undefined || typeof websocket === 'boolean') return null
   if (!isObject(websocket)) {
     throw new InvalidOptionError('websocket', 'a boolean or an object', websocket)
   }
-  checkAll(ROUTE_OPTIONS, websocket)
-  const known = ROUTE_OPTIONS.map(([name]) => name)
-  const unknown = Object.keys(websocket).find((name) => !known.includes(name))
-  if (unknown === undefined) return
-  throw new InvalidOptionError('websocket', `an object with ${known.join(', ')}`, unknown)
+  checkNames(websocket, ROUTE_PLACE)
+  const options = readOptions<WebsocketConnectionOptions>(websocket, ROUTE_PLACE.names)
+  checkAll(ROUTE_OPTIONS, options)
+  warnOfShortDelays(options, ROUTE_PLACE)
+  const { origin } = options
+  return Array.isArray(origin) ? { ...options, origin: [...origin] } : options
 }
 
 /** What is given of checked options, and of `defaults` what is not. */

@@ -2,6 +2,7 @@ import { AsyncResource } from 'node:async_hooks'
 import type { FastifyBaseLogger, FastifyInstance, FastifyRequest } from 'fastify'
 import { isDisconnect, isOversizeError, isProtocolError, toError } from './errors'
 import type { Heartbeat, Pulse } from './heartbeat'
+import { logError } from './report'
 import type { ConnectionOwner } from './stream/inbound'
 import type { StreamSettings } from './stream/settings'
 import type { StreamSocket } from './stream/socket'
@@ -18,8 +19,6 @@ export interface ConnectionContext {
   readonly heartbeat: Heartbeat | null
   /** In bytes. */
   readonly maxPayload: number
-  /** The open connections, where ws does not keep them as `clients`. */
-  readonly untracked: Set<StreamSocket> | null
 }
 
 /** What has been logged of a connection: what its peer did wrong, ... */
@@ -48,7 +47,6 @@ export class Connection extends AsyncResource implements ConnectionOwner, Pulse 
     this.#request = context.errorHandler === null ? null : request
     socket[kOwn](this)
     this.stream = new SocketStream(socket, context.streamSettings)
-    context.untracked?.add(socket)
     context.heartbeat?.add()
   }
 
@@ -87,7 +85,7 @@ export class Connection extends AsyncResource implements ConnectionOwner, Pulse 
   onError (error: Error): void {
     const { errorHandler, fastify } = this.#context
     if (errorHandler === null || this.#request === null) {
-      this.#logAndClose(error)
+      this.#closeAndLog(error)
       return
     }
     try {
@@ -102,41 +100,45 @@ export class Connection extends AsyncResource implements ConnectionOwner, Pulse 
   }
 
   #failErrorHandler (failure: unknown, error: Error): void {
-    this.#logFailure(toError(failure))
     this.stream.destroy(error)
+    this.#logFailure(toError(failure))
   }
 
   onWarning (warning: Error): void {
     // Once for each connection, and while it is open: the first fault of its peer, if it is one.
     this.#logged |= FAULT
-    this.#log.warn({ err: warning }, 'websocket messages dropped')
+    logError(this.#log, 'warn', warning, 'websocket messages dropped')
   }
 
   onClose (): void {
-    this.#context.untracked?.delete(this.socket)
     this.#context.heartbeat?.remove()
     this.emitDestroy()
   }
 
-  #logAndClose (error: Error): void {
+  // Closed first: the logger is the application's, and it may throw or take its time.
+  #closeAndLog (error: Error): void {
     // On an open connection, what says "connection reset" is about another one, a database's say.
     const isOver = this.socket.readyState !== this.socket.OPEN
-    if (isOver && isDisconnect(error)) this.#log.debug({ err: error }, 'websocket connection lost')
+    this.stream.destroy(error)
+    if (isOver && isDisconnect(error)) this.#logDisconnect(error)
     else if (isOver && isProtocolError(error)) this.#logPeer(error)
     else this.#logFailure(error)
-    this.stream.destroy(error)
+  }
+
+  #logDisconnect (error: Error): void {
+    logError(this.#log, 'debug', error, 'websocket connection lost')
   }
 
   #logPeer (error: Error): void {
-    const limit = isOversizeError(error) && { maxPayload: this.#context.maxPayload }
+    const limit = isOversizeError(error) ? { maxPayload: this.#context.maxPayload } : {}
     const level = this.#isFirst(FAULT) ? 'info' : 'debug'
-    this.#log[level]({ err: error, ...limit }, 'websocket peer broke a rule')
+    logError(this.#log, level, error, 'websocket peer broke a rule', limit)
   }
 
   // The messages of one packet can make as many listeners reject before the connection is closed.
   #logFailure (error: Error): void {
     const level = this.#isFirst(FAILURE) ? 'error' : 'debug'
-    this.#log[level]({ err: error }, 'websocket connection failed')
+    logError(this.#log, level, error, 'websocket connection failed')
   }
 
   /** A peer must not be able to fill the log: one line of a kind, and `debug` for the rest. */

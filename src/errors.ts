@@ -30,6 +30,22 @@ export const ConflictingOptionsError = createError<[one: string, other: string]>
 export const MissingOptionError = createError<[one: string, other: string]>(
   'FST_WS_MISSING_OPTION', 'option %s does nothing without option %s', 500, TypeError)
 
+/** An option stands where it does nothing. Arguments: where it stands, what to write instead. */
+export const MisplacedOptionError = createError<[path: string, hint: string]>(
+  'FST_WS_MISPLACED_OPTION', 'option %s does nothing there: %s', 500, TypeError)
+
+/** There is no such option. Arguments: where it stands, what to write instead. */
+export const UnknownOptionError = createError<[path: string, hint: string]>(
+  'FST_WS_UNKNOWN_OPTION', 'unknown option %s: %s', 500, TypeError)
+
+/** An option of ws that the plugin cannot have. Arguments: where it stands, the reason. */
+export const UnsupportedOptionError = createError<[path: string, reason: string]>(
+  'FST_WS_UNSUPPORTED_OPTION', 'option %s is not supported: %s', 500, TypeError)
+
+/** A runtime that the plugin does not work on. Arguments: its name, the reason. */
+export const UnsupportedRuntimeError = createError<[name: string, reason: string]>(
+  'FST_WS_UNSUPPORTED_RUNTIME', 'fastify-websocket does not work on %s: %s', 500)
+
 /** The server of the `port` option cannot listen. Arguments: address, the system's message. */
 export const ListenError = createError<
   [address: string, message: string, options: { cause: unknown }]
@@ -80,16 +96,18 @@ export const UnknownRouteError = createError<[url: string]>(
   'the route %s was declared before fastify-websocket was loaded: load it at the top of the ' +
   'file, before the Fastify instance is created', 500)
 
-/** The upgrade came while the server is closing. */
-export const ClosingError = createError(
-  'FST_WS_CLOSING', 'the server is closing', 503)
-
 /** The upgrade came from a page of another site. */
 export const OriginNotAllowedError = createError(
   'FST_WS_ORIGIN_NOT_ALLOWED', 'the origin is not allowed', 403)
 
-/** Seconds after which a client that found the server full may come again. */
-const RETRY_AFTER = 10
+/** Seconds after which a client that was refused for a time may come again. */
+export const RETRY_AFTER = 10
+
+/** The upgrade came while the server is closing. Its `headers` go into the answer. */
+export class ClosingError extends createError(
+  'FST_WS_CLOSING', 'the server is closing', 503) {
+  readonly headers = { 'retry-after': String(RETRY_AFTER) }
+}
 
 /** There are as many connections as `maxConnections` allows. Its `headers` go into the answer. */
 export class TooManyConnectionsError extends createError(
@@ -118,6 +136,19 @@ export const UnresponsiveError = createError<[milliseconds: number]>(
 export const BackpressureError = createError<[bytes: number]>(
   'FST_WS_BACKPRESSURE', 'more than %d bytes are still unsent to the peer', 0, Error, false)
 
+/**
+ * The peer does not take what was sent before the close frame. Arguments: the milliseconds that it
+ * had.
+ */
+export const CloseTimeoutError = createError<[milliseconds: number]>(
+  'FST_WS_CLOSE_TIMEOUT',
+  'the peer has not taken what was sent before the close for %d ms, and the rest is lost',
+  0, Error, false)
+
+/** The connection has ended before all that was sent had left the process. */
+export const UnsentError = createError(
+  'FST_WS_UNSENT', 'the connection has ended before all was sent', 0, Error, false)
+
 /** Something was written to a connection that is closing or closed. */
 export const NotOpenError = createError(
   'FST_WS_NOT_OPEN', 'the connection is not open', 0)
@@ -136,7 +167,7 @@ export const UnreadOverflowError = createError<[bytes: number]>(
 
 /** Codes of the system and of Node.js streams that say: the peer is gone. */
 const DISCONNECT_CODES = new Set<unknown>([
-  'FST_WS_ABNORMAL_CLOSE', 'FST_WS_NOT_OPEN', 'FST_WS_UNRESPONSIVE',
+  'FST_WS_ABNORMAL_CLOSE', 'FST_WS_NOT_OPEN', 'FST_WS_UNRESPONSIVE', 'FST_WS_UNSENT',
   'ECONNRESET', 'EPIPE', 'ECONNABORTED', 'ECANCELED', 'ETIMEDOUT',
   'ERR_STREAM_DESTROYED', 'ERR_STREAM_WRITE_AFTER_END', 'ERR_STREAM_PREMATURE_CLOSE'
 ])
@@ -147,7 +178,9 @@ export function isDisconnect (error: unknown): boolean {
 }
 
 /** Codes beside those of ws that say it: zlib's is of a message that cannot be inflated. */
-const PEER_FAULTS = new Set<string>(['FST_WS_BACKPRESSURE', 'Z_DATA_ERROR'])
+const PEER_FAULTS = new Set<string>([
+  'FST_WS_BACKPRESSURE', 'FST_WS_CLOSE_TIMEOUT', 'Z_DATA_ERROR'
+])
 
 /** Whether a peer has broken the protocol or a limit; ws names those errors `WS_ERR_…`. */
 export function isProtocolError (error: unknown): boolean {
@@ -160,11 +193,38 @@ export function isOversizeError (error: unknown): boolean {
   return codeOf(error) === 'WS_ERR_UNSUPPORTED_MESSAGE_LENGTH'
 }
 
-/** What was thrown, as an Error, which it need not be. */
+/**
+ * What was thrown, as an Error whose `message`, `stack` and `code` can be read. A thrown value that
+ * is none, or whose parts throw when they are read, becomes the cause of a new Error.
+ */
 export function toError (thrown: unknown): Error {
-  return thrown instanceof Error ? thrown : new Error(inspect(thrown), { cause: thrown })
+  try {
+    if (thrown instanceof Error && isReadable(thrown)) return thrown
+  } catch {
+    // A revoked proxy throws already when it is asked for its class.
+  }
+  return new Error(textOf(thrown), { cause: thrown })
 }
 
-function codeOf (error: unknown): unknown {
-  return error instanceof Error && 'code' in error ? error.code : undefined
+/** @throws what a getter of the error throws */
+function isReadable ({ message, stack }: Error): boolean {
+  return typeof message === 'string' && (stack === undefined || typeof stack === 'string')
+}
+
+/** A value as text. Never throws, whatever the value does when it is inspected. */
+export function textOf (value: unknown): string {
+  try {
+    return inspect(value)
+  } catch {
+    return 'a value that cannot be inspected'
+  }
+}
+
+/** The `code` of an error, undefined if there is none or it cannot be read. */
+export function codeOf (error: unknown): unknown {
+  try {
+    return error instanceof Error && 'code' in error ? error.code : undefined
+  } catch {
+    return undefined
+  }
 }

@@ -70,16 +70,30 @@ function connect (
     const onRefused = (_request: ClientRequest, response: IncomingMessage): void => {
       readRefusal(response).then(reject, reject)
     }
+    const onFailed = (error: unknown): void => {
+      reject(error)
+      // To cut off a client that is still connecting is an error to ws.
+      socket.on('error', () => {})
+      socket.terminate()
+    }
     socket.once('error', reject)
     socket.once('unexpected-response', onRefused)
     socket.once('open', () => {
-      socket.off('error', reject)
       socket.off('unexpected-response', onRefused)
-      onOpen?.(socket)
-      resolve(socket)
+      tell(socket, onOpen).then(() => {
+        socket.off('error', reject)
+        resolve(socket)
+      }, onFailed)
     })
-    onInit?.(socket)
+    tell(socket, onInit).catch(onFailed)
   })
+}
+
+/** Calls what the test has given, at once. Rejects if that throws or rejects. */
+async function tell (
+  socket: WebSocket, callback: ((socket: WebSocket) => unknown) | undefined
+): Promise<void> {
+  await callback?.(socket)
 }
 
 function connectInMemory (server: Server, remoteAddress: string): MemorySocket {

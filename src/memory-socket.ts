@@ -1,4 +1,6 @@
 import { Duplex } from 'node:stream'
+import { hold, release } from './keep-alive'
+import { onNextTurn } from './turn'
 
 type Callback = (error?: Error | null) => void
 
@@ -13,7 +15,8 @@ const TLS_PROPERTIES = { encrypted: true, authorized: false, alpnProtocol: 'http
 /**
  * One end of a connection that never leaves the process. It behaves like a `net.Socket`: what is
  * written arrives in a later turn of the event loop and waits there until it is read, each side
- * ends on its own, and after `destroy()` the other side reads what was sent, then the end.
+ * ends on its own, and after `destroy()` the other side reads what was sent, then the end. While
+ * something can arrive, the process stays alive.
  */
 export class MemorySocket extends Duplex {
   readonly remoteFamily: string
@@ -32,13 +35,15 @@ export class MemorySocket extends Duplex {
   #arrivedBytes = 0
   #isAsked = false
   #isDelivering = false
-  /** Lets the peer write on. */
-  #onRoom: (() => void) | null = null
+  #isHolding = false
+  /** Lets the peer write on, or tells it that what waits for room is lost. */
+  #onRoom: Callback | null = null
 
   private constructor (readonly remoteAddress: string) {
     // Like the sockets of an HTTP server, which end their side themselves.
     super({ allowHalfOpen: true })
     this.remoteFamily = remoteAddress.includes(':') ? 'IPv6' : 'IPv4'
+    this.ref()
   }
 
   /**
@@ -65,7 +70,6 @@ export class MemorySocket extends Duplex {
     if (this.destroyed) return this
     this.timeout = timeout
     clearTimeout(this.#timer)
-    // It keeps the process alive, for which a real socket has more than its timer.
     if (timeout > 0) this.#timer = setTimeout(() => { this.emit('timeout') }, timeout)
     if (callback === undefined) return this
     return timeout > 0 ? this.once('timeout', callback) : this.off('timeout', callback)
@@ -80,10 +84,18 @@ export class MemorySocket extends Duplex {
   }
 
   ref (): this {
+    if (!this.#isHolding && !this.destroyed) {
+      this.#isHolding = true
+      hold()
+    }
     return this
   }
 
   unref (): this {
+    if (this.#isHolding) {
+      this.#isHolding = false
+      release()
+    }
     return this
   }
 
@@ -95,15 +107,15 @@ export class MemorySocket extends Duplex {
   override _write (chunk: Buffer, _encoding: BufferEncoding, callback: Callback): void {
     const peer = this.#peer
     if (peer.destroyed) {
-      callback(Object.assign(new Error('write EPIPE'), { code: 'EPIPE', syscall: 'write' }))
+      callback(createWriteError('EPIPE'))
       return
     }
     this.#timer?.refresh()
     peer.#arrivedBytes += chunk.length
     peer.#arrive(chunk)
-    const onSent = (): void => {
-      this.#sent += chunk.length
-      callback()
+    const onSent: Callback = (error) => {
+      if (error == null) this.#sent += chunk.length
+      callback(error)
     }
     if (peer.#arrivedBytes <= SYSTEM_BUFFER) onSent()
     else peer.#onRoom = onSent
@@ -125,8 +137,10 @@ export class MemorySocket extends Duplex {
 
   override _destroy (error: Error | null, callback: Callback): void {
     clearTimeout(this.#timer)
+    this.unref()
     this.#arrived = []
-    this.#letWrite()
+    this.#letWrite(createWriteError('ECONNRESET'))
+    this.#peer.#letWrite(createWriteError('ECANCELED'))
     this.#peer.#arrive(END)
     callback(error)
   }
@@ -139,7 +153,7 @@ export class MemorySocket extends Duplex {
   #schedule (): void {
     if (this.#isDelivering) return
     this.#isDelivering = true
-    setImmediate(() => { this.#deliver() })
+    onNextTurn(() => { this.#deliver() })
   }
 
   /** One read for each turn of the event loop, so that what it sets off is done before the next. */
@@ -148,6 +162,8 @@ export class MemorySocket extends Duplex {
     const chunk = this.#isAsked && !this.destroyed ? this.#arrived.shift() : undefined
     if (chunk === undefined) return
     if (chunk !== END) this.#count(chunk)
+    // As on a socket of the system, which nothing can come from any more.
+    else this.unref()
     this.#isAsked = false
     this.push(chunk)
     if (this.#arrivedBytes <= SYSTEM_BUFFER) this.#letWrite()
@@ -159,9 +175,14 @@ export class MemorySocket extends Duplex {
     this.#arrivedBytes -= chunk.length
   }
 
-  #letWrite (): void {
+  #letWrite (error: Error | null = null): void {
     const onRoom = this.#onRoom
     this.#onRoom = null
-    onRoom?.()
+    onRoom?.(error)
   }
+}
+
+/** The error of a write, as the system gives it. */
+function createWriteError (code: string): Error {
+  return Object.assign(new Error(`write ${code}`), { code, syscall: 'write' })
 }

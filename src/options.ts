@@ -1,13 +1,17 @@
 import type { FastifyInstance } from 'fastify'
 import {
   checkAll, COUNT, DELAY, isBoolean, isBooleanOrObject, isCount, isDelay, isFalseOr, isFunction,
-  isLimit, isObject, isPort, isServer, isString, LIMIT, MAX_LIMIT, type Check
+  isLimit, isObject, isPath, isPort, isServer, isString, LIMIT, MAX_LIMIT, type Check
 } from './checks'
 import {
   CONNECTION_OPTIONS, resolveConnectionOptions, type ConnectionSettings
 } from './connection-options'
-import { ConflictingOptionsError, InvalidHandleError, MissingOptionError } from './errors'
-import { givenOf } from './given'
+import {
+  ConflictingOptionsError, InvalidHandleError, InvalidOptionError, MissingOptionError
+} from './errors'
+import { readOptions, type Given } from './given'
+import { checkNames, DEFLATE_PLACE, PLUGIN_PLACE, SERVER_PLACE } from './option-names'
+import { warnOfShortDelays } from './short-delays'
 import type { WebSocketStreamServerOptions } from './stream/server'
 import type {
   VerifyClient, WebsocketErrorHandler, WebsocketHandler, WebsocketPluginOptions,
@@ -51,7 +55,7 @@ const SERVER_OPTIONS: readonly Check[] = [
   ['server', isServer, 'an HTTP or HTTPS server'],
   ['verifyClient', isFunction, 'a function'],
   ['handleProtocols', isFunction, 'a function'],
-  ['path', isString, 'a string'],
+  ['path', isPath, "a path that begins with '/' and has no query"],
   ['noServer', isBoolean, 'a boolean'],
   ['clientTracking', isBoolean, 'a boolean'],
   ['perMessageDeflate', isBooleanOrObject, 'a boolean or an object'],
@@ -69,6 +73,9 @@ const EXCLUSIVE_OPTIONS = [
   ['server', 'noServer'],
   ['port', 'noServer']
 ] as const
+
+/** Names the options themselves, in the message of an error. */
+const ALL_OPTIONS = 'object of the plugin'
 
 /** Checked, complete options of the plugin. */
 export interface PluginSettings {
@@ -93,39 +100,39 @@ export interface PluginSettings {
 /**
  * Checks the options of the plugin and fills in the defaults.
  *
- * @throws FST_WS_INVALID_HANDLE, FST_WS_INVALID_OPTION, FST_WS_CONFLICTING_OPTIONS
+ * @throws FST_WS_INVALID_HANDLE, FST_WS_INVALID_OPTION, FST_WS_MISPLACED_OPTION,
+ * FST_WS_UNKNOWN_OPTION, FST_WS_UNSUPPORTED_OPTION, FST_WS_CONFLICTING_OPTIONS,
+ * FST_WS_MISSING_OPTION
  */
 export function resolveOptions (
   input: WebsocketPluginOptions, fastify: FastifyInstance
 ): PluginSettings {
-  if (input.handle !== undefined && !isFunction(input.handle)) throw new InvalidHandleError()
-  checkAll(PLUGIN_OPTIONS, input)
-  const options = input.options ?? {}
-  checkAll(SERVER_OPTIONS, options)
-  checkExclusive(options)
+  if (!isObject(input)) throw new InvalidOptionError(ALL_OPTIONS, 'an object', input)
+  const plugin = readPluginOptions(input)
+  const options = readServerOptions(plugin.options ?? {})
 
   const { server, port, host, backlog, noServer, path, verifyClient, ...websocket } = options
-  const connection = resolveConnectionOptions({ ...input, maxPayload: options.maxPayload }, {
+  const connection = resolveConnectionOptions({ ...plugin, maxPayload: options.maxPayload }, {
     heartbeat: DEFAULT_HEARTBEAT,
     maxPayload: Math.min(Number(fastify.initialConfig.bodyLimit), MAX_LIMIT),
     maxBackpressure: false,
     isAllowedOrigin: null
   })
-  const closeTimeout = input.closeTimeout ?? DEFAULT_CLOSE_TIMEOUT
+  const closeTimeout = plugin.closeTimeout ?? DEFAULT_CLOSE_TIMEOUT
   return {
-    handle: input.handle ?? null,
-    errorHandler: input.errorHandler ?? null,
+    handle: plugin.handle ?? null,
+    errorHandler: plugin.errorHandler ?? null,
     shutdownTimeout: Math.min(closeTimeout, shutdownLimit(fastify)),
-    maxConnections: limitOf(input.maxConnections),
+    maxConnections: limitOf(plugin.maxConnections),
     connection,
     server: server ?? null,
-    listen: port == null ? null : { port, host: host ?? undefined, backlog: backlog ?? undefined },
+    listen: port === undefined ? null : { port, host, backlog },
     noServer: noServer ?? false,
     verifyClient: verifyClient ?? null,
     websocket: {
       maxFragments: DEFAULT_MAX_FRAGMENTS,
-      ...givenOf(websocket),
-      ...(path != null && { path }),
+      ...websocket,
+      ...(path !== undefined && { path }),
       maxPayload: connection.maxPayload,
       maxBackpressure: connection.maxBackpressure,
       closeTimeout,
@@ -134,8 +141,28 @@ export function resolveOptions (
   }
 }
 
+function readPluginOptions (input: WebsocketPluginOptions): Given<WebsocketPluginOptions> {
+  checkNames(input, PLUGIN_PLACE)
+  const { handle } = input
+  if (handle !== undefined && !isFunction(handle)) throw new InvalidHandleError()
+  const options = readOptions(input, PLUGIN_PLACE.names)
+  checkAll(PLUGIN_OPTIONS, options)
+  warnOfShortDelays(options, PLUGIN_PLACE)
+  return options
+}
+
+function readServerOptions (input: WebsocketServerOptions): Given<WebsocketServerOptions> {
+  checkNames(input, SERVER_PLACE)
+  const options = readOptions(input, SERVER_PLACE.names)
+  checkAll(SERVER_OPTIONS, options)
+  if (isObject(options.perMessageDeflate)) checkNames(options.perMessageDeflate, DEFLATE_PLACE)
+  checkExclusive(options)
+  warnOfShortDelays(options, SERVER_PLACE)
+  return options
+}
+
 /** Zero is a limit, too: nobody is let in. */
-function limitOf (value: number | false | null | undefined): number {
+function limitOf (value: number | false | undefined): number {
   return value === false ? Infinity : value ?? Infinity
 }
 
@@ -144,7 +171,7 @@ function shutdownLimit ({ initialConfig: { pluginTimeout } }: FastifyInstance): 
   return pluginTimeout ? pluginTimeout * SHUTDOWN_SHARE : Infinity
 }
 
-function checkExclusive (options: WebsocketServerOptions): void {
+function checkExclusive (options: Given<WebsocketServerOptions>): void {
   for (const [one, other] of EXCLUSIVE_OPTIONS) {
     if (isGiven(options[one]) && isGiven(options[other])) {
       throw new ConflictingOptionsError(one, other)

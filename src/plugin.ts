@@ -16,8 +16,8 @@ import { upgradeOf, type UpgradeAnswer } from './response'
 import {
   pluginOf, routesOf, type RoutePlugin, type WebsocketTarget
 } from './routes'
+import { checkRuntime } from './runtime'
 import { RouteServer } from './server'
-import type { StreamSocket } from './stream/socket'
 import { kOwner, kPlugin, kReport } from './symbols'
 import type { WebsocketConnectionOptions, WebsocketPluginOptions } from './types'
 import type { ApplicationUpgrades } from './application-upgrades'
@@ -27,6 +27,7 @@ import { upgradeListenerOf, type UpgradeListener } from './upgrade'
 export async function registerWebsocket (
   fastify: FastifyInstance, options: WebsocketPluginOptions
 ): Promise<void> {
+  checkRuntime(process.versions)
   const settings = resolveOptions(options, fastify)
   const plugin = new WebsocketPlugin(fastify, settings)
 
@@ -119,11 +120,10 @@ class WebsocketPlugin implements RoutePlugin {
   readonly #contexts = new Map<WebsocketConnectionOptions | null, RouteContext>()
   /** By their intervals. */
   readonly #heartbeats = new Map<number, Heartbeat>()
-  /** The open connections, where ws does not keep them as `clients`. */
-  readonly #untracked: Set<StreamSocket> | null
   readonly #ownServer: Server | null
   readonly #listener: UpgradeListener | null
   readonly #upgrades: ApplicationUpgrades | null
+  #isAttached = false
   #isClosing = false
   #closed: Promise<void> | null = null
 
@@ -142,8 +142,6 @@ class WebsocketPlugin implements RoutePlugin {
       },
       settings.noServer ? null : this.source
     )
-    // With `clientTracking: false` ws has none.
-    this.#untracked = this.server.clients === undefined ? new Set() : null
     this.#listener = settings.noServer ? null : upgradeListenerOf(this.source, fastify)
     this.#upgrades = this.#listener?.upgradesOf(fastify) ?? null
   }
@@ -167,7 +165,9 @@ class WebsocketPlugin implements RoutePlugin {
 
   #attach (): void {
     if (this.#isClosing) return
-    if (this.#upgrades !== null) this.#listener?.attach(this.#upgrades)
+    if (this.#upgrades === null) return
+    this.#listener?.attach(this.#upgrades)
+    this.#isAttached = true
   }
 
   /** @throws FST_WS_CLASH, if @fastify/websocket listens on the same server */
@@ -240,8 +240,7 @@ class WebsocketPlugin implements RoutePlugin {
       errorHandler,
       streamSettings: limitedServer.streamSettings,
       heartbeat: heartbeat === false ? null : this.#heartbeatOf(heartbeat),
-      maxPayload,
-      untracked: this.#untracked
+      maxPayload
     }
   }
 
@@ -254,7 +253,7 @@ class WebsocketPlugin implements RoutePlugin {
   }
 
   * #connectionsOf (heartbeat: Heartbeat): Iterable<Connection> {
-    for (const { [kOwner]: owner } of this.#sockets) {
+    for (const { [kOwner]: owner } of this.server.sockets) {
       if (owner instanceof Connection && owner.heartbeat === heartbeat) yield owner
     }
   }
@@ -262,17 +261,16 @@ class WebsocketPlugin implements RoutePlugin {
   /** @throws FST_WS_CLOSING, FST_WS_TOO_MANY_CONNECTIONS */
   #checkRoom (): void {
     if (this.#isClosing) throw new ClosingError()
-    if (this.#sockets.size >= this.#settings.maxConnections) throw new TooManyConnectionsError()
-  }
-
-  get #sockets (): Set<StreamSocket> {
-    return this.#untracked ?? this.server.clients
+    const { sockets } = this.server
+    if (sockets.size >= this.#settings.maxConnections) throw new TooManyConnectionsError()
   }
 
   /** Lets no new client in. */
   refuse (): void {
     this.#isClosing = true
     if (this.#upgrades !== null) this.#listener?.close(this.#upgrades)
+    // From now on ws refuses what comes through `handleUpgrade`, too.
+    this.server.close()
     // Not awaited: it ends when the clients have gone.
     this.#ownServer?.close()
   }
@@ -284,11 +282,11 @@ class WebsocketPlugin implements RoutePlugin {
 
   async #closeClients (): Promise<void> {
     const undecided = this.#upgrades?.undecided ?? []
-    await closeClients(this.#sockets, undecided, this.#settings.shutdownTimeout)
+    await closeClients(this.server.sockets, undecided, this.#settings.shutdownTimeout)
   }
 
   async close (): Promise<void> {
-    if (this.#upgrades !== null) this.#listener?.detach(this.#upgrades)
+    if (this.#isAttached && this.#upgrades !== null) this.#listener?.detach(this.#upgrades)
     this.#ownServer?.closeAllConnections()
     this.server.close()
   }

@@ -8,9 +8,9 @@ import type {
   FastifyInstance, FastifyReply, FastifyRequest, onRequestHookHandler, RouteOptions
 } from 'fastify'
 import type { IncomingMessage } from 'node:http'
-import { isObject } from './checks'
-import { checkRouteOption } from './connection-options'
+import { readRouteOption } from './connection-options'
 import { InvalidMethodError, InvalidWsHandlerError, toError, UnknownRouteError } from './errors'
+import { checkDeclaration } from './option-names'
 import { kOnReply } from './symbols'
 import type { WebsocketConnectionOptions, WebsocketHandler } from './types'
 
@@ -192,7 +192,7 @@ function recordRoute (
 
   const { routes, takers } = application
   const { url, constraints = {} } = options
-  const problem = isWebsocket ? findProblem(options, methods, routes) : null
+  const problem = findProblem(options, isWebsocket, methods, routes)
   if (problem !== null && takers.some((taker) => taker.reaches(instance))) throw problem
   if (isWebsocket && !routes.some((route) => route.isWebsocket)) {
     instance.addHook('onReady', () => { warnOfUnreached(routes) })
@@ -203,7 +203,7 @@ function recordRoute (
   if (!isWebsocket) return null
   // As above, of a websocket route.
   const handler = options.wsHandler ?? options.handler as unknown as WebsocketHandler
-  return { handler, options: connectionOptionsOf(options) }
+  return { handler, options: problem === null ? readRouteOption(options.websocket) : null }
 }
 
 /** Without a plugin for it, the handler of a websocket route gets a plain request, and may hang. */
@@ -239,27 +239,21 @@ export function adoptLate (
   }
 }
 
-/** A copy, because what the route declared may change until the first upgrade comes. */
-function connectionOptionsOf ({ websocket }: RouteOptions): WebsocketConnectionOptions | null {
-  if (!isObject(websocket)) return null
-  const { origin } = websocket
-  return { ...websocket, origin: Array.isArray(origin) ? [...origin] : origin }
-}
-
 function findProblem (
-  options: RouteOptions, methods: string[], routes: DeclaredRoute[]
+  options: RouteOptions, isWebsocket: boolean, methods: string[], routes: DeclaredRoute[]
 ): Error | null {
   try {
-    checkRoute(options, methods, routes)
+    checkDeclaration(options, isWebsocket)
+    if (isWebsocket) checkRoute(options, methods, routes)
     return null
   } catch (error) {
     return toError(error)
   }
 }
 
-/** @throws FST_WS_INVALID_OPTION, FST_WS_INVALID_WS_HANDLER, FST_WS_INVALID_METHOD */
+/** @throws what is wrong with the options of the route, its wsHandler or its method */
 function checkRoute (options: RouteOptions, methods: string[], routes: DeclaredRoute[]): void {
-  checkRouteOption(options.websocket)
+  readRouteOption(options.websocket)
   if (options.wsHandler !== undefined && typeof options.wsHandler !== 'function') {
     throw new InvalidWsHandlerError()
   }

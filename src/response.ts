@@ -29,13 +29,15 @@ import {
   ServerResponse, STATUS_CODES, validateHeaderValue, type IncomingMessage, type OutgoingHttpHeader
 } from 'node:http'
 import type { FastifyReply } from 'fastify'
-import { toError, UnexpectedSwitchError } from './errors'
+import { RETRY_AFTER, toError, UnexpectedSwitchError } from './errors'
 import { handshakeLines } from './handshake-headers'
 import { kAnswer, kOnReply, kUpgrade } from './symbols'
 import type { UpgradeTransport } from './transport'
 
 /** Milliseconds that an earlier answer may make no progress while an upgrade waits for it. */
 const QUEUE_TIMEOUT = 10_000
+
+const SERVICE_UNAVAILABLE = 503
 
 /** What Fastify's `handlerTimeout` answers with. */
 const TIMEOUT_CODE = 'FST_ERR_HANDLER_TIMEOUT'
@@ -286,6 +288,10 @@ export class UpgradeAnswer {
     this.watch()
     this.raw.once('finish', () => { this.#closeTransport() })
     this.raw.setHeader('connection', 'close')
+    // Fastify's own answer while it closes says nothing of when to come again.
+    if (statusCode === SERVICE_UNAVAILABLE && !this.raw.hasHeader('retry-after')) {
+      this.raw.setHeader('retry-after', RETRY_AFTER)
+    }
     ServerResponse.prototype.writeHead.call(this.raw, statusCode)
   }
 

@@ -1,7 +1,12 @@
 import type { AddressInfo } from 'node:net'
 import type { IncomingMessage, Server } from 'node:http'
-import { WebSocketStreamServer, type WebSocketStreamServerOptions } from './stream/server'
+import type { Duplex } from 'node:stream'
 import { upgradeOf } from './response'
+import {
+  WebSocketStreamServer, type UpgradeCallback, type WebSocketStreamServerOptions
+} from './stream/server'
+import type { StreamSocket } from './stream/socket'
+import { kWhenClosed } from './symbols'
 
 /** What ws and the streams of a server take for all connections alike. */
 export type ServerLimits = Pick<WebSocketStreamServerOptions, 'maxPayload' | 'maxBackpressure'>
@@ -11,6 +16,9 @@ export type ServerLimits = Pick<WebSocketStreamServerOptions, 'maxPayload' | 'ma
  * router, or through its `handleUpgrade` when the user calls that.
  */
 export class RouteServer extends WebSocketStreamServer {
+  /** The open connections, however they were made, and with `clientTracking: false` too. */
+  readonly sockets: Set<StreamSocket>
+
   readonly #options: WebSocketStreamServerOptions
   readonly #source: Server | null
   readonly #limited = new Map<string, WebSocketStreamServer>()
@@ -21,6 +29,8 @@ export class RouteServer extends WebSocketStreamServer {
     super(options)
     this.#options = options
     this.#source = source
+    // With `clientTracking: false` ws has none.
+    this.sockets = this.clients ?? new Set()
     this.on('headers', (lines, request) => {
       lines.push(...upgradeOf(request)?.handshakeHeaders ?? [])
     })
@@ -43,6 +53,12 @@ export class RouteServer extends WebSocketStreamServer {
     return server
   }
 
+  override handleUpgrade (
+    request: IncomingMessage, transport: Duplex, head: Buffer, callback: UpgradeCallback
+  ): void {
+    super.handleUpgrade(request, transport, head, trackedBy(this.sockets, callback))
+  }
+
   override close (callback?: (error?: Error) => void): void {
     super.close(callback)
     for (const server of this.#limited.values()) server.close()
@@ -58,12 +74,18 @@ export class RouteServer extends WebSocketStreamServer {
 
 /** Another face of a server: its clients and its events are those of the server. */
 class LimitedServer extends WebSocketStreamServer {
-  readonly #server: WebSocketStreamServer
+  readonly #server: RouteServer
 
-  constructor (server: WebSocketStreamServer, options: WebSocketStreamServerOptions) {
+  constructor (server: RouteServer, options: WebSocketStreamServerOptions) {
     super(options)
     this.#server = server
     this.clients = server.clients
+  }
+
+  override handleUpgrade (
+    request: IncomingMessage, transport: Duplex, head: Buffer, callback: UpgradeCallback
+  ): void {
+    super.handleUpgrade(request, transport, head, trackedBy(this.#server.sockets, callback))
   }
 
   override shouldHandle (request: IncomingMessage): boolean | Promise<boolean> {
@@ -76,5 +98,16 @@ class LimitedServer extends WebSocketStreamServer {
 
   override listenerCount (event: string | symbol): number {
     return this.#server.listenerCount(event)
+  }
+}
+
+/** Keeps a connection in `sockets`, unless ws does, before `callback` gets it. */
+function trackedBy (sockets: Set<StreamSocket>, callback: UpgradeCallback): UpgradeCallback {
+  return (socket, request) => {
+    if (!sockets.has(socket)) {
+      sockets.add(socket)
+      socket[kWhenClosed](() => { sockets.delete(socket) })
+    }
+    callback(socket, request)
   }
 }

@@ -25,6 +25,9 @@ export const kOwner = Symbol('fastify-websocket.owner')
 /** StreamSocket method: take over the TCP socket and the server's settings. */
 export const kAttach = Symbol('fastify-websocket.attach')
 
+/** StreamSocket method: call back at the end, whatever listeners the application has removed. */
+export const kWhenClosed = Symbol('fastify-websocket.when-closed')
+
 /** StreamSocket method: name who answers for the connection. */
 export const kOwn = Symbol('fastify-websocket.own')
 
@@ -52,8 +55,20 @@ export const kClosedHere = Symbol('fastify-websocket.closed-here')
 /** StreamSocket getter: how many bytes have gone through; it grows while the peer lives. */
 export const kProgress = Symbol('fastify-websocket.progress')
 
+/** StreamSocket getter: how many bytes have left the process. */
+export const kSent = Symbol('fastify-websocket.sent')
+
+/** StreamSocket method: end the connection now, for an error or without one. */
+export const kCutOff = Symbol('fastify-websocket.cut-off')
+
+/** StreamSocket method: the peer gets no more than one `closeTimeout` to end the connection. */
+export const kHurry = Symbol('fastify-websocket.hurry')
+
 /** StreamSocket method: call back when all that was written has left the process. */
 export const kFlushed = Symbol('fastify-websocket.flushed')
+
+/** StreamSocket getter: it was closed here and has ended before all that was sent had left. */
+export const kUnsent = Symbol('fastify-websocket.unsent')
 
 /** SocketStream getter: somebody reads it. */
 export const kReading = Symbol('fastify-websocket.reading')

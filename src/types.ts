@@ -3,7 +3,7 @@ import type {
   FastifySchema,
   FastifyTypeProvider, FastifyTypeProviderDefault, RawReplyDefaultExpression,
   RawRequestDefaultExpression, RawServerBase, RawServerDefault, RouteGenericInterface,
-  RouteShorthandOptions
+  RouteHandlerMethod, RouteShorthandOptions
 } from 'fastify'
 import type {
   IncomingHttpHeaders, IncomingMessage, OutgoingHttpHeaders, Server as HttpServer
@@ -128,7 +128,8 @@ export interface WebsocketPluginOptions extends Omit<WebsocketConnectionOptions,
   /** Gets every error of a connection. Default: log it and close that connection. */
   errorHandler?: WebsocketErrorHandler | undefined
   /**
-   * Milliseconds that a peer has to answer a close frame before it is terminated.
+   * Milliseconds that a peer has to answer a close frame, once that has left the process, before it
+   * is terminated; before, a peer that takes less than 1 KiB a second for as long is.
    * Default: 10000.
    */
   closeTimeout?: number | undefined
@@ -156,12 +157,12 @@ export interface InjectWebsocketInit extends Pick<
   remoteAddress?: string | undefined
 }
 
-/** What `fastify.injectWS` calls on the way. */
+/** What `fastify.injectWS` calls on the way. If one fails, so does the injection. */
 export interface InjectWebsocketOptions {
   /** Gets the client before it connects, to listen from the first moment. */
-  onInit?: ((socket: WebSocket) => void) | undefined
-  /** Gets the client when it is connected, before any message. */
-  onOpen?: ((socket: WebSocket) => void) | undefined
+  onInit?: ((socket: WebSocket) => unknown) | undefined
+  /** Gets the client when it is connected, before any message, and is awaited. */
+  onOpen?: ((socket: WebSocket) => unknown) | undefined
 }
 
 /** The refusal of an upgrade, that `fastify.injectWS` rejects with. */
@@ -187,19 +188,39 @@ export interface WebsocketRouteOptions<
   SchemaCompiler extends FastifySchema = FastifySchema,
   TypeProvider extends FastifyTypeProvider = FastifyTypeProviderDefault,
   Logger extends FastifyBaseLogger = FastifyBaseLogger
-> extends RouteShorthandOptions<
+> extends Omit<RouteShorthandOptions<
     RawServer, RawRequest, RawReply, RouteGeneric,
     ContextConfig, SchemaCompiler, TypeProvider, Logger
-  > {
+  >, 'websocket'> {
   method: WebsocketMethod | WebsocketMethod[]
   url: string
-  websocket: true | WebsocketConnectionOptions
+  websocket: RouteWebsocket
   wsHandler?: never
   handler: WebsocketHandler<
     RawServer, RawRequest, RawReply, RouteGeneric,
     ContextConfig, NoInfer<SchemaCompiler>, TypeProvider, Logger
   >
 }
+
+/** The `websocket` of a websocket route. */
+type RouteWebsocket = true | WebsocketConnectionOptions
+
+declare const declared: unique symbol
+
+/**
+ * The `websocket` of a websocket route, as `onRoute` hooks read it. No plain value is of this type:
+ * Fastify's own overloads, which know only handlers of HTTP, must not match such a route.
+ */
+type DeclaredWebsocket = RouteWebsocket & { readonly [declared]: never }
+
+/** `never` if the type tells whether the route is a websocket route, else `unknown`. */
+type IfUndecided<Websocket> =
+  [Extract<Websocket, false>] extends [never]
+    ? never
+    : [Exclude<Websocket, false | undefined>] extends [never] ? never : unknown
+
+/** Options of a route, with another `websocket`. */
+type WithWebsocket<Options, Websocket> = Omit<Options, 'websocket'> & { websocket: Websocket }
 
 type WebsocketMethod = 'GET' | 'HEAD' | 'get' | 'head'
 
@@ -231,6 +252,36 @@ declare module 'fastify' {
         ContextConfig, SchemaCompiler, TypeProvider, Logger
       >
     ): FastifyInstance<RawServer, RawRequest, RawReply, Logger, TypeProvider>
+
+    /** Declares a GET route that takes requests with `handler` and connections with `wsHandler`. */
+    route<
+      RouteGeneric extends RouteGenericInterface = RouteGenericInterface,
+      ContextConfig = ContextConfigDefault,
+      const SchemaCompiler extends FastifySchema = FastifySchema
+    >(
+      opts: WithWebsocket<RouteOptions<
+        RawServer, RawRequest, RawReply, RouteGeneric,
+        ContextConfig, SchemaCompiler, TypeProvider, Logger
+      >, RouteWebsocket> & {
+        wsHandler: WebsocketHandler<
+          RawServer, RawRequest, RawReply, RouteGeneric,
+          ContextConfig, SchemaCompiler, TypeProvider, Logger
+        >
+      }
+    ): FastifyInstance<RawServer, RawRequest, RawReply, Logger, TypeProvider>
+
+    /** Declares a route of which only the value of `websocket` tells what it takes. */
+    route<
+      RouteGeneric extends RouteGenericInterface = RouteGenericInterface,
+      ContextConfig = ContextConfigDefault,
+      const SchemaCompiler extends FastifySchema = FastifySchema,
+      Websocket extends boolean | WebsocketConnectionOptions | undefined = never
+    >(
+      opts: WithWebsocket<RouteOptions<
+        RawServer, RawRequest, RawReply, RouteGeneric,
+        ContextConfig, SchemaCompiler, TypeProvider, Logger
+      >, Websocket> & IfUndecided<Websocket>
+    ): FastifyInstance<RawServer, RawRequest, RawReply, Logger, TypeProvider>
   }
 
   interface FastifyRequest {
@@ -243,7 +294,7 @@ declare module 'fastify' {
     ContextConfig, SchemaCompiler, TypeProvider, Logger
   > {
     /** The handler of this GET route takes WebSocket connections, with these options of them. */
-    websocket?: boolean | WebsocketConnectionOptions
+    websocket?: false | DeclaredWebsocket
   }
 
   interface RouteOptions<
@@ -264,11 +315,45 @@ declare module 'fastify' {
       const SchemaCompiler extends FastifySchema = FastifySchema
     >(
       path: string,
-      opts: RouteShorthandOptions<
+      opts: WithWebsocket<RouteShorthandOptions<
         RawServer, RawRequest, RawReply, RouteGeneric,
         ContextConfig, SchemaCompiler, TypeProvider, Logger
-      > & { websocket: true | WebsocketConnectionOptions },
+      >, RouteWebsocket>,
       handler: WebsocketHandler<
+        RawServer, RawRequest, RawReply, RouteGeneric,
+        ContextConfig, SchemaCompiler, TypeProvider, Logger
+      >
+    ): FastifyInstance<RawServer, RawRequest, RawReply, Logger, TypeProvider>
+
+    <
+      RouteGeneric extends RouteGenericInterface = RouteGenericInterface,
+      ContextConfig = ContextConfigDefault,
+      const SchemaCompiler extends FastifySchema = FastifySchema
+    >(
+      path: string,
+      opts: WithWebsocket<RouteShorthandOptions<
+        RawServer, RawRequest, RawReply, RouteGeneric,
+        ContextConfig, SchemaCompiler, TypeProvider, Logger
+      >, RouteWebsocket> & {
+        handler: WebsocketHandler<
+          RawServer, RawRequest, RawReply, RouteGeneric,
+          ContextConfig, NoInfer<SchemaCompiler>, TypeProvider, Logger
+        >
+      }
+    ): FastifyInstance<RawServer, RawRequest, RawReply, Logger, TypeProvider>
+
+    <
+      RouteGeneric extends RouteGenericInterface = RouteGenericInterface,
+      ContextConfig = ContextConfigDefault,
+      const SchemaCompiler extends FastifySchema = FastifySchema,
+      Websocket extends boolean | WebsocketConnectionOptions | undefined = never
+    >(
+      path: string,
+      opts: WithWebsocket<RouteShorthandOptions<
+        RawServer, RawRequest, RawReply, RouteGeneric,
+        ContextConfig, SchemaCompiler, TypeProvider, Logger
+      >, Websocket> & IfUndecided<Websocket>,
+      handler: RouteHandlerMethod<
         RawServer, RawRequest, RawReply, RouteGeneric,
         ContextConfig, SchemaCompiler, TypeProvider, Logger
       >

@@ -24,8 +24,9 @@ const UNCLAIMED_TIMEOUT = 10_000
 export class UpgradeListener {
   readonly #source: UpgradeSource
   readonly #unclaimed: UnclaimedUpgrades
-  readonly #known: ApplicationUpgrades[] = []
-  /** Those of `known` that take upgrades now, once for each of their registrations. */
+  /** By `routing`, which all instances of an application share. */
+  readonly #known = new WeakMap<object, ApplicationUpgrades>()
+  /** Those that take upgrades now, once for each of their registrations. */
   #attached: ApplicationUpgrades[] = []
 
   /** @param unclaimedTimeout milliseconds until an upgrade that nobody answers gets a 404 */
@@ -36,10 +37,9 @@ export class UpgradeListener {
 
   /** The upgrades of the application that `fastify` is any instance of. */
   upgradesOf (fastify: FastifyInstance): ApplicationUpgrades {
-    const known = this.#known.find((upgrades) => upgrades.serves(fastify))
-    if (known !== undefined) return known
-    const upgrades = new ApplicationUpgrades(this.#source, fastify)
-    this.#known.push(upgrades)
+    const { routing } = fastify
+    const upgrades = this.#known.get(routing) ?? new ApplicationUpgrades(this.#source, fastify)
+    this.#known.set(routing, upgrades)
     return upgrades
   }
 
@@ -52,9 +52,7 @@ export class UpgradeListener {
 
   /** The registration has closed. */
   detach (upgrades: ApplicationUpgrades): void {
-    const index = this.#attached.indexOf(upgrades)
-    if (index !== -1) this.#attached.splice(index, 1)
-    if (!this.#attached.includes(upgrades)) this.#known.splice(this.#known.indexOf(upgrades), 1)
+    this.#attached.splice(this.#attached.indexOf(upgrades), 1)
     if (this.#attached.length === 0) this.#source.off('upgrade', this.#onUpgrade)
   }
 

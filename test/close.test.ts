@@ -1,8 +1,9 @@
+import { once } from 'node:events'
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import type { FastifyInstance } from 'fastify'
-import { test } from 'tap'
+import { test, type Test } from 'tap'
 import fastifyWebsocket from '../src/index'
-import { connect, refused } from './helpers/client'
+import { connect, refused, type Client } from './helpers/client'
 import { echo, serve, settled } from './helpers/plugin'
 import { run, ROOT } from './helpers/program'
 import { RawClient, upgradeHead } from './helpers/raw'
@@ -128,8 +129,9 @@ for (const name of ['preHandler', 'onSend'] as const) {
     const closed = fastify.close()
     await nextTurn()
     free.resolve(true)
-    const { statusCode, body } = await refusal
+    const { statusCode, headers, body } = await refusal
     t.equal(statusCode, 503)
+    t.match(headers['retry-after'], /^[1-9]\d*$/)
     t.match(JSON.parse(body), { statusCode: 503, message: 'the server is closing' })
     await closed
     t.strictSame(handled, [])
@@ -142,12 +144,13 @@ test('an upgrade that comes while the server closes gets 503', async (t) => {
     declare: (fastify) => fastify.addHook('preClose', async () => {
       const answer = await refused(t, `ws://127.0.0.1:${portOf(fastify.server)}`)
       t.equal(answer.statusCode, 503)
+      t.match(answer.headers['retry-after'], /^[1-9]\d*$/)
     })
   })
   const client = await connect(t, origin)
   await fastify.close()
   t.equal((await client.closed).code, 1001)
-  t.plan(2)
+  t.plan(3)
 })
 
 test('preClose hooks of the user run, with a callback and async', async (t) => {
@@ -304,22 +307,131 @@ test('the process exits by itself after close()', async (t) => {
   t.strictSame(output.trim().split('\n').sort(), ['1001', 'closed'])
 })
 
-test('a client of handleUpgrade is told as well', async (t) => {
-  const { server, origin } = await createHttp(t)
-  const fastify = createFastify(t)
-  fastify.register(fastifyWebsocket, { options: { noServer: true } })
-  await fastify.ready()
-  server.on('upgrade', (request, socket, head) => {
-    fastify.websocketServer.handleUpgrade(request, socket, head, (socket) => { socket.send('in') })
-  })
-  const client = await connect(t, origin)
-  t.equal(await client.nextText(), 'in')
-  await fastify.close()
-  t.equal((await client.closed).code, 1001)
-})
-
 function deferred () {
   let resolve: (value: unknown) => void = () => {}
   const promise = new Promise((_resolve) => { resolve = _resolve })
   return { promise, resolve }
+}
+
+for (const clientTracking of [true, false]) {
+  const given = `with clientTracking: ${clientTracking}`
+
+  test(`without listeners a connection frees its place, and close() ends, ${given}`, async (t) => {
+    const { fastify, origin } = await serve(t, {
+      plugin: {
+        handle: (connection) => {
+          connection.socket.removeAllListeners()
+          connection.removeAllListeners()
+        },
+        maxConnections: 1,
+        options: { clientTracking }
+      }
+    })
+    const first = await connect(t, origin)
+    first.close()
+    await first.closed
+    const second = await connect(t, origin)
+    const closed = once(fastify.websocketServer, 'close')
+    await fastify.close()
+    t.equal((await second.closed).code, 1001)
+    await closed
+  })
+
+  test(`listeners that are removed during close() do not hold it up, ${given}`, async (t) => {
+    const { fastify, origin } = await serve(t, {
+      plugin: {
+        handle: ({ socket }) => { socket.on('message', () => { socket.removeAllListeners() }) },
+        options: { clientTracking }
+      }
+    })
+    const client = await connect(t, origin)
+    client.socket.on('close', () => {})
+    client.send('while it closes')
+    await fastify.close()
+    t.equal((await client.closed).code, 1001)
+  })
+
+  test(`a client of handleUpgrade is told as well, ${given}`, async (t) => {
+    const { origin, fastify } = await serveUpgrades(t, { clientTracking })
+    await fastify.ready()
+    const client = await connect(t, origin)
+    t.equal(await client.nextText(), 'in')
+    const closed = once(fastify.websocketServer, 'close')
+    await fastify.close()
+    t.equal((await client.closed).code, 1001)
+    await closed
+  })
+
+  test(`handleUpgrade in a preClose hook gets a client that is told, ${given}`, async (t) => {
+    const { origin, fastify } = await serveUpgrades(t, { clientTracking })
+    const clients: Client[] = []
+    fastify.addHook('preClose', async () => { clients.push(await connect(t, origin)) })
+    await fastify.ready()
+    await fastify.close()
+    t.equal((await clients[0]?.closed)?.code, 1001)
+  })
+
+  test(`handleUpgrade while clients are leaving is a 503, ${given}`, async (t) => {
+    const { server, origin, fastify } = await serveUpgrades(t, { clientTracking })
+    await fastify.ready()
+    const leaving = new RawClient(t, portOf(server))
+    leaving.write(upgradeHead('/'))
+    await leaving.until('\r\n\r\n')
+    const closed = fastify.close()
+    await leaving.until(CLOSE_1001.toString('latin1'))
+    t.equal((await refused(t, origin)).statusCode, 503)
+    leaving.socket.destroy()
+    await closed
+  })
+}
+
+/** An application with `noServer`, beside an HTTP server whose upgrades it is given. */
+async function serveUpgrades (t: Test, options: fastifyWebsocket.WebsocketServerOptions) {
+  const { server, origin } = await createHttp(t)
+  const fastify = createFastify(t)
+  fastify.register(fastifyWebsocket, { options: { ...options, noServer: true } })
+  server.on('upgrade', (request, socket, head) => {
+    fastify.websocketServer.handleUpgrade(request, socket, head, (socket) => { socket.send('in') })
+  })
+  return { server, origin, fastify }
+}
+
+test('close() ends although a handler has taken all listeners off the raw socket', async (t) => {
+  const { fastify, origin } = await serve(t, {
+    plugin: {
+      handle: (_connection, { socket }) => {
+        // Those of ws clear its timer, for which this process would wait.
+        for (const listener of socket.listeners('close')) {
+          t.teardown(() => { listener.call(socket) })
+        }
+        socket.removeAllListeners()
+      },
+      closeTimeout: 30
+    }
+  })
+  const client = await connect(t, origin)
+  await fastify.close()
+  await client.closed
+})
+
+for (const [what, handle] of Object.entries<fastifyWebsocket.WebsocketHandler>({
+  'a paused socket': ({ socket }) => { socket.pause() },
+  'a paused raw socket': (_connection, { socket }) => { socket.pause() },
+  'a handler that never ends': () => new Promise(() => {}),
+  'a stream that nobody reads': (connection) => { connection.on('readable', () => {}) },
+  'a stream that has ended': (connection) => { connection.end() }
+})) {
+  for (const end of ['half-open', 'silent'] as const) {
+    test(`close() ends at closeTimeout with ${what} and a ${end} client`, async (t) => {
+      const { fastify } = await serve(t, { plugin: { handle, closeTimeout: 30 } })
+      const client = new RawClient(t, portOf(fastify.server))
+      client.socket.allowHalfOpen = true
+      client.write(upgradeHead('/'))
+      await client.until('\r\n\r\n')
+      if (end === 'half-open') client.socket.end(Buffer.alloc(200_000))
+      await fastify.close()
+      t.equal(fastify.websocketServer.clients.size, 0)
+      client.socket.destroy()
+    })
+  }
 }

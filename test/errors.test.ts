@@ -1,5 +1,5 @@
 import { test } from 'tap'
-import { isDisconnect, isProtocolError, ListenError, toError } from '../src/errors'
+import { codeOf, isDisconnect, isProtocolError, ListenError, toError } from '../src/errors'
 
 const withCode = (code: unknown): Error => Object.assign(new Error('test'), { code })
 
@@ -30,6 +30,21 @@ test('what is no error becomes one, with what was thrown as its cause', async (t
   t.equal(made.cause, thrown)
   t.equal(made.message, '[Object: null prototype] {}')
 })
+
+test('an error that cannot be read becomes one that can', async (t) => {
+  const thrown = Object.defineProperty(new Error('odd'), 'message', { get: fail })
+  t.equal(toError(thrown).cause, thrown)
+  const { proxy, revoke } = Proxy.revocable(thrown, {})
+  revoke()
+  t.equal(toError(proxy).cause, proxy)
+  t.equal(codeOf(proxy), undefined)
+  t.equal(toError({ [Symbol.for('nodejs.util.inspect.custom')]: fail }).message,
+    'a value that cannot be inspected')
+})
+
+function fail (): never {
+  throw new Error('read')
+}
 
 test('an error of the plugin has a code, a message and a cause', async (t) => {
   const cause = new Error('cause')

@@ -10,7 +10,7 @@ import { kProgress } from '../src/symbols'
 import { connect } from './helpers/client'
 import { DEBUG, Logs } from './helpers/logs'
 import { serve, type Served } from './helpers/plugin'
-import { frame, RawClient, upgradeHead } from './helpers/raw'
+import { frame, RawClient, readSome, upgradeHead } from './helpers/raw'
 import { portOf, type Teardown } from './helpers/servers'
 import { record, turn, until } from './helpers/streams'
 import { holdIntervals, type HeldIntervals } from './helpers/timers'
@@ -68,17 +68,20 @@ async function connectSilent (
   const [connection, request] = await upgraded
   await client.until('\r\n\r\n')
   // The first finds that the handshake has come.
-  beats.run()
+  await pass(beats, 1)
   return {
     beats, client, connection, request, errors, closes, clients: fastify.websocketServer.clients
   }
 }
 
+/** Turns of the event loop that a beat needs, and some more. */
+const TURNS = 10
+
 /** Lets beats pass, each with what it sets off. */
 async function pass (beats: HeldIntervals, count: number): Promise<void> {
   for (let i = 0; i < count; i++) {
     beats.run()
-    await turn()
+    for (let turns = 0; turns < TURNS; turns++) await turn()
   }
 }
 
@@ -138,13 +141,13 @@ test('false turns it off, and a route may turn it on', async (t) => {
 test('a silent peer that answers pings stays', async (t) => {
   const { beats, client, connection, errors } = await connectSilent(t)
   for (let pings = 1; pings <= 5; pings++) {
-    beats.run()
+    await pass(beats, 1)
     await client.until(PING.repeat(pings))
     await pass(beats, DEAD - 2)
     const answered = once(connection.socket, 'pong')
     client.write(frame(PONG))
     await answered
-    beats.run()
+    await pass(beats, 1)
   }
   t.equal(connection.socket.readyState, connection.socket.OPEN)
   t.same(errors, [])
@@ -166,12 +169,12 @@ test('so does a client of ws', async (t) => {
   const client = await connect(t, origin)
   const [{ socket }] = await upgraded
   // The first finds that the handshake has come, and each second one after it that a pong has.
-  beats.run()
+  await pass(beats, 1)
   for (let pongs = 0; pongs < 5; pongs++) {
     const answered = once(socket, 'pong')
-    beats.run()
+    await pass(beats, 1)
     await answered
-    beats.run()
+    await pass(beats, 1)
   }
   t.same(errors, [])
   socket.close(4000)
@@ -198,13 +201,13 @@ test('a peer that answers nothing is cut off', async (t) => {
   const read = (async () => { for await (const chunk of connection) chunks.push(chunk) })()
   client.write(frame(FIN_BINARY, 'last words'))
   await until(() => chunks.length === 1)
-  beats.run()
+  await pass(beats, 1)
   await pass(beats, DEAD - 1)
   t.equal(connection.socket.readyState, connection.socket.OPEN)
   t.same(errors, [])
 
   const ended = t.rejects(read, { code: 'FST_WS_UNRESPONSIVE' })
-  beats.run()
+  await pass(beats, 1)
   await Promise.all([ended, client.closed])
   t.match(errors, [[{
     code: 'FST_WS_UNRESPONSIVE', message: 'the peer has not answered a ping for 30000 ms'
@@ -270,21 +273,13 @@ test('a large message that trickles in is a sign of life', async (t) => {
     const { bytesRead } = request.socket
     client.write(Buffer.of(byte))
     await until(() => request.socket.bytesRead > bytesRead)
-    beats.run()
+    await pass(beats, 1)
   }
   await until(() => messages.length === 1)
   t.same(errors, [])
   // Nor was it pinged.
   t.notMatch(client.received.toString('latin1'), PING)
 })
-
-/** Reads `bytes` more, then nothing. */
-async function readSome ({ socket }: RawClient, bytes: number): Promise<void> {
-  const wanted = socket.bytesRead + bytes
-  socket.resume()
-  while (socket.bytesRead < wanted) await once(socket, 'data')
-  socket.pause()
-}
 
 const OVER_TLS: Served = {
   // Fastify's types of the helper are those of http.
@@ -300,13 +295,13 @@ for (const [name, served] of [['http', {}], ['https', OVER_TLS]] as const) {
     const pings = record(socket, 'pong')
     socket.send(Buffer.alloc(size))
     await turn()
-    beats.run()
+    await pass(beats, 1)
     for (let rest = size - 12 * MB; rest > 0; rest -= 3 * MB) {
       await pass(beats, DEAD - 1)
       const progress = socket[kProgress]
       await readSome(client, 3 * MB)
       await until(() => socket[kProgress] !== progress)
-      beats.run()
+      await pass(beats, 1)
       if (closes.length + errors.length > 0) break
     }
     t.same(errors, [])
@@ -334,7 +329,7 @@ test('a peer whom the application does not read is cut off much later', async (t
   connection.socket.pause()
   await pass(beats, DEAD_PAUSED - 1)
   t.same(errors, [])
-  beats.run()
+  await pass(beats, 1)
   t.match(errors, [[{ code: 'FST_WS_UNRESPONSIVE' }]])
   await client.closed
 })
@@ -350,13 +345,71 @@ for (const beatsPaused of [1, 2, DEAD, DEAD_PAUSED - 2]) {
     client.write(frame(PONG))
     socket.resume()
     const answered = once(socket, 'pong')
-    beats.run()
+    await pass(beats, 1)
     await answered
-    await pass(beats, DEAD)
+    await pass(beats, DEAD - 1)
     t.same(errors, [])
     t.equal(socket.readyState, socket.OPEN)
-    beats.run()
+    await pass(beats, 1)
     t.match(errors, [[{ code: 'FST_WS_UNRESPONSIVE' }]])
+  })
+}
+
+/** Beats of an hour. */
+const HOUR = 240
+
+test('the beats of an hour that pass in one step are one beat', async (t) => {
+  const { beats, client, errors } = await connectSilent(t)
+  for (let i = 0; i < HOUR; i++) beats.run()
+  await pass(beats, DEAD - 1)
+  t.same(errors, [])
+  await pass(beats, 1)
+  t.match(errors, [[{ code: 'FST_WS_UNRESPONSIVE' }]])
+  await client.closed
+})
+
+test('an hour of beats, each with a turn, leaves a client in memory alone', async (t) => {
+  const beats = holdIntervals(t)
+  const errors: unknown[] = []
+  const { fastify } = await serve(t, {
+    plugin: { errorHandler: (error) => { errors.push(error) } },
+    declare (fastify) { fastify.get('/', { websocket: true }, () => {}) }
+  })
+  const client = await fastify.injectWS('/')
+  const pings = record(client, 'ping')
+  for (let i = 0; i < HOUR; i++) {
+    beats.run()
+    await turn()
+  }
+  t.same(errors, [])
+  t.ok(pings.length > 0)
+  t.equal(client.readyState, client.OPEN)
+})
+
+test('what has arrived before a beat is read before its checks', async (t) => {
+  const { beats, client, connection: { socket }, errors } = await connectSilent(t)
+  await pass(beats, DEAD - 1)
+  await client.until(PING)
+  // The system has it, and this process has not read it.
+  client.write(frame(PONG))
+  const answered = once(socket, 'pong')
+  await pass(beats, 1)
+  await answered
+  t.same(errors, [])
+  t.equal(socket.readyState, socket.OPEN)
+})
+
+for (const [what, close] of Object.entries<(socket: Connection['socket']) => void>({
+  'a code that cannot be sent': (socket) => { socket.close(1005) },
+  'a reason that is too long': (socket) => { socket.close(1000, 'x'.repeat(124)) }
+})) {
+  test(`close() with ${what} throws, and the heartbeat goes on`, async (t) => {
+    const { beats, client, connection: { socket }, errors } = await connectSilent(t)
+    t.throws(() => { close(socket) })
+    t.equal(socket.readyState, socket.OPEN)
+    await pass(beats, DEAD)
+    t.match(errors, [[{ code: 'FST_WS_UNRESPONSIVE' }]])
+    await client.closed
   })
 }
 
@@ -386,7 +439,7 @@ test('a peer that ends and never reads is cut off', async (t) => {
   await until(() => socket.readyState === socket.CLOSING)
   // It does not make the peer any better.
   socket.close()
-  beats.run()
+  await pass(beats, 1)
   await pass(beats, DEAD - 1)
   t.same(errors, [])
   t.same(closes, [])
@@ -403,7 +456,7 @@ test('a peer that ends and still reads gets all', async (t) => {
   socket.send(Buffer.alloc(size))
   client.socket.end()
   await until(() => socket.readyState === socket.CLOSING)
-  beats.run()
+  await pass(beats, 1)
   await pass(beats, DEAD - 1)
   client.socket.resume()
   await client.closed
@@ -428,7 +481,7 @@ test('it works over https', async (t) => {
   await answered
   await pass(beats, DEAD)
   t.same(errors, [])
-  beats.run()
+  await pass(beats, 1)
   t.match(errors, [[{ code: 'FST_WS_UNRESPONSIVE' }]])
   await client.closed
 })
@@ -443,7 +496,7 @@ test('it works over injectWS', async (t) => {
   const pings = [record(alive, 'ping'), record(dead, 'ping')]
   const closed = once(dead, 'close')
   for (let i = 0; i < 1 + DEAD; i++) {
-    beats.run()
+    await pass(beats, 1)
     // A message arrives two turns later, and so does its answer.
     for (let turns = 0; turns < 10; turns++) await turn()
   }

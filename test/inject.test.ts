@@ -7,7 +7,9 @@ import type { WebSocket } from 'ws'
 import fastifyWebsocket from '../src/index'
 import { echo } from './helpers/plugin'
 import { createFastify, createHttp, type Teardown } from './helpers/servers'
+import { until } from './helpers/streams'
 import { CERTIFICATE } from './helpers/tls'
+import { watchProcess } from './helpers/uncaught'
 
 /** An application with the plugin that is not even ready. */
 function create (
@@ -274,4 +276,71 @@ test('after close it rejects', async (t) => {
   await fastify.ready()
   await fastify.close()
   await t.rejects(fastify.injectWS(), { code: /./ })
+})
+
+/** Timers that never fire, as those of vitest and jest do unless a test moves them on. */
+function fakeTimers (t: Teardown): void {
+  const { setTimeout, setInterval, setImmediate } = globalThis
+  const timer = { ref: () => timer, unref: () => timer, refresh: () => timer }
+  const never = (): object => timer
+  Object.assign(globalThis, { setTimeout: never, setInterval: never, setImmediate: never })
+  t.teardown(() => { Object.assign(globalThis, { setTimeout, setInterval, setImmediate }) })
+}
+
+test('under fake timers a client connects, talks and closes', async (t) => {
+  const fastify = create(t)
+  await fastify.ready()
+  fakeTimers(t)
+  const client = await fastify.injectWS('/')
+  client.send('hi')
+  t.equal(await nextText(client), 'hi')
+  await t.rejects(fastify.injectWS('/missing'), { code: 'FST_WS_INJECT_REFUSED' })
+  const closed = once(client, 'close')
+  client.close(4000)
+  t.match(await closed, [4000])
+})
+
+test('under fake timers the application closes its clients', async (t) => {
+  const fastify = create(t)
+  await fastify.ready()
+  fakeTimers(t)
+  const closed = once(await fastify.injectWS('/'), 'close')
+  await fastify.close()
+  t.match(await closed, [1001])
+})
+
+const FAILING: Record<string, () => unknown> = {
+  throws: () => { throw new Error('of the test') },
+  rejects: async () => { throw new Error('of the test') }
+}
+
+for (const [verb, fail] of Object.entries(FAILING)) {
+  for (const name of ['onInit', 'onOpen'] as const) {
+    test(`it rejects if ${name} ${verb}, and the client is closed`, async (t) => {
+      const uncaught = watchProcess(t)
+      const clients: WebSocket[] = []
+      const fastify = create(t)
+      await t.rejects(inject(fastify, '/', {}, {
+        [name]: (client: WebSocket) => {
+          clients.push(client)
+          return fail()
+        }
+      }), { message: 'of the test' })
+      await until(() => clients[0]?.readyState === clients[0]?.CLOSED)
+      await until(() => fastify.websocketServer.clients.size === 0)
+      t.strictSame(uncaught, [])
+    })
+  }
+}
+
+test('it waits for an onOpen that is asynchronous', async (t) => {
+  const fastify = create(t)
+  const texts: string[] = []
+  await inject(fastify, '/', {}, {
+    async onOpen (client) {
+      client.send('hi')
+      texts.push(await nextText(client))
+    }
+  })
+  t.strictSame(texts, ['hi'])
 })

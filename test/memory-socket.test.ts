@@ -1,12 +1,21 @@
 import { once } from 'node:events'
+import { join } from 'node:path'
 import type { Duplex } from 'node:stream'
 import { test } from 'tap'
 import { MemorySocket } from '../src/memory-socket'
+import { Program, ROOT } from './helpers/program'
+import type { Teardown } from './helpers/servers'
 import { until } from './helpers/streams'
 import { holdTimers } from './helpers/timers'
 
+function createPair (t: Teardown, address = '10.0.0.1', isSecure = false) {
+  const pair = MemorySocket.pair(address, isSecure)
+  t.teardown(() => { for (const socket of pair) socket.destroy() })
+  return pair
+}
+
 test('each side reads what the other writes, in a later turn', async (t) => {
-  const [client, server] = MemorySocket.pair('10.0.0.1', false)
+  const [client, server] = createPair(t)
   client.write('one ')
   client.cork()
   client.write('two ')
@@ -26,7 +35,7 @@ test('each side reads what the other writes, in a later turn', async (t) => {
 })
 
 test('each side ends on its own', async (t) => {
-  const [client, server] = MemorySocket.pair('10.0.0.1', false)
+  const [client, server] = createPair(t)
   client.end('question')
   t.equal(await readAll(server), 'question')
   t.ok(server.writable)
@@ -49,7 +58,7 @@ async function untilClosed (socket: Duplex): Promise<void> {
 }
 
 test('a writer feels that nobody reads, and goes on when somebody does', async (t) => {
-  const [client, server] = MemorySocket.pair('10.0.0.1', false)
+  const [client, server] = createPair(t)
   const chunk = Buffer.alloc(10_000)
   let written = 0
   while (client.write(chunk)) written++
@@ -69,7 +78,7 @@ test('a writer feels that nobody reads, and goes on when somebody does', async (
 })
 
 test('after destroy the other side reads what was sent, then the end', async (t) => {
-  const [client, server] = MemorySocket.pair('10.0.0.1', false)
+  const [client, server] = createPair(t)
   client.write('last words')
   client.destroy()
   t.equal(await readAll(server), 'last words')
@@ -78,18 +87,22 @@ test('after destroy the other side reads what was sent, then the end', async (t)
   t.match(error, { code: 'EPIPE' })
 })
 
-test('what arrives at a destroyed side is dropped, its writer not kept waiting', async (t) => {
-  const [client, server] = MemorySocket.pair('10.0.0.1', false)
-  const written = new Promise((resolve) => { client.write(Buffer.alloc(100_000), resolve) })
-  server.destroy()
-  await written
-  client.resume()
-  await once(client, 'end')
-  t.equal(server.bytesRead, 0)
-})
+for (const [end, code] of [['server', 'ECONNRESET'], ['client', 'ECANCELED']] as const) {
+  test(`a write that waits for room is told when the ${end} is destroyed`, async (t) => {
+    const [client, server] = MemorySocket.pair('10.0.0.1', false)
+    client.on('error', () => {})
+    const written = new Promise((resolve) => { client.write(Buffer.alloc(100_000), resolve) })
+    const sides = { client, server }
+    sides[end].destroy()
+    t.match(await written, { code, syscall: 'write' })
+    await untilClosed(client)
+    t.equal(server.bytesRead, 0)
+    t.equal(client.bytesWritten, 0)
+  })
+}
 
 test('destroySoon lets what was written arrive', async (t) => {
-  const [client, server] = MemorySocket.pair('10.0.0.1', false)
+  const [client, server] = createPair(t)
   client.write('all of it')
   client.destroySoon()
   t.equal(await readAll(server), 'all of it')
@@ -99,7 +112,7 @@ test('destroySoon lets what was written arrive', async (t) => {
 
 test('silence is a timeout, until there is none', async (t) => {
   const timers = holdTimers(t, 30)
-  const [client, server] = MemorySocket.pair('10.0.0.1', false)
+  const [client, server] = createPair(t)
   let timeouts = 0
   const onTimeout = (): void => { timeouts++ }
   server.setTimeout(30, onTimeout)
@@ -127,10 +140,54 @@ test('silence is a timeout, until there is none', async (t) => {
 })
 
 test('it has what programs expect of a socket', (t) => {
-  const [client, server] = MemorySocket.pair('::1', true)
+  const [client, server] = createPair(t, '::1', true)
   t.equal(server.setNoDelay().setKeepAlive().ref().unref(), server)
   t.match(server, { remoteAddress: '::1', remoteFamily: 'IPv6', encrypted: true })
   t.match(client, { remoteAddress: '127.0.0.1', remoteFamily: 'IPv4', localAddress: '127.0.0.1' })
   t.notOk('encrypted' in client)
   t.end()
 })
+
+/** Runs a program that has a connected `client` and `server`, and waits for "open". */
+async function runPair (t: Teardown, code: string): Promise<Program> {
+  const file = JSON.stringify(join(ROOT, 'src', 'memory-socket.ts'))
+  const program = new Program(t, process.execPath, [
+    '--import', 'tsx', '--input-type=commonjs', '--eval', `
+      const { MemorySocket } = require(${file})
+      const [client, server] = MemorySocket.pair('10.0.0.1', false)
+      client.on('close', () => { console.log('closed') })
+      server.resume().on('end', () => { server.end() })
+      client.resume()
+      // A signal does not keep a process alive.
+      process.on('SIGUSR2', () => { client.end() })
+      process.nextTick(() => { console.log('open') })
+      ${code}`
+  ])
+  await program.until(/open/)
+  return program
+}
+
+test('an open socket keeps the process alive, and a closed one does not', async (t) => {
+  const program = await runPair(t, '')
+  program.signal('SIGUSR2')
+  t.match(await program.ended, { code: 0, output: 'open\nclosed\n' })
+})
+
+test('it does so under fake timers, too', async (t) => {
+  const program = await runPair(t, `
+    for (const name of ['setTimeout', 'setInterval', 'setImmediate']) globalThis[name] = () => {}`)
+  program.signal('SIGUSR2')
+  t.match(await program.ended, { code: 0, output: 'open\nclosed\n' })
+})
+
+for (const [what, code] of [
+  ['unref()', 'client.unref(); server.unref()'],
+  ['ref() twice and unref()', 'client.ref().ref().unref().unref(); server.unref()'],
+  ['destroy() and ref()', 'client.destroy().ref(); server.destroy().ref()'],
+  ['a half that has ended, and unref()', 'server.end(); server.unref()']
+] as const) {
+  test(`after ${what} it does not`, async (t) => {
+    const program = await runPair(t, code)
+    t.match(await program.ended, { code: 0 })
+  })
+}

@@ -4,7 +4,9 @@ import { connect as connectTcp } from 'node:net'
 import { text } from 'node:stream/consumers'
 import { inspect } from 'node:util'
 import { test, type Test } from 'tap'
+import { WebSocketServer } from 'ws'
 import fastifyWebsocket from '../src/index'
+import { SERVER_PLACE } from '../src/option-names'
 import { resolveOptions } from '../src/options'
 import { connect, refused } from './helpers/client'
 import { echo, serve, settled } from './helpers/plugin'
@@ -252,6 +254,10 @@ const INVALID: readonly Invalid[] = [
   [{ closeTimeout: -1 }, 'FST_WS_INVALID_OPTION', /closeTimeout: an integer from 0 to 2147483647/],
   [{ closeTimeout: 2 ** 31 }, 'FST_WS_INVALID_OPTION', /closeTimeout/],
   [{ closeTimeout: '1' }, 'FST_WS_INVALID_OPTION', /closeTimeout/],
+  [[], 'FST_WS_INVALID_OPTION', /object of the plugin: an object is expected, got \[/],
+  [new Map(), 'FST_WS_INVALID_OPTION', /object of the plugin: an object is expected, got Map/],
+  ...[new Map(), new Set(), new Date(), /a/, Promise.resolve(), Buffer.alloc(0)].map(
+    (options): Invalid => [{ options }, 'FST_WS_INVALID_OPTION', /option options: an object/]),
   [{ options: [] }, 'FST_WS_INVALID_OPTION', /invalid option options: an object/],
   [{ options: 'path' }, 'FST_WS_INVALID_OPTION', /invalid option options: an object/],
   [{ options: { objectMode: 1 } }, 'FST_WS_INVALID_OPTION', /objectMode: a boolean/],
@@ -264,13 +270,16 @@ const INVALID: readonly Invalid[] = [
   [{ options: { server: 80 } }, 'FST_WS_INVALID_OPTION', /server: an HTTP or HTTPS server/],
   [{ options: { verifyClient: true } }, 'FST_WS_INVALID_OPTION', /verifyClient: a function/],
   [{ options: { handleProtocols: 'a' } }, 'FST_WS_INVALID_OPTION', /handleProtocols: a function/],
-  [{ options: { path: /a/ } }, 'FST_WS_INVALID_OPTION', /path: a string/],
+  ...[/a/, '', 'ws', 'ws/', 'http://127.0.0.1/ws', '/ws?key=1'].map((path): Invalid => [
+    { options: { path } }, 'FST_WS_INVALID_OPTION', /path: a path that begins with '\/'/
+  ]),
   [{ options: { noServer: 1 } }, 'FST_WS_INVALID_OPTION', /noServer: a boolean/],
   [{ options: { clientTracking: 0 } }, 'FST_WS_INVALID_OPTION', /clientTracking: a boolean/],
   [
     { options: { perMessageDeflate: 9 } },
     'FST_WS_INVALID_OPTION', /perMessageDeflate: a boolean or an object/
   ],
+  [{ options: { perMessageDeflate: new Map() } }, 'FST_WS_INVALID_OPTION', /perMessageDeflate/],
   [{ options: { maxPayload: -1 } }, 'FST_WS_INVALID_OPTION', /maxPayload: an integer from 0/],
   [{ options: { maxPayload: 2 ** 31 } }, 'FST_WS_INVALID_OPTION', /maxPayload: .* to 2147483647/],
   ...['maxFragments', 'maxBufferedChunks', 'maxPendingAutoPongs'].flatMap((name): Invalid[] => {
@@ -339,3 +348,44 @@ for (const { pluginTimeout, closeTimeout, expected } of SHUTDOWN_TIMEOUTS) {
     t.equal(resolveOptions({ closeTimeout }, fastify).shutdownTimeout, expected)
   })
 }
+
+test('options of a class and inherited ones are options, in options too', async (t) => {
+  class Options {
+    get maxConnections () { return 1 }
+    get handle () { return echo }
+    get options () { return Object.create({ maxPayload: 10, path: '/a' }) }
+  }
+  const { origin } = await serve(t, { plugin: Object.freeze(new Options()) })
+  t.match(await refused(t, `${origin}/b`), { statusCode: 404 })
+  const client = await connect(t, `${origin}/a`)
+  t.match(await refused(t, `${origin}/a`), { statusCode: 503 })
+  client.send('0123456789a')
+  t.equal((await client.closed).code, 1009)
+})
+
+test('options can be a module', async (t) => {
+  const path = './fixtures/options.mjs'
+  const module: object = await import(path)
+  t.equal(Object.prototype.toString.call(module), '[object Module]')
+  const { origin } = await serve(t, { plugin: module })
+  t.match(await refused(t, origin, { origin: 'https://evil.example' }), { statusCode: 403 })
+})
+
+test('an option that a getter gives is read once', async (t) => {
+  const reads: string[] = []
+  const options: object = {
+    get maxPayload () { return reads.push('maxPayload') === 1 ? 10 : 'other' },
+    get WebSocket () { return undefined }
+  }
+  const { websocket } = resolveOptions({ options }, createFastify(t))
+  t.equal(websocket.maxPayload, 10)
+  t.strictSame(reads, ['maxPayload'])
+})
+
+test('an option that a newer ws adds would be passed on to it', async (t) => {
+  const known = Object.keys(new WebSocketServer({ noServer: true }).options)
+  for (const name of known) {
+    if (name === 'WebSocket' || name === 'closeTimeout') continue
+    t.ok(SERVER_PLACE.names.includes(name), name)
+  }
+})

@@ -226,7 +226,7 @@ test('the tables of options tell the defaults of the source', async (t) => {
     ...new WebSocketServer({ noServer: true }).options,
     ...websocket,
     noServer: false,
-    ...new StreamSettings(),
+    ...new StreamSettings(websocket),
     ...connection,
     origin: connection.isAllowedOrigin ?? false,
     maxConnections: maxConnections === Infinity ? false : maxConnections

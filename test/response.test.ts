@@ -57,6 +57,20 @@ for (const [kind, createBody] of Object.entries(LARGE_BODIES)) {
   })
 }
 
+for (const [given, expected] of [[undefined, '10'], ['120', '120']] as const) {
+  test(`a 503 with Retry-After ${given} goes out with ${expected}`, async (t) => {
+    const { origin } = await serve(t, {
+      declare: refuseWith((reply) => {
+        if (given !== undefined) reply.header('retry-after', given)
+        reply.code(503).send('not now')
+      })
+    })
+    t.match(await refused(t, origin), {
+      statusCode: 503, body: 'not now', headers: { 'retry-after': expected }
+    })
+  })
+}
+
 test('the whole of a stream of 10 MB is decoded by a client', async (t) => {
   const { origin } = await serve(t, {
     declare: refuseWith((reply) => reply.code(401).send(LARGE_BODIES.stream()))

@@ -220,15 +220,21 @@ interface Expected {
 
 type BadRoute = [string, (fastify: FastifyInstance) => void, Expected]
 
+/** Options of a class, as `websocket`. */
+class WrongOrigin {
+  get origin (): string { return 'app.example' }
+}
+
 /** Wrong values of `websocket`, and what their error says. */
 const BAD_OPTIONS: ReadonlyArray<[websocket: unknown, message: RegExp]> = [
   [null, /websocket: a boolean or an object is expected, got null/],
   [1, /websocket: a boolean or an object/],
   [[], /websocket: a boolean or an object/],
   [() => {}, /websocket: a boolean or an object/],
-  [{ hartbeat: 1 }, /websocket: an object with heartbeat, .* is expected, got 'hartbeat'/],
-  [{ heartbeat: 1000, closeTimeout: 1 }, /an object with .* got 'closeTimeout'/],
-  [{ handle: echo }, /an object with .* got 'handle'/],
+  [new Map(), /websocket: a boolean or an object/],
+  [new Date(), /websocket: a boolean or an object/],
+  [Object.create({ heartbeat: 'often' }), /heartbeat: an integer from 1 to 2147483647 or false/],
+  [new WrongOrigin(), /origin: 'same-host', an origin/],
   [{ heartbeat: '1000' }, /heartbeat: an integer from 1 to 2147483647 or false/],
   [{ heartbeat: true }, /heartbeat/],
   [{ maxPayload: '1' }, /maxPayload: an integer from 0 to 2147483647/],

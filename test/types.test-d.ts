@@ -177,7 +177,55 @@ fastify.get('/', { websocket: { maxConnections: 1 } }, (connection) => { connect
 // @ts-expect-error: options are an object
 fastify.get('/', { websocket: null }, (connection) => { connection.end() })
 
+fastify.get('/', {
+  websocket: true,
+  handler (connection, req, request) {
+    assertType<Equal<typeof this, FastifyInstance>>()
+    assertType<Equal<typeof connection, SocketStream>>()
+    assertType<Equal<typeof req, IncomingMessage>>()
+    assertType<Equal<typeof request.params, unknown>>()
+  }
+})
+
+const answer = async (request: FastifyRequest, reply: FastifyReply) => { reply.send(request.id) }
+const answerOne = async (request: FastifyRequest) => request.id
+fastify.get('/', answer)
+fastify.get('/', { websocket: false }, answer)
+fastify.get('/', { websocket: either }, answer)
+fastify.get('/', { websocket: false, handler: answer })
+// @ts-expect-error: the handler of a websocket route gets a connection
+fastify.get('/', { websocket: true }, answer)
+// @ts-expect-error: the handler of a websocket route gets a connection
+fastify.get('/', { websocket: true }, answerOne)
+// @ts-expect-error: the handler of a websocket route gets a connection
+fastify.get('/', { websocket: { heartbeat: 1000 } }, answer)
+// @ts-expect-error: the handler of a websocket route gets a connection
+fastify.get('/', { websocket: {} }, answer)
+// @ts-expect-error: the handler of a websocket route gets a connection
+fastify.get('/', { websocket: true, handler: answer })
+fastify.get<{ Params: { room: string } }>(
+  // @ts-expect-error: the handler of a websocket route gets a connection
+  '/:room', { websocket: true }, async (request: FastifyRequest<{ Params: { room: string } }>) => {
+    return request.params.room
+  }
+)
+
+fastify.addHook('onRoute', ({ websocket, ...route }) => {
+  if (websocket === true) return
+  if (typeof websocket === 'object') {
+    assertType<Equal<typeof websocket.maxPayload, number | undefined>>()
+  }
+  fastify.route({ ...route, websocket, url: `/v2${route.url}` })
+})
+
 // --- Full declarations ---
+
+// @ts-expect-error: the handler of a websocket route gets a connection
+fastify.route({ method: 'GET', url: '/', websocket: true, handler: answer })
+// @ts-expect-error: the handler of a websocket route gets a connection
+fastify.route({ method: 'GET', url: '/', websocket: { heartbeat: 1000 }, handler: answer })
+fastify.route({ method: 'GET', url: '/', websocket: either, handler: answer })
+fastify.route({ method: 'GET', url: '/', websocket: true, handler: answer, wsHandler: () => {} })
 
 fastify.route({
   method: 'GET',

@@ -33,7 +33,7 @@ type Event =
   | { type: 'people', names: string[] }
   | { type: 'text', name: string, text: string }
 
-const fastify = Fastify()
+const fastify = Fastify({ logger: { level: 'warn' } })
 const people = new Map<StreamSocket, string>()
 
 fastify.register(fastifyWebsocket, {

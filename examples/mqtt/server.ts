@@ -17,7 +17,7 @@ const MAX_PAYLOAD = 1024 * 1024 + 64 * 1024
 
 const host = process.env.HOST ?? '127.0.0.1'
 const broker = await Aedes.createBroker()
-const fastify = Fastify()
+const fastify = Fastify({ logger: { level: 'warn' } })
 
 // A client takes a handshake without its subprotocol for a failure, so it must be `mqtt` or none.
 const serveMqtt: WebsocketHandler = (connection, req) => {

@@ -8,7 +8,7 @@ import { spawn, type ChildProcess } from 'node:child_process'
 import Fastify from 'fastify'
 import fastifyWebsocket from 'fastify-websocket'
 
-const fastify = Fastify()
+const fastify = Fastify({ logger: { level: 'warn' } })
 
 fastify.register(fastifyWebsocket)
 

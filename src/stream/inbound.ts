@@ -1,11 +1,13 @@
 import type { AsyncResource } from 'node:async_hooks'
 import { EventEmitter } from 'node:events'
+import type { Duplex } from 'node:stream'
 import { WebSocket, type EventListenerOptions, type WebSocketEventMap } from 'ws'
-import { UnreadOverflowError } from '../errors'
+import { toError, UnreadOverflowError } from '../errors'
 import {
-  kAccept, kClosedHere, kDiscard, kEnded, kFull, kHandling, kOwn, kOwner, kReaderChange, kReading,
-  kReport, kSettings, kStream
+  kAccept, kAttach, kClosedHere, kCutOff, kDiscard, kEnded, kFlushed, kFull, kHandling, kHurry,
+  kOwn, kOwner, kReaderChange, kReading, kReport, kSent, kSettings, kStream, kWhenClosed
 } from '../symbols'
+import { Closing, type ClosingSocket } from './closing'
 import { isBinaryType, toBinaryType, type BinaryType } from './binary-type'
 import { guardHandler, type EventHandler } from './event-handler'
 import { MessageQueue } from './message-queue'
@@ -46,6 +48,12 @@ export interface SocketEvents {
 type Listener = Parameters<EventEmitter['on']>[1]
 type SocketListener<E extends keyof SocketEvents> = (...args: SocketEvents[E]) => void
 
+/** How a connection has ended. */
+interface Closed {
+  readonly code: number
+  readonly reason: string
+}
+
 /** What is going on with a socket, a bit each: an idle connection is to be small. */
 const HANDLING = 1 << 0
 const DELIVERING = 1 << 1
@@ -58,12 +66,14 @@ const CLOSED = 1 << 7
 const CLOSED_HERE = 1 << 8
 /** The handler has kept the socket paused for too long. */
 const IMPATIENT = 1 << 9
+/** The server has handed the socket over. */
+const ATTACHED = 1 << 10
 
 /**
  * A server-side ws `WebSocket` that loses no message: what arrives while nobody reads waits, in
  * order and within a bound, for a `message` listener or for a reader of the stream.
  */
-export class InboundSocket extends WebSocket {
+export abstract class InboundSocket extends WebSocket implements ClosingSocket {
   [kStream]: SocketReader | null = null;
   [kOwner]: ConnectionOwner | null = null;
   [kSettings] = StreamSettings.defaults
@@ -73,7 +83,9 @@ export class InboundSocket extends WebSocket {
   /** Null while nothing waits. */
   #waiting: MessageQueue | null = null
   #pauseTimer: NodeJS.Timeout | null = null
-  #closed: { readonly code: number, readonly reason: string } | null = null
+  /** How the connection ends, and then how it has; null while it is open. */
+  #ending: Closing | Closed | null = null
+  #whenClosed: (() => void) | null = null
 
   static {
     // ws declares its accessors as plain properties, and those a TypeScript subclass may not
@@ -96,6 +108,10 @@ export class InboundSocket extends WebSocket {
     return this.#closed?.reason
   }
 
+  get #closed (): Closed | null {
+    return this.#ending instanceof Closing ? null : this.#ending
+  }
+
   /** This side has sent a close frame or cut the connection off: its end is no surprise. */
   get [kClosedHere] (): boolean {
     return this.#is(CLOSED_HERE)
@@ -107,6 +123,24 @@ export class InboundSocket extends WebSocket {
     // ws calls the EventEmitter constructor without options. Calling it again sets them and keeps
     // the listeners that are there already.
     EventEmitter.call(this, CAPTURE_REJECTIONS)
+  }
+
+  abstract get [kSent] (): number
+  abstract [kFlushed] (callback: () => void): void
+
+  /** Takes over the settings of the server. Called once, before any message can arrive. */
+  [kAttach] (_transport: Duplex, settings: StreamSettings): void {
+    this[kSettings] = settings
+    this.#mark(ATTACHED, true)
+  }
+
+  /** Unlike a listener of `close`, the callback cannot be removed by the application. */
+  [kWhenClosed] (callback: () => void): void {
+    const earlier = this.#whenClosed
+    this.#whenClosed = () => {
+      earlier?.()
+      callback()
+    }
   }
 
   #is (state: number): boolean {
@@ -131,6 +165,11 @@ export class InboundSocket extends WebSocket {
   override on<E extends keyof SocketEvents> (event: E, listener: SocketListener<E>): this
   override on (event: string | symbol, listener: Listener): this
   override on (event: string | symbol, listener: Listener): this {
+    // The server of ws counts its clients by a listener, which `removeAllListeners` would remove.
+    if (event === 'close' && !this.#is(ATTACHED)) {
+      this[kWhenClosed](listener)
+      return this
+    }
     super.on(event, listener)
     if (event === 'message') this[kReaderChange]()
     return this
@@ -168,10 +207,12 @@ export class InboundSocket extends WebSocket {
 
   override emit (event: string | symbol, ...args: unknown[]): boolean {
     switch (event) {
+      case 'message':
+        if (isReceived(args)) return this.#receive(args[0], args[1])
+        return this.#emitInScope(event, args)
       // The casts say what ws emits; the type of `emit` does not.
-      case 'message': return this.#receive(args[0] as Buffer, args[1] as boolean)
       case 'close': return this.#close(args[0] as number, args[1] as Buffer)
-      case 'error': return this.#fail(args[0] as Error)
+      case 'error': return this.#fail(args[0])
       default: return this.#emitInScope(event, args)
     }
   }
@@ -195,11 +236,14 @@ export class InboundSocket extends WebSocket {
     }
   }
 
-  #fail (error: Error): boolean {
+  #fail (thrown: unknown): boolean {
+    const error = toError(thrown)
+    // ws also ends a connection by itself, when a message cannot be compressed.
+    if (this.readyState === this.CLOSING && this.#ending === null) this.#startClosing()
     this[kReport](error)
     this[kStream]?.destroy(error)
     // Without a listener an EventEmitter throws, and no error of a peer may do that.
-    return this.listenerCount('error') > 0 && this.#emitInScope('error', [error])
+    return this.listenerCount('error') > 0 && this.#emitInScope('error', [thrown])
   }
 
   // --- Messages ---
@@ -300,7 +344,7 @@ export class InboundSocket extends WebSocket {
     if (this.#is(CLOSED) || this.#is(DISCARDING)) return
     const reader = this[kStream]
     if (this.#isAttended()) this.#setHeld(reader !== null && reader[kReading] && reader[kFull])
-    else if (!this.#isOverfull()) this.#setHeld(false)
+    else if (!this.#isOverfull() || this.#is(PAUSED_BY_USER)) this.#setHeld(false)
     else if (this.#isWorthWaiting()) this.#waitForHandler()
     else this.#overflow()
   }
@@ -373,8 +417,13 @@ export class InboundSocket extends WebSocket {
 
   override close (code?: number, reason?: string | Buffer): void {
     // The peer that ends without a close frame has closed it before.
-    if (this.readyState === this.OPEN) this.#mark(CLOSED_HERE, true)
+    const wasOpen = this.readyState === this.OPEN
+    // With a code or a reason that cannot be sent, ws throws, and the connection stays open.
     super.close(code, reason)
+    if (wasOpen) {
+      this.#mark(CLOSED_HERE, true)
+      this.#startClosing()
+    }
     // The peer's close frame is behind what nobody reads.
     if (!this.#isAttended()) this.#setHeld(false)
   }
@@ -382,6 +431,21 @@ export class InboundSocket extends WebSocket {
   override terminate (): void {
     this.#mark(CLOSED_HERE, true)
     super.terminate()
+  }
+
+  #startClosing (): void {
+    const closing = new Closing(this)
+    this.#ending = closing
+    this[kFlushed](() => { closing.leave() })
+  }
+
+  [kHurry] (): void {
+    if (this.#ending instanceof Closing) this.#ending.hurry()
+  }
+
+  [kCutOff] (error: Error | null): void {
+    this.terminate()
+    if (error !== null) this.emit('error', error)
   }
 
   /** The stream was destroyed: what arrives from now on is thrown away, up to the close frame. */
@@ -396,10 +460,12 @@ export class InboundSocket extends WebSocket {
 
   #close (code: number, reason: Buffer): boolean {
     this.#mark(CLOSED, true)
-    this.#closed = { code, reason: reason.toString() }
+    if (this.#ending instanceof Closing) this.#ending.stop()
+    this.#ending = { code, reason: reason.toString() }
     this.#stopPauseTimer()
     // Listeners get their messages before `close`.
     while (this.#waiting !== null && this.#isAttended()) this.#deliverOldest(this.#waiting)
+    this.#whenClosed?.()
     const hasListener = this.#emitInScope('close', [code, reason])
     this[kOwner]?.onClose()
     // A handler that is still running may read what was kept, but not for ever.
@@ -412,6 +478,14 @@ export class InboundSocket extends WebSocket {
     this.#waiting = null
     this[kStream]?.[kEnded]()
   }
+}
+
+/**
+ * Whether a message is as ws emits it. Any other comes from the application, a library that replays
+ * one for example, and is passed on as it is.
+ */
+function isReceived (args: unknown[]): args is [data: Buffer, isBinary: boolean] {
+  return typeof args[1] === 'boolean' && ArrayBuffer.isView(args[0])
 }
 
 function onRejection (this: InboundSocket, error: unknown): void {

@@ -1,18 +1,19 @@
 /**
- * Frames that a server sends, written one behind the other into shared memory, so that the frames
- * of a tick are one buffer for the socket and not two for each of them.
+ * Frames that a server sends, written one behind the other into one piece of memory, so that the
+ * frames of a tick are one chunk for the socket and not two for each of them.
  *
- * The memory is only ever written forwards and never used again: what has been handed to a socket
- * may be on its way for as long as it takes.
+ * The memory is used again and again. The chunk is a Latin-1 string, a copy of just the frames:
+ * Node.js hands a string to the system from its own stack and keeps only what the system does not
+ * take. So frames that wait for a slow peer hold on to nothing but themselves.
  */
 
 /** Where the frames of a connection go when they are complete. */
 export interface FrameSink {
-  /** Frames that must be written before anything else is. */
-  writeFrames (frames: Buffer): void
+  /** Frames, in Latin-1, that must be written before anything else is. */
+  writeFrames (frames: string): void
 }
 
-const SLAB_SIZE = 64 * 1024
+const MEMORY_SIZE = 64 * 1024
 
 /** Longest payload, in bytes, that is cheaper to copy than to write as a buffer of its own. */
 export const MAX_PACKED_PAYLOAD = 4 * 1024
@@ -30,31 +31,30 @@ const LENGTH_IN_16_BITS = 126
 const FINAL_TEXT = 0x81
 const FINAL_BINARY = 0x82
 
-let slab = Buffer.allocUnsafeSlow(SLAB_SIZE)
-let end = 0
+const memory = Buffer.allocUnsafeSlow(MEMORY_SIZE)
 
-/** The frames from `start` to `end` are those of `owner`, and not written yet. */
-let start = 0
+/** The frames from 0 to `end` are those of `owner`, and not written yet. */
+let end = 0
 let owner: FrameSink | null = null
 
 /** Appends a text message of at most {@link MAX_PACKED_PAYLOAD} bytes, `byteLength` of them. */
 export function packText (sink: FrameSink, text: string, byteLength: number): void {
   reserve(sink, byteLength)
   writeHeader(FINAL_TEXT, byteLength)
-  end += slab.write(text, end, byteLength, 'utf8')
+  end += memory.write(text, end, byteLength, 'utf8')
 }
 
 /** Appends a binary message of at most {@link MAX_PACKED_PAYLOAD} bytes. */
 export function packBinary (sink: FrameSink, data: Uint8Array): void {
   reserve(sink, data.length)
   writeHeader(FINAL_BINARY, data.length)
-  slab.set(data, end)
+  memory.set(data, end)
   end += data.length
 }
 
 /** Bytes of a connection that are packed and not handed over yet. */
 export function packedBytes (sink: FrameSink): number {
-  return owner === sink ? end - start : 0
+  return owner === sink ? end : 0
 }
 
 /** Hands over the packed frames of a connection, if there are any. */
@@ -63,30 +63,26 @@ export function unpack (sink: FrameSink): void {
 }
 
 function reserve (sink: FrameSink, byteLength: number): void {
-  if (owner !== sink) {
-    if (owner !== null) handOver(owner)
-    owner = sink
-    start = end
+  if (owner !== null && (owner !== sink || end + MAX_HEADER + byteLength > MEMORY_SIZE)) {
+    handOver(owner)
   }
-  if (end + MAX_HEADER + byteLength <= SLAB_SIZE) return
-  handOver(sink)
-  slab = Buffer.allocUnsafeSlow(SLAB_SIZE)
-  start = end = 0
   owner = sink
 }
 
 function writeHeader (firstByte: number, byteLength: number): void {
-  slab[end++] = firstByte
+  memory[end++] = firstByte
   if (byteLength <= MAX_SHORT_PAYLOAD) {
-    slab[end++] = byteLength
+    memory[end++] = byteLength
     return
   }
-  slab[end++] = LENGTH_IN_16_BITS
-  slab[end++] = byteLength >> 8
-  slab[end++] = byteLength & 0xff
+  memory[end++] = LENGTH_IN_16_BITS
+  memory[end++] = byteLength >> 8
+  memory[end++] = byteLength & 0xff
 }
 
 function handOver (sink: FrameSink): void {
+  const frames = memory.toString('latin1', 0, end)
+  end = 0
   owner = null
-  if (end > start) sink.writeFrames(slab.subarray(start, end))
+  sink.writeFrames(frames)
 }

@@ -1,25 +1,35 @@
 import type { IncomingMessage } from 'node:http'
 import type { Duplex } from 'node:stream'
 import { WebSocketServer, type ServerOptions } from 'ws'
+import { UnsupportedOptionError } from '../errors'
+import { readOptions } from '../given'
 import { kAttach, kStream } from '../symbols'
-import { StreamSettings, type SocketStreamOptions } from './settings'
+import { MAX_DELAY, StreamSettings, type SocketStreamOptions } from './settings'
 import { StreamSocket } from './socket'
 import { SocketStream } from './stream'
 
 /** Options of ws's `WebSocketServer` and of {@link SocketStream}. */
 export interface WebSocketStreamServerOptions
   extends Omit<ServerOptions<typeof StreamSocket>, 'WebSocket'>, SocketStreamOptions {
-  // The types of ws lack these.
-  /** Milliseconds to wait for the peer's close frame. Default: 30000. */
-  closeTimeout?: number | undefined
+  // The types of ws lack it.
   /** Most answers to pings that may be unsent to the peer; 0 is no limit. Default: 60. */
   maxPendingAutoPongs?: number | undefined
 }
 
+/** The `closeTimeout` of ws is replaced by that of the stream. The types of ws lack it. */
+const NEVER = { closeTimeout: MAX_DELAY }
+
+/** The options of ws, as the installed version has them. It reads only own ones. */
+export const WS_OPTIONS = Object.keys(new WebSocketServer({ noServer: true }).options)
+
+/** Why there is no option `WebSocket`. */
+export const OWN_CLASS = 'connections have a class of their own, StreamSocket'
+
 /** Listener of the `stream` event. */
 export type StreamListener = (stream: SocketStream, request: IncomingMessage) => void
 
-type UpgradeCallback = (socket: StreamSocket, request: IncomingMessage) => void
+/** Gets the connection of a handshake that has succeeded. */
+export type UpgradeCallback = (socket: StreamSocket, request: IncomingMessage) => void
 
 /**
  * A ws server that emits `stream`, with a {@link SocketStream} and the request, for every
@@ -30,12 +40,15 @@ export class WebSocketStreamServer extends WebSocketServer<typeof StreamSocket> 
 
   /**
    * @param onStream added as a listener of `stream`
-   * @throws FST_WS_INVALID_OPTION, and what ws throws for its own options
+   * @throws FST_WS_INVALID_OPTION, FST_WS_UNSUPPORTED_OPTION, and what ws throws for its own
    */
   constructor (options: WebSocketStreamServerOptions = {}, onStream?: StreamListener) {
+    if ('WebSocket' in options && options.WebSocket != null) {
+      throw new UnsupportedOptionError('WebSocket', OWN_CLASS)
+    }
     // Checked first: ws opens its port at once.
     const streamSettings = new StreamSettings(options)
-    super({ ...options, WebSocket: StreamSocket })
+    super({ ...options, ...readOptions(options, WS_OPTIONS), WebSocket: StreamSocket, ...NEVER })
     this.streamSettings = streamSettings
     this.on('connection', this.#emitStream)
     if (onStream !== undefined) this.on('stream', onStream)

@@ -29,10 +29,17 @@ export interface SocketStreamOptions {
    * Default: `false`, no limit.
    */
   maxBackpressure?: number | false | undefined
+  /**
+   * Milliseconds that a peer has to answer a close frame, once that has left the process. Before, a
+   * peer that takes less than 1 KiB a second for as long is cut off. Default: 30000.
+   */
+  closeTimeout?: number | undefined
 }
 
 const DEFAULT_HIGH_WATER_MARK = 64 * 1024
 const DEFAULT_PAUSE_TIMEOUT = 10_000
+/** That of ws. */
+const DEFAULT_CLOSE_TIMEOUT = 30_000
 
 /** Longest delay of a Node.js timer, in milliseconds: more would fire at once. */
 export const MAX_DELAY = 2 ** 31 - 1
@@ -46,17 +53,19 @@ export class StreamSettings {
   readonly pauseTimeout: number
   /** Infinity for no limit. */
   readonly maxBackpressure: number
+  readonly closeTimeout: number
   /** What the constructor of Duplex takes; its types do not know `captureRejections`. */
   readonly duplex: DuplexOptions & { captureRejections: boolean }
 
   /** @throws FST_WS_INVALID_OPTION */
   constructor (options: SocketStreamOptions = {}) {
     this.objectMode = options.objectMode ?? options.binary === false
-    const { highWaterMark, pauseTimeout, maxBackpressure } = options
+    const { highWaterMark, pauseTimeout, maxBackpressure, closeTimeout } = options
     this.highWaterMark = checkNumber('highWaterMark', highWaterMark, DEFAULT_HIGH_WATER_MARK)
     this.pauseTimeout = checkNumber('pauseTimeout', pauseTimeout, DEFAULT_PAUSE_TIMEOUT)
     this.maxBackpressure = checkNumber(
       'maxBackpressure', maxBackpressure === false ? undefined : maxBackpressure, Infinity)
+    this.closeTimeout = checkNumber('closeTimeout', closeTimeout, DEFAULT_CLOSE_TIMEOUT)
     this.duplex = {
       objectMode: this.objectMode,
       decodeStrings: !this.objectMode,

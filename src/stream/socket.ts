@@ -1,10 +1,14 @@
 import type { Socket } from 'node:net'
 import { finished, type Duplex } from 'node:stream'
+import { types } from 'node:util'
 import { WebSocket } from 'ws'
-import { BackpressureError } from '../errors'
-import { kAttach, kFlushed, kJudge, kProgress, kSend, kSettings } from '../symbols'
+import { BackpressureError, UnsentError } from '../errors'
+import {
+  kAttach, kClosedHere, kFlushed, kHurry, kJudge, kOwner, kProgress, kSend, kSent, kSettings,
+  kUnsent
+} from '../symbols'
+import { guardCallback } from './callback'
 import { CLOSE_TRY_AGAIN_LATER } from './close-codes'
-import { compact } from './compact'
 import { InboundSocket } from './inbound'
 import {
   MAX_PACKED_PAYLOAD, packBinary, packedBytes, packText, unpack, type FrameSink
@@ -17,12 +21,15 @@ const NO_OPTIONS: SendOptions = {}
 type Data = Parameters<WebSocket['send']>[0]
 type SendOptions = Parameters<WebSocket['send']>[1]
 type SendCallback = (error?: Error) => void
+type ControlArguments = Parameters<WebSocket['ping']>
 
 /**
  * An exception from public API, done without where it is missing: only here Node.js tells how much
  * is left of a write under way, and a large message to a slow peer is one write for minutes.
  */
 interface Handle {
+  /** What the system has got and what waits for it, together. */
+  readonly bytesWritten?: number
   readonly writeQueueSize?: number
   /** Below TLS, which has encrypted it all at once. */
   readonly _parent?: Handle | null
@@ -36,32 +43,43 @@ interface Counters extends Pick<Socket, 'bytesRead' | 'bytesWritten' | 'writable
 /** The getter that ws has for it. */
 const bufferedAmountOf = Object.getOwnPropertyDescriptor(WebSocket.prototype, 'bufferedAmount')?.get
 
-/** What a socket has done in this tick: nothing, ... */
-const IDLE = 0
-/** ... sent frames that are packed, ... */
-const PACKING = 1
-/** ... others too, so that the transport is corked, ... */
-const PACKING_CORKED = 2
-/** ... or only others. */
-const CORKED = 3
+// What is going on with a socket is a bit each, so that an idle connection is small.
 
-type TickState = typeof IDLE | typeof PACKING | typeof PACKING_CORKED | typeof CORKED
+/** The socket has sent something in this tick. */
+const BUSY = 1 << 0
+
+/** Short messages of this tick are packed. */
+const PACKING = 1 << 1
+
+/** The transport is corked, until the tick ends. */
+const CORKED = 1 << 2
+
+/** The last frame was a fragment: what follows is part of the same message. */
+const FRAGMENTING = 1 << 3
+
+/**
+ * All that was sent has left the process. Known only once the connection ends. The close frame
+ * counts where the stream waits for it, or where messages were unsent before it.
+ */
+const LEFT = 1 << 4
+
+/** The application has cut the connection off, and what was unsent with it. */
+const TERMINATED = 1 << 5
 
 /** Sockets that have sent something in this tick. */
 let busy: StreamSocket[] = []
 
 /**
- * The WebSocket of a connection. All its frames of one tick leave in one system call at the end of
- * the tick, and the small ones in one buffer.
+ * The WebSocket of a connection. Its frames of one tick leave in one system call at the end of the
+ * tick, the short ones in one chunk; only binary messages over {@link MAX_PACKED_PAYLOAD} bytes
+ * leave at once.
  */
 export class StreamSocket extends InboundSocket implements FrameSink {
   #transport: Duplex | null = null
-  #tick: TickState = IDLE
-  /** The last frame was a fragment: what follows is part of the same message. */
-  #isFragmenting = false
+  #state = 0
   /** Sends that ws carries out later, compressed messages and Blobs; what follows waits in ws. */
   #unfinishedSends = 0
-  #whenIdle: (() => void) | null = null
+  #whenIdle: Array<(() => void) | undefined> | null = null
 
   static {
     // ws declares its accessors as plain properties, and those a TypeScript subclass may not
@@ -72,10 +90,14 @@ export class StreamSocket extends InboundSocket implements FrameSink {
     })
   }
 
-  /** Takes over the transport of the handshake. Called once, before any message can arrive. */
-  [kAttach] (transport: Duplex, settings: StreamSettings): void {
+  /** Takes over the transport of the handshake, too. */
+  override [kAttach] (transport: Duplex, settings: StreamSettings): void {
     this.#transport = transport
-    this[kSettings] = settings
+    super[kAttach](transport, settings)
+  }
+
+  #is (state: number): boolean {
+    return (this.#state & state) !== 0
   }
 
   // --- Sending ---
@@ -89,8 +111,7 @@ export class StreamSocket extends InboundSocket implements FrameSink {
     const options = isOptions ? optionsOrCallback ?? NO_OPTIONS : NO_OPTIONS
     const callback = isOptions ? lastCallback : optionsOrCallback
     this.#startTick()
-    // While frames are only packed, the system had room for all that came before.
-    if (this.#tick !== PACKING && this.#isTooFarBehind()) suspect(this)
+    if (this.#isTooFarBehind()) suspect(this)
     this.#sendInTick(data, options, callback)
   }
 
@@ -100,17 +121,15 @@ export class StreamSocket extends InboundSocket implements FrameSink {
   }
 
   #sendInTick (data: Data, options: SendOptions, callback: SendCallback | undefined): void {
-    if (callback === undefined && this.#pack(data, options)) return
-    // It may wait for a slow peer.
-    this.#sendUnpacked(Buffer.isBuffer(data) ? compact(data) : data, options, callback)
+    if (typeof callback !== 'function') {
+      if (!this.#pack(data, options)) this.#sendUnpacked(data, options)
+    } else this.#sendUnpacked(data, options, callback)
   }
 
   /** Packs a whole message that is short and of a common type. */
   #pack (data: Data, options: SendOptions): boolean {
-    if (this.#tick !== PACKING && this.#tick !== PACKING_CORKED) return false
-    if (this.#isFragmenting || this.#unfinishedSends > 0 || this.readyState !== WebSocket.OPEN) {
-      return false
-    }
+    if (!this.#is(PACKING) || this.#is(FRAGMENTING) || this.#unfinishedSends > 0) return false
+    if (this.readyState !== WebSocket.OPEN) return false
     if (!isFinal(options) || options.mask === true) return false
     // To ws that is no choice, but text.
     if (options.binary === undefined && 'binary' in options) return false
@@ -129,18 +148,34 @@ export class StreamSocket extends InboundSocket implements FrameSink {
     return true
   }
 
-  #sendUnpacked (data: Data, options: SendOptions, callback: SendCallback | undefined): void {
+  #sendUnpacked (data: Data, options: SendOptions, callback?: SendCallback): void {
     this.#cork()
-    this.#isFragmenting = !isFinal(options)
-    if (this.#isPlain() && !(data instanceof Blob)) {
-      super.send(data, options, callback)
+    const isLate = !this.#isPlain() || isReadLate(data)
+    this.#hand((answer) => { super.send(keep(data), options, answer) }, isLate, callback)
+    // After the call: when ws throws, it still waits for the rest of a message in fragments.
+    if (isFinal(options)) this.#state &= ~FRAGMENTING
+    else this.#state |= FRAGMENTING
+    // The application may change or transfer the bytes next, and to copy so many is slow.
+    if (isLong(data)) this.#uncork()
+  }
+
+  /**
+   * Gives something to ws, whose callback is needed where it is carried out later, or where the
+   * application has one of its own.
+   */
+  #hand (
+    send: (answer?: SendCallback) => void, isLate: boolean, callback?: SendCallback
+  ): void {
+    const answer = callback === undefined ? undefined : this.#toAnswer(callback)
+    if (!isLate) {
+      send(answer)
       return
     }
     this.#unfinishedSends++
     try {
-      super.send(data, options, (error) => {
+      send((error) => {
         this.#finishSend()
-        callback?.(error)
+        answer?.(error)
       })
     } catch (error) {
       this.#unfinishedSends--
@@ -151,56 +186,92 @@ export class StreamSocket extends InboundSocket implements FrameSink {
   #finishSend (): void {
     this.#unfinishedSends--
     if (this.#unfinishedSends > 0 || this.#whenIdle === null) return
-    const callback = this.#whenIdle
+    const callbacks = this.#whenIdle
     this.#whenIdle = null
-    this[kFlushed](callback)
+    for (const callback of callbacks) this[kFlushed](callback)
+  }
+
+  /** A callback that says what has happened, and whose own failures are the owner's. */
+  #toAnswer (callback: SendCallback): SendCallback {
+    const guarded = this[kOwner] === null ? callback : guardCallback(callback, this)
+    return (error) => { guarded(error == null && this.#isCutOff() ? new UnsentError() : error) }
+  }
+
+  /**
+   * The connection has broken before all messages had left. Node.js 20 gives no error to the
+   * callback of a write that was under way when the transport was destroyed.
+   */
+  #isCutOff (): boolean {
+    return this.#transport?.destroyed === true && !this.#is(LEFT)
   }
 
   // --- Slow peers ---
 
+  // Messages in ws, which wait for their compression, wait for this process and not for the peer.
   #isTooFarBehind (): boolean {
     const { maxBackpressure } = this[kSettings]
     if (maxBackpressure === Infinity || this.readyState !== WebSocket.OPEN) return false
-    return this.bufferedAmount > maxBackpressure
+    return this.#transport !== null && this.#transport.writableLength > maxBackpressure
   }
 
-  // The close frame is behind all that is unsent, so it may never leave: then ws cuts the peer off
-  // after its `closeTimeout`.
+  // The close frame is behind all that is unsent, so it may never leave: then the peer is cut off
+  // after `closeTimeout`.
   [kJudge] (): void {
     if (!this.#isTooFarBehind()) return
     this.close(CLOSE_TRY_AGAIN_LATER)
+    this[kHurry]()
     this.emit('error', new BackpressureError(this[kSettings].maxBackpressure))
   }
 
   /** NaN, which is never the same, for a transport that does not count. */
   get [kProgress] (): number {
-    const { bytesRead = NaN, bytesWritten = NaN, writableLength = 0, _handle }: Partial<Counters> =
-      this.#transport ?? {}
+    const { bytesRead = NaN, writableLength = 0 }: Partial<Counters> = this.#transport ?? {}
     // A ping leaves for the system whether the peer lives or not; what had to wait for the peer
     // before it left tells.
-    if (writableLength === 0) return bytesRead
-    const { writeQueueSize = 0 } = _handle?._parent ?? _handle ?? {}
-    return bytesRead + bytesWritten - writableLength - writeQueueSize
+    return writableLength === 0 ? bytesRead : bytesRead + this[kSent]
+  }
+
+  get [kSent] (): number {
+    const { bytesWritten = 0, writableLength = 0, _handle }: Partial<Counters> =
+      this.#transport ?? {}
+    const handle = _handle?._parent ?? _handle
+    // Of a transport that does not count, its buffer shrinks as bytes leave.
+    if (handle?.bytesWritten === undefined) return bytesWritten - writableLength
+    return handle.bytesWritten - (handle.writeQueueSize ?? 0)
   }
 
   // --- Control frames ---
 
-  override ping (...args: Parameters<WebSocket['ping']>): void {
-    this.#startTick()
-    this.#cork()
-    super.ping(...args)
+  override ping (...args: ControlArguments): void {
+    this.#sendControl((...args) => { super.ping(...args) }, args)
   }
 
-  override pong (...args: Parameters<WebSocket['pong']>): void {
+  override pong (...args: ControlArguments): void {
+    this.#sendControl((...args) => { super.pong(...args) }, args)
+  }
+
+  #sendControl (send: (...args: ControlArguments) => void, args: unknown[]): void {
     this.#startTick()
     this.#cork()
-    super.pong(...args)
+    // As in ws, the callback may be in the place of any of the three.
+    const position = args.findIndex((argument) => typeof argument === 'function')
+    const [data, mask] = position < 0 ? args : args.slice(0, position)
+    // The casts say what was found, and what ws takes for a mask.
+    const callback = args[position] as SendCallback | undefined
+    this.#hand((answer) => {
+      send(keep(data), mask as boolean | undefined, answer)
+    }, isReadLate(data), callback)
   }
 
   override close (code?: number, reason?: string | Buffer): void {
+    const isFirst = this.readyState === WebSocket.OPEN
     this.#startTick()
     this.#cork()
+    const isIdle = this.#isIdle()
     super.close(code, reason)
+    if (!isFirst) return
+    if (isIdle) this.#state |= LEFT
+    else this[kFlushed]()
   }
 
   /**
@@ -209,7 +280,20 @@ export class StreamSocket extends InboundSocket implements FrameSink {
    */
   override terminate (): void {
     this.#endTick()
+    if (this.readyState !== WebSocket.CLOSED) {
+      this.#state |= this.#isIdle() ? TERMINATED | LEFT : TERMINATED
+    }
     super.terminate()
+  }
+
+  /** Nothing is unsent, in the transport or in ws. */
+  #isIdle (): boolean {
+    return this.#unfinishedSends === 0 && this.#transport?.writableLength === 0
+  }
+
+  /** Whether a connection that has ended, and not by `terminate`, has left something unsent. */
+  get [kUnsent] (): boolean {
+    return this[kClosedHere] && !this.#is(LEFT | TERMINATED)
   }
 
   /** Without permessage-deflate. */
@@ -220,10 +304,8 @@ export class StreamSocket extends InboundSocket implements FrameSink {
   // --- The tick ---
 
   #startTick (): void {
-    if (this.#tick !== IDLE || this.#transport === null) return
-    // While a peer is slow, each of its frames would hold on to the memory it shares with others.
-    this.#tick = this.#transport.writableLength === 0 && this.#isPlain() ? PACKING : CORKED
-    if (this.#tick === CORKED) this.#transport.cork()
+    if (this.#is(BUSY) || this.#transport === null) return
+    this.#state |= this.#isPlain() && !isSendWrapped() ? BUSY | PACKING : BUSY
     if (busy.length === 0) process.nextTick(StreamSocket.#endTicks)
     busy.push(this)
   }
@@ -236,8 +318,8 @@ export class StreamSocket extends InboundSocket implements FrameSink {
   }
 
   #endTick (): void {
-    const isCorked = this.#tick === CORKED || this.#tick === PACKING_CORKED
-    this.#tick = IDLE
+    const isCorked = this.#is(CORKED)
+    this.#state &= ~(BUSY | PACKING | CORKED)
     unpack(this)
     if (isCorked) this.#transport?.uncork()
   }
@@ -245,29 +327,46 @@ export class StreamSocket extends InboundSocket implements FrameSink {
   /** Keeps what follows back until the end of the tick, behind the frames packed so far. */
   #cork (): void {
     unpack(this)
-    if (this.#tick !== PACKING) return
-    this.#tick = PACKING_CORKED
+    if (!this.#is(BUSY) || this.#is(CORKED)) return
+    this.#state |= CORKED
     this.#transport?.cork()
   }
 
-  writeFrames (frames: Buffer): void {
+  /** Lets what was kept back leave in the middle of the tick. */
+  #uncork (): void {
+    this.#state &= ~CORKED
+    this.#transport?.uncork()
+  }
+
+  writeFrames (frames: string): void {
     // In the middle of a tick there is more to come.
     this.#cork()
-    this.#transport?.write(frames)
+    this.#transport?.write(frames, 'latin1')
   }
 
   /** Calls back when all that was sent, a close frame too, has left the process, if it does. */
-  [kFlushed] (callback: () => void): void {
+  [kFlushed] (callback?: () => void): void {
+    this.#state &= ~LEFT
     if (this.#unfinishedSends > 0) {
-      this.#whenIdle = callback
+      this.#whenIdle ??= []
+      this.#whenIdle.push(callback)
       return
     }
-    const onFlushed = (error?: Error | null): void => { if (error == null) callback() }
+    const onFlushed = (): void => {
+      this.#state |= LEFT
+      callback?.()
+    }
     const transport = this.#transport
-    // After the end, which ws has sent when the peer ended first, nothing may be written.
-    if (transport?.writableEnded === true) finished(transport, { readable: false }, onFlushed)
-    // An empty chunk is written in order, so its callback comes when all before it is out.
-    else transport?.write(EMPTY, onFlushed)
+    if (transport?.writableEnded === true) {
+      // After the end, which ws has sent when the peer ended first, nothing may be written.
+      finished(transport, { readable: false }, (error) => { if (error == null) onFlushed() })
+      return
+    }
+    // An empty chunk is written in order, so its callback comes when all before it is out, or when
+    // the transport is destroyed: see above.
+    transport?.write(EMPTY, (error) => {
+      if (error == null && !transport.destroyed) onFlushed()
+    })
   }
 }
 
@@ -292,4 +391,53 @@ function judgeSuspects (): void {
 /** Whether a frame ends its message. As in ws, an option that is there and undefined says no. */
 function isFinal (options: SendOptions): boolean {
   return !('fin' in options) || options.fin === true
+}
+
+/** Whether ws sends the data as it is. */
+function isBytes (data: unknown): data is NodeJS.ArrayBufferView | ArrayBufferLike {
+  return ArrayBuffer.isView(data) || types.isAnyArrayBuffer(data)
+}
+
+/** Too long to be copied. */
+function isLong (data: unknown): boolean {
+  return isBytes(data) && data.byteLength > MAX_PACKED_PAYLOAD
+}
+
+/**
+ * What to give to ws: a copy of short bytes. They wait for the end of the tick or for a slow peer,
+ * and the application may use its buffer again at once.
+ */
+function keep<T> (data: T): T | Buffer {
+  if (!isBytes(data) || isLong(data)) return data
+  if (!ArrayBuffer.isView(data)) return Buffer.from(new Uint8Array(data))
+  return Buffer.from(new Uint8Array(data.buffer, data.byteOffset, data.byteLength))
+}
+
+/**
+ * Whether ws may have to read the data first, as it does with a Blob. It knows Blobs of all classes
+ * by their shape, so any object that is not bytes counts.
+ */
+function isReadLate (data: unknown): boolean {
+  return typeof data === 'object' && data !== null && !isBytes(data)
+}
+
+/** The `send` that was looked at last. */
+let knownSend: unknown = null
+
+/** Whether that is not the one of ws. */
+let isWrapped = false
+
+/**
+ * Whether the `send` of ws has been replaced, by a tracing agent for example. Then each message has
+ * to go through the replacement, and none is packed. The agent may have come before this module, so
+ * the method is recognized by its source: the one of ws calls the sender. A source that is not
+ * recognized counts as replaced, which costs speed and nothing else.
+ */
+function isSendWrapped (): boolean {
+  const { send } = WebSocket.prototype
+  if (send !== knownSend) {
+    knownSend = send
+    isWrapped = !Function.prototype.toString.call(send).includes('_sender.send(')
+  }
+  return isWrapped
 }

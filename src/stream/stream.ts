@@ -1,12 +1,14 @@
 import { EventEmitter } from 'node:events'
 import { Duplex } from 'node:stream'
 import {
-  AbnormalCloseError, InvalidChunkError, isDisconnect, isProtocolError, NotOpenError, toError
+  AbnormalCloseError, codeOf, InvalidChunkError, isDisconnect, isProtocolError, NotOpenError,
+  toError, UnsentError
 } from '../errors'
 import {
   kAccept, kClosedHere, kDiscard, kEnded, kFlushed, kFull, kOwner, kReaderChange, kReading, kReport,
-  kSend, kSettings, kStream
+  kSend, kSettings, kStream, kUnsent
 } from '../symbols'
+import { guardCallback } from './callback'
 import { CLOSE_ABNORMAL, CLOSE_INTERNAL_ERROR, CLOSE_NORMAL } from './close-codes'
 import { compact } from './compact'
 import type { SocketReader } from './inbound'
@@ -49,7 +51,9 @@ export class SocketStream extends Duplex implements SocketReader {
   constructor (
     socket: StreamSocket, options: SocketStreamOptions | StreamSettings = socket[kSettings]
   ) {
-    const settings = options instanceof StreamSettings ? options : new StreamSettings(options)
+    const settings = options instanceof StreamSettings
+      ? options
+      : new StreamSettings({ closeTimeout: socket[kSettings].closeTimeout, ...options })
     super(settings.duplex)
     this.socket = socket
     socket[kSettings] = settings
@@ -85,6 +89,7 @@ export class SocketStream extends Duplex implements SocketReader {
   override on (event: string | symbol, listener: Listener): this {
     super.on(event, listener)
     if (event === 'data' || event === 'readable') this.#comeReader()
+    else if (SOCKET_EVENTS.has(event)) warnOfListener(event, this.socket[kSettings])
     return this
   }
 
@@ -95,6 +100,7 @@ export class SocketStream extends Duplex implements SocketReader {
   override prependListener (event: string | symbol, listener: Listener): this {
     super.prependListener(event, listener)
     if (event === 'data') this.socket[kReaderChange]()
+    else if (SOCKET_EVENTS.has(event)) warnOfListener(event, this.socket[kSettings])
     return this
   }
 
@@ -139,6 +145,35 @@ export class SocketStream extends Duplex implements SocketReader {
   }
 
   // --- Writing ---
+
+  override write (chunk: unknown, callback?: Callback): boolean
+  override write (chunk: unknown, encoding: BufferEncoding, callback?: Callback): boolean
+  override write (
+    chunk: unknown, encodingOrCallback?: BufferEncoding | Callback, callback?: Callback
+  ): boolean {
+    if (typeof encodingOrCallback === 'function') {
+      return super.write(chunk, this.#guard(encodingOrCallback))
+    }
+    // Duplex takes an encoding that is not given; its types do not.
+    return super.write(chunk, encodingOrCallback as BufferEncoding, this.#guard(callback))
+  }
+
+  override end (callback?: Callback): this
+  override end (chunk: unknown, callback?: Callback): this
+  override end (chunk: unknown, encoding?: BufferEncoding, callback?: Callback): this
+  override end (...args: unknown[]): this {
+    const [chunk, encoding, callback] = args.map((argument) => {
+      return typeof argument === 'function' ? this.#guard(argument as Callback) : argument
+    })
+    // Duplex finds out what is what; its types want to be told.
+    return super.end(chunk, encoding as BufferEncoding, callback as Callback)
+  }
+
+  /** A callback that cannot throw where the connection has an owner to tell. */
+  #guard<C extends Callback | undefined> (callback: C): C | Callback {
+    const isGuarded = typeof callback === 'function' && this.socket[kOwner] !== null
+    return isGuarded ? guardCallback(callback, this) : callback
+  }
 
   override _write (chunk: unknown, _encoding: BufferEncoding, callback: Callback): void {
     const socket = this.socket
@@ -191,13 +226,14 @@ export class SocketStream extends Duplex implements SocketReader {
 
   override _final (callback: Callback): void {
     const socket = this.socket
-    if (socket.readyState === socket.CLOSED) {
+    if (socket.readyState === socket.CLOSED && !this.#isLost()) {
       callback()
       return
     }
+    // When the connection is lost first, the stream is destroyed and the callback is not called.
     this.#onFinal = callback
     if (socket.readyState === socket.OPEN) socket.close(CLOSE_NORMAL)
-    socket[kFlushed](() => { this.#finish() })
+    if (socket.readyState !== socket.CLOSED) socket[kFlushed](() => { this.#finish() })
   }
 
   #finish (): void {
@@ -226,16 +262,20 @@ export class SocketStream extends Duplex implements SocketReader {
     if (this.#isEnded) return
     this.#isEnded = true
     if (this.#onGone !== null) this.#onGone()
-    else if (!this.#hasReader) this.#close()
-    else if (this.socket.closeCode === CLOSE_ABNORMAL) this.#lose()
-    else this.#endNormally()
+    else if (this.#isLost()) this.#lose()
+    else if (this.#hasReader) this.#endNormally()
+    else this.#close()
   }
 
   /** Nobody reads, so there is no end to wait for. */
   #close (): void {
-    if (this.socket.closeCode !== CLOSE_ABNORMAL) this.#finish()
-    else if (!this.socket[kClosedHere]) this[kReport](new AbnormalCloseError())
+    this.#finish()
     this.destroy()
+  }
+
+  /** Whether the connection broke, or ended before all that was sent had left. */
+  #isLost (): boolean {
+    return this.socket.closeCode === CLOSE_ABNORMAL || this.socket[kUnsent]
   }
 
   #endNormally (): void {
@@ -246,10 +286,19 @@ export class SocketStream extends Duplex implements SocketReader {
     this.end()
   }
 
-  /** The connection broke: what came is still read, but it does not end as if it were complete. */
+  /** What came is still read, but it does not end as if it were complete. */
   #lose (): void {
-    this.#lost = this.socket[kClosedHere] ? null : new AbnormalCloseError()
-    this.#destroyWhenEmpty()
+    const { socket } = this
+    if (socket[kUnsent]) this.#lost = new UnsentError()
+    else this.#lost = socket[kClosedHere] ? null : new AbnormalCloseError()
+    if (this.#hasReader || socket[kUnsent]) this.#destroyWhenEmpty()
+    else this.#loseUnread()
+  }
+
+  /** Nothing was read and nothing is unsent: to the stream that is a close as any other. */
+  #loseUnread (): void {
+    if (this.#lost != null) this[kReport](this.#lost)
+    this.destroy()
   }
 
   #destroyWhenEmpty (): void {
@@ -300,11 +349,31 @@ export class SocketStream extends Duplex implements SocketReader {
   }
 }
 
+/** Events that a WebSocket has and a stream has not. */
+const SOCKET_EVENTS = new Set<string | symbol>(['message', 'ping', 'pong'])
+
+/** Settings of servers that the warning was given for: one object serves a server's streams. */
+const warned = new WeakSet<StreamSettings>()
+
+/**
+ * Warns of a listener that would wait for ever: other packages call the WebSocket a connection. The
+ * warning does not go to the request's log, because an application without a logger needs it most.
+ */
+function warnOfListener (event: string | symbol, settings: StreamSettings): void {
+  if (warned.has(settings)) return
+  warned.add(settings)
+  const name = String(event)
+  const stream = event === 'message' ? ", or connection.on('data', …) for a stream" : ''
+  const warning = `fastify-websocket: a connection is a stream and emits no '${name}' event, so ` +
+    `this listener is not called. Write connection.socket.on('${name}', …)${stream}.`
+  process.emitWarning(warning, { code: 'FST_WS_SOCKET_EVENT' })
+}
+
 function isSendable (chunk: unknown): chunk is string | ArrayBuffer | Uint8Array {
   return typeof chunk === 'string' || ArrayBuffer.isView(chunk) || chunk instanceof ArrayBuffer
 }
 
 /** Whether a reader has stopped on purpose: Node.js destroys a stream so on leaving `for await`. */
 function isAbort (error: Error): boolean {
-  return 'code' in error && error.code === 'ABORT_ERR'
+  return codeOf(error) === 'ABORT_ERR'
 }

@@ -25,6 +25,26 @@ const SCENARIOS: readonly Scenario[] = [
     }
   },
   {
+    marker: 'DRAIN_TIME',
+    async check (t, origin, program) {
+      const clients: Client[] = []
+      for (let count = 0; count < 4; count++) clients.push(await connect(t, origin))
+      for (const client of clients) t.equal(await client.nextText(), 'welcome')
+      let open = clients.length
+      const openAt = clients.map(async ({ closed }) => {
+        t.same(await closed, { code: 1012, reason: 'restart' })
+        return --open
+      })
+      const ended = program.kill('SIGTERM')
+      await Promise.race(openAt)
+      const late = await refused(t, origin)
+      t.match(late, { statusCode: 503, headers: { 'retry-after': /^\d+$/ } })
+      t.ok(open > 0, 'the others are still there')
+      t.strictSame(await Promise.all(openAt), [3, 2, 1, 0], 'in order')
+      t.match(await ended, { code: 0 })
+    }
+  },
+  {
     marker: 'closeTimeout: 5000',
     async check (t, origin, program) {
       const client = await connect(t, origin)

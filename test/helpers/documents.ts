@@ -13,7 +13,7 @@ const TSC = join(ROOT, 'node_modules', '@typescript', 'native', 'bin', 'tsc')
 const ASSUMED = `
 import Fastify from 'fastify'
 import fastifyWebsocket from 'fastify-websocket'
-const fastify = Fastify()
+const fastify = Fastify({ logger: true })
 `
 
 /** What a short piece needs beside that, to be a program. */

@@ -26,6 +26,14 @@ export function frame (first: number, payload: string | Buffer = ''): Buffer {
   return Buffer.concat([Buffer.from([first, 0x80 | data.length, 0, 0, 0, 0]), data])
 }
 
+/** Has a client that is paused read `bytes` more, and then nothing. */
+export async function readSome ({ socket }: RawClient, bytes: number): Promise<void> {
+  const wanted = socket.bytesRead + bytes
+  socket.resume()
+  while (socket.bytesRead < wanted) await once(socket, 'data')
+  socket.pause()
+}
+
 /** A TCP connection that keeps all it receives, cut off with the test. */
 export class RawClient {
   readonly socket: Socket

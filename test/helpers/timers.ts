@@ -53,6 +53,8 @@ export class HeldTimers {
       refresh: () => {
         this.refreshes++
         this.#halfOver.delete(timer)
+        // One that has fired starts again.
+        this.#callbacks.set(timer, callback)
         return timer
       },
       unref: () => timer

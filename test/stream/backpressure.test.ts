@@ -152,31 +152,52 @@ for (const maxBackpressure of [undefined, false] as const) {
   })
 }
 
-test('messages that wait for their compression count', async (t) => {
+test('compressed messages that wait for the peer count', async (t) => {
   const perMessageDeflate = { threshold: 0 }
-  const { stream: { socket }, client } = await createPair(
+  const { stream: { socket }, transport, client } = await createPair(
     t, { maxBackpressure: LIMIT, perMessageDeflate }, { perMessageDeflate: true })
   t.match(socket.extensions, 'permessage-deflate')
   client.socket.pause()
-  const sent = await flood(socket, randomBytes(CHUNK.length))
+  const data = randomBytes(CHUNK.length)
+  let sent = 0
+  while (socket.readyState === socket.OPEN) {
+    socket.send(data)
+    sent++
+    await turn()
+    // Then all of it is compressed, and waits for the peer.
+    await until(() => socket.bufferedAmount === transport.writableLength)
+  }
   client.socket.resume()
   t.equal((await client.closed).code, TRY_AGAIN_LATER)
   t.equal(client.unread.length, sent)
 })
 
-test('Blobs that wait count', async (t) => {
-  const { stream: { socket }, client } = await createPair(t, { maxBackpressure: LIMIT })
-  const blob = new Blob([CHUNK])
-  let sent = 0
-  while (socket.readyState === socket.OPEN) {
-    // The types of ws lack Blob. More than are read in one turn of the event loop.
-    for (let i = 0; i < 100; i++) socket.send(blob as never)
-    sent += 100
-    await turn()
-  }
-  t.ok(sent > LIMIT / CHUNK.length)
-  t.equal((await client.closed).code, TRY_AGAIN_LATER)
-  t.equal(client.unread.length, sent)
+test('what waits for its own compression does not count', async (t) => {
+  const perMessageDeflate = { threshold: 0 }
+  const { stream: { socket }, client } = await createPair(
+    t, { maxBackpressure: 100_000, perMessageDeflate }, { perMessageDeflate: true })
+  for (let i = 0; i < 10; i++) socket.send(Buffer.alloc(50_000))
+  t.ok(socket.bufferedAmount > 100_000)
+  await turn()
+  socket.send('last')
+  await turn()
+  socket.close(4000)
+  t.equal((await client.closed).code, 4000)
+  t.equal(client.unread.length, 11)
+})
+
+test('Blobs that wait to be read do not count', async (t) => {
+  const { stream: { socket }, client } = await createPair(t, { maxBackpressure: 1000 })
+  const blob = new Blob([Buffer.alloc(2000)])
+  // The types of ws lack Blob.
+  for (let i = 0; i < 10; i++) socket.send(blob as never)
+  t.ok(socket.bufferedAmount > 1000)
+  await turn()
+  socket.send('last')
+  await turn()
+  socket.close(4000)
+  t.equal((await client.closed).code, 4000)
+  t.equal(client.unread.length, 11)
 })
 
 test('the others of a broadcast are not disturbed', async (t) => {

@@ -588,3 +588,63 @@ test('without an owner an event handler that rejects is an unhandled rejection',
   client.send('text')
   t.equal(await rejected, failure)
 })
+
+// --- What the application emits ---
+
+test('a message that a library replays is passed on as it is', async (t) => {
+  const { stream: { socket } } = await createPair(t)
+  const messages = record(socket, 'message')
+  const bytes = Buffer.from([0xff, 0xfe])
+  socket.emit('message', bytes)
+  socket.emit('message', 'text', false)
+  socket.emit('message')
+  t.strictSame(messages, [[bytes], ['text', false], []])
+  t.equal(messages[0]?.[0], bytes)
+})
+
+test('a message that is replayed as ws emits it is treated like a received one', async (t) => {
+  const { stream } = await createPair(t)
+  const messages = record(stream.socket, 'message')
+  const data = record(stream, 'data')
+  stream.socket.emit('message', Buffer.from('text'), false)
+  stream.socket.emit('message', Buffer.from([1]), true)
+  await until(() => data.length === 2)
+  t.strictSame(messages, [['text', false], [Buffer.from([1]), true]])
+})
+
+// --- A pause of the application ---
+
+test('messages wait for as long as the application has paused, however many', async (t) => {
+  const warnings = recordWarnings(t)
+  const count = 3000
+  const packet = Array.from({ length: count }, (_, i) => frame(FIN_TEXT, String(i)))
+  const { stream: { socket }, client } = await createRawPair(t)
+  const first = new Promise((resolve) => {
+    socket.once('message', (text) => {
+      socket.pause()
+      resolve(text)
+    })
+  })
+  client.write(Buffer.concat(packet))
+  t.equal(await first, '0')
+  for (let i = 0; i < 20; i++) await turn()
+  const messages = record(socket, 'message')
+  socket.resume()
+  await until(() => messages.length === count - 1)
+  const expected = Array.from({ length: count - 1 }, (_, i) => String(i + 1))
+  t.strictSame(messages.map(([text]) => text), expected)
+  t.strictSame(warnings, [])
+})
+
+test('resume() without a reader drops what waits beyond the bound, with a warning', async (t) => {
+  const packet = Array.from({ length: 3000 }, (_, i) => frame(FIN_TEXT, String(i)))
+  const { stream: { socket }, client } = await createRawPair(t)
+  const first = once(socket, 'message')
+  socket.once('message', () => { socket.pause() })
+  client.write(Buffer.concat(packet))
+  await first
+  await turn()
+  const warned = once(process, 'warning')
+  socket.resume()
+  t.match(await warned, [{ code: 'FST_WS_UNREAD_OVERFLOW' }])
+})

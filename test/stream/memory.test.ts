@@ -1,7 +1,7 @@
 import { test } from 'tap'
 import { exposeGarbageCollector } from '../helpers/gc'
 import { frame, type RawClient } from '../helpers/raw'
-import { createRawPair, turn, until } from '../helpers/streams'
+import { createPair, createRawPair, turn, until } from '../helpers/streams'
 
 const collectGarbage = exposeGarbageCollector()
 
@@ -73,4 +73,32 @@ test('messages that are sent back to a slow peer hold on to themselves alone', a
   stream.socket.on('message', (message) => { stream.socket.send(message) })
   const held = await memoryOf(client, stream.socket)
   t.ok(held < 4 * MB, `${held} bytes`)
+})
+
+test('messages that stalled peers do not take share no memory with those of others', async (t) => {
+  const { stream: { socket: fast }, client: reader } = await createPair(t)
+  // It is not to keep what it gets.
+  reader.socket.removeAllListeners('message').resume()
+  const stalled = await Promise.all(Array.from({ length: 16 }, () => createRawPair(t)))
+  for (const { stream: { socket }, client } of stalled) {
+    client.socket.pause()
+    // As much as a client reads ahead.
+    socket.send(Buffer.alloc(MB))
+    await until(() => client.socket.readableLength > 0)
+  }
+  await settledMemory()
+  const { arrayBuffers: before } = process.memoryUsage()
+  const message = Buffer.alloc(1000)
+  for (const { stream: { socket } } of stalled) {
+    // The first that the system does not take was packed like all before.
+    while (socket.bufferedAmount === 0) {
+      socket.send(message)
+      await turn()
+    }
+    for (let i = 0; i < 100; i++) fast.send(message)
+    await until(() => fast.bufferedAmount === 0)
+  }
+  await settledMemory()
+  const held = process.memoryUsage().arrayBuffers - before
+  t.ok(held < MB / 2, `${held} bytes`)
 })

@@ -26,6 +26,26 @@ test('options are optional', async (t) => {
   t.throws(() => new WebSocketStreamServer(), TypeError)
 })
 
+test('the class of sockets cannot be replaced', async (t) => {
+  const wrong: object = { noServer: true, WebSocket: class {} }
+  t.throws(() => createServer(wrong), { code: 'FST_WS_UNSUPPORTED_OPTION' })
+  const none: object = { noServer: true, WebSocket: undefined }
+  t.doesNotThrow(() => createServer(none))
+})
+
+test('options of a class, and inherited ones, are options', async (t) => {
+  class Options {
+    get noServer () { return true }
+    get maxPayload () { return 10 }
+    get objectMode () { return true }
+  }
+  for (const options of [new Options(), Object.create(new Options())]) {
+    const server = createServer(options)
+    t.match(server.options, { noServer: true, maxPayload: 10 })
+    t.equal(server.streamSettings.objectMode, true)
+  }
+})
+
 test('an invalid option of the stream is refused before a port is opened', async (t) => {
   const free = createNetServer().listen(0, '127.0.0.1')
   await once(free, 'listening')

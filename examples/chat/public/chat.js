@@ -80,9 +80,9 @@ function lose (closed) {
   find('lost').hidden = false
   if (attempts === 0) addNote('Connection lost')
   showStatus('lost', 'Not connected')
-  // Each wait is twice as long as the one before, and random, so that clients do not come at once.
+  // The longest wait doubles each time. The wait is random, so that clients do not come at once.
   const longest = Math.min(LONGEST_DELAY, FIRST_DELAY * 2 ** attempts++)
-  wait(Date.now() + longest * (0.5 + Math.random() / 2))
+  wait(Date.now() + Math.random() * longest)
 }
 
 function wait (end) {

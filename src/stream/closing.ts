@@ -1,0 +1,89 @@
+/**
+ * The end of a connection, from its close frame on.
+ *
+ * The close frame is behind all that was sent before. ws starts its `closeTimeout` when the frame
+ * is queued, and so cuts off a peer that is still busy with what it gets. Therefore ws is given a
+ * time that never passes, and this is the clock. An open connection has none.
+ *
+ * | state   | from                                   | what the peer has to do in `closeTimeout` |
+ * |---------|----------------------------------------|-------------------------------------------|
+ * | leaving | `close()`: the close frame is queued   | take `MIN_RATE`, and then again           |
+ * | left    | the close frame has left the process   | hang up                                   |
+ * | hurried | `close()` of a peer that is too slow   | take everything and hang up               |
+ *
+ * A peer that does not is cut off. In the state `leaving`, data is lost: FST_WS_CLOSE_TIMEOUT is
+ * reported. In the others nothing is: all was sent, or the peer has been reported before.
+ *
+ * From every state the end of the connection leads out. `fastify.close()` has a deadline of its
+ * own, which is not longer than one `closeTimeout`, whatever the state is.
+ */
+import { CloseTimeoutError } from '../errors'
+import { kCutOff, kSent, kSettings } from '../symbols'
+import type { StreamSettings } from './settings'
+
+/**
+ * Bytes in a second that a peer has to take. No link is as slow: a peer below that pretends to
+ * read, to keep what was sent to it in memory.
+ */
+const MIN_RATE = 1024
+
+type State = 'leaving' | 'left' | 'hurried'
+
+/** What closes. */
+export interface ClosingSocket {
+  readonly [kSettings]: StreamSettings
+  readonly [kSent]: number
+  [kCutOff] (error: Error | null): void
+}
+
+/** The clock of a connection that is being closed. */
+export class Closing {
+  readonly #socket: ClosingSocket
+  readonly #timer: NodeJS.Timeout
+  #state: State = 'leaving'
+  #sent = 0
+
+  constructor (socket: ClosingSocket) {
+    this.#socket = socket
+    this.#timer = setTimeout(Closing.#onTimeout, this.#timeout, this).unref()
+    // What the system takes at the end of the tick for its own buffer says nothing of the peer.
+    process.nextTick(Closing.#onTickEnd, this)
+  }
+
+  get #timeout (): number {
+    return this.#socket[kSettings].closeTimeout
+  }
+
+  /** The close frame has left the process. */
+  leave (): void {
+    if (this.#state !== 'leaving') return
+    this.#state = 'left'
+    this.#timer.refresh()
+  }
+
+  /** The peer gets no more time than it has. */
+  hurry (): void {
+    this.#state = 'hurried'
+  }
+
+  /** The connection has ended. */
+  stop (): void {
+    clearTimeout(this.#timer)
+  }
+
+  static #onTickEnd (closing: Closing): void {
+    closing.#sent = closing.#socket[kSent]
+  }
+
+  static #onTimeout (closing: Closing): void {
+    if (closing.#state !== 'leaving') closing.#socket[kCutOff](null)
+    else if (closing.#hasProgressed()) closing.#timer.refresh()
+    else closing.#socket[kCutOff](new CloseTimeoutError(closing.#timeout))
+  }
+
+  #hasProgressed (): boolean {
+    const earlier = this.#sent
+    this.#sent = this.#socket[kSent]
+    return this.#sent - earlier >= Math.max(1, MIN_RATE * this.#timeout / 1000)
+  }
+}
