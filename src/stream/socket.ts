@@ -128,8 +128,9 @@ export class StreamSocket extends InboundSocket implements FrameSink {
 
   /** Packs a whole message that is short and of a common type. */
   #pack (data: Data, options: SendOptions): boolean {
-    if (!this.#is(PACKING) || this.#is(FRAGMENTING) || this.#unfinishedSends > 0) return false
-    if (this.readyState !== WebSocket.OPEN) return false
+    // A fragment before it, or a message that ws sends later, is to leave first.
+    if ((this.#state & (PACKING | FRAGMENTING)) !== PACKING) return false
+    if (this.#unfinishedSends > 0 || this.readyState !== WebSocket.OPEN) return false
     if (!isFinal(options) || options.mask === true) return false
     // To ws that is no choice, but text.
     if (options.binary === undefined && 'binary' in options) return false
