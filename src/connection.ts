@@ -1,4 +1,5 @@
 import { AsyncResource } from 'node:async_hooks'
+import type { IncomingMessage } from 'node:http'
 import type { FastifyBaseLogger, FastifyInstance, FastifyRequest } from 'fastify'
 import { isDisconnect, isOversizeError, isProtocolError, toError } from './errors'
 import type { Heartbeat, Pulse } from './heartbeat'
@@ -7,7 +8,7 @@ import type { ConnectionOwner } from './stream/inbound'
 import type { StreamSettings } from './stream/settings'
 import type { StreamSocket } from './stream/socket'
 import { SocketStream } from './stream/stream'
-import { kHandling, kOwn, kReport } from './symbols'
+import { kHandling, kOwn, kReport, kWhenClosed } from './symbols'
 import { isThenable } from './thenable'
 import type { WebsocketErrorHandler, WebsocketHandler } from './types'
 
@@ -48,6 +49,37 @@ export class Connection extends AsyncResource implements ConnectionOwner, Pulse 
     socket[kOwn](this)
     this.stream = new SocketStream(socket, context.streamSettings)
     context.heartbeat?.add()
+    this.#watchListeners(request.raw)
+  }
+
+  /**
+   * Listeners for `close` of the raw request, which `request.signal` of Fastify has, are called at
+   * the end of the connection. Only if there are any, the connection holds on to the request.
+   */
+  #watchListeners (raw: IncomingMessage): void {
+    if (raw.listenerCount('close') > 0) {
+      this.#announceEnd(raw)
+      return
+    }
+    const onNewListener = (event: string | symbol): void => {
+      if (event !== 'close') return
+      raw.off('newListener', onNewListener)
+      this.#announceEnd(raw)
+    }
+    raw.on('newListener', onNewListener)
+  }
+
+  #announceEnd (raw: IncomingMessage): void {
+    const announce = (): void => {
+      try {
+        this.runInAsyncScope(raw.emit, raw, 'close')
+      } catch (error) {
+        this.stream[kReport](error)
+      }
+    }
+    const { socket } = this
+    if (socket.readyState === socket.CLOSED) process.nextTick(announce)
+    else socket[kWhenClosed](announce)
   }
 
   get socket (): StreamSocket {
