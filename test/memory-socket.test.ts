@@ -89,7 +89,7 @@ test('after destroy the other side reads what was sent, then the end', async (t)
 
 for (const [end, code] of [['server', 'ECONNRESET'], ['client', 'ECANCELED']] as const) {
   test(`a write that waits for room is told when the ${end} is destroyed`, async (t) => {
-    const [client, server] = MemorySocket.pair('10.0.0.1', false)
+    const [client, server] = createPair(t)
     client.on('error', () => {})
     const written = new Promise((resolve) => { client.write(Buffer.alloc(100_000), resolve) })
     const sides = { client, server }
@@ -154,7 +154,7 @@ async function runPair (t: Teardown, code: string): Promise<Program> {
   const program = new Program(t, process.execPath, [
     '--import', 'tsx', '--input-type=commonjs', '--eval', `
       const { MemorySocket } = require(${file})
-      const [client, server] = MemorySocket.pair('10.0.0.1', false)
+      const [client, server] = createPair(t)
       client.on('close', () => { console.log('closed') })
       server.resume().on('end', () => { server.end() })
       client.resume()

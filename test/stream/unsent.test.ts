@@ -259,7 +259,7 @@ test('a peer that never reads has no finish, and an error after closeTimeout', a
   const finishes = record(stream, 'finish')
   client.socket.pause()
   const answer = answerOf((callback) => { stream.end(BIG, callback) })
-  t.match(await once(stream, 'error'), [{ code: 'FST_WS_UNSENT' }])
+  t.match(await once(stream, 'error'), [{ code: 'FST_WS_CLOSE_TIMEOUT' }])
   t.ok(await answer instanceof Error)
   t.strictSame(finishes, [])
 })
