@@ -70,7 +70,9 @@ const CHOICES = {
   onResponse: [0.15, ...DELAYS],
   onError: [0.15, ...DELAYS],
   guard: [0.8, ...ANSWERS],
-  guardAt: [0.7, 'onRequest', 'preParsing', 'preValidation', 'preHandler']
+  guardAt: [0.7, 'onRequest', 'preParsing', 'preValidation', 'preHandler'],
+  // Never drawn: with it, an application fails as the siege has to see.
+  sabotage: [0, 'uncaught', 'late', 'left', 'let in']
 } as const
 
 /** A plan of an application; where it says nothing, the default is in force. */
@@ -117,6 +119,8 @@ export async function startApplication (plan: ApplicationPlan): Promise<Applicat
   if (plan.otherListener !== undefined) others.listen(server, plan.otherListener)
   if (given === null) await fastify.listen({ port: 0, host: '127.0.0.1' })
   else await once(given.listen(0, '127.0.0.1'), 'listening')
+  if (plan.sabotage === 'uncaught') setTimeout(() => { throw THROWN.error() })
+  if (plan.sabotage === 'let in') leaks++
 
   return {
     plan,
@@ -159,6 +163,8 @@ function createInstance (
     fastify.get(path, { websocket: true }, handler)
   }
   declarePlainRoutes(fastify)
+  if (plan.sabotage === 'late') fastify.addHook('onClose', () => wait(30_000))
+  if (plan.sabotage === 'left') fastify.addHook('onClose', async () => { wait(30_000) })
   return fastify
 }
 

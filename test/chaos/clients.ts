@@ -150,9 +150,11 @@ class RawVisitor implements Visitor {
   }
 
   #reset (): void {
-    // Over TLS there is none: the socket below is Node.js's own.
-    if ('encrypted' in this.#socket) this.#socket.destroy()
-    else this.#socket.resetAndDestroy()
+    // There is none over TLS, where the socket below is Node.js's own, and none behind a FIN, after
+    // which Node.js would lose the handle of the socket.
+    const canReset = !('encrypted' in this.#socket) && !this.#socket.writableEnded
+    if (canReset) this.#socket.resetAndDestroy()
+    else this.#socket.destroy()
   }
 
   goHome (): void {

@@ -16,23 +16,26 @@ export async function shrink (
   return await shrinkEachClient(plain, failsInTime)
 }
 
-/** Leaves out as many clients at a time as it can: half of them, a quarter, at last each alone. */
 async function shrinkClients (plan: SiegePlan, fails: Fails): Promise<SiegePlan> {
-  let best = plan
-  for (let size = Math.ceil(plan.clients.length / 2); size >= 1; size = nextSize(size)) {
-    for (let start = 0; start < best.clients.length;) {
-      const clients = best.clients.filter((_client, i) => i < start || i >= start + size)
-      const smaller = { ...best, clients }
-      if (await fails(smaller)) best = smaller
-      else start += size
-    }
-    if (size === 1) break
-  }
-  return best
+  const clients = await shrinkList(plan.clients, async (clients) => {
+    return await fails({ ...plan, clients })
+  })
+  return { ...plan, clients }
 }
 
-function nextSize (size: number): number {
-  return Math.ceil(size / 2)
+/** Leaves out as many items at a time as it can: all, half of them, a quarter, at last each. */
+async function shrinkList<Item> (
+  items: readonly Item[], fails: (fewer: readonly Item[]) => Promise<boolean>
+): Promise<readonly Item[]> {
+  let best = items
+  for (let size = items.length; size >= 1; size = Math.floor(size / 2)) {
+    for (let start = 0; start < best.length;) {
+      const fewer = best.filter((_item, i) => i < start || i >= start + size)
+      if (await fails(fewer)) best = fewer
+      else start += size
+    }
+  }
+  return best
 }
 
 async function shrinkApplication (plan: SiegePlan, fails: Fails): Promise<SiegePlan> {
@@ -61,11 +64,9 @@ function replaced<Item> (items: readonly Item[], index: number, item: Item): Ite
 async function shrinkOptions<Options extends object> (
   options: Options, fails: (smaller: Options) => Promise<boolean>
 ): Promise<Options> {
-  let best = options
-  for (const name of Object.keys(options)) {
-    const smaller = { ...best, [name]: undefined }
-    Reflect.deleteProperty(smaller, name)
-    if (await fails(smaller)) best = smaller
+  // `Object.fromEntries` has no type for names that belong to values.
+  const from = (entries: ReadonlyArray<[string, unknown]>): Options => {
+    return Object.fromEntries(entries) as Options
   }
-  return best
+  return from(await shrinkList(Object.entries(options), (entries) => fails(from(entries))))
 }

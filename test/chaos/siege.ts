@@ -25,7 +25,7 @@ export type Verdict = { readonly fault: Fault, readonly detail: string } | null
 const CLIENTS = 120
 
 /** Milliseconds for `close()`: `closeTimeout`, the time to read a refusal, and a slow machine. */
-const CLOSE_PATIENCE = 8_000
+const CLOSE_PATIENCE = 6_000
 
 /** Milliseconds that may pass until nothing is left. */
 const END_PATIENCE = 4_000
