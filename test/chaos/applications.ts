@@ -65,11 +65,12 @@ const CHOICES = {
   preParsing: [0.15, 'wait', 'read', ...ANSWERS],
   preValidation: [0.15, 'wait', ...ANSWERS],
   preHandler: [0.15, 'wait', ...ANSWERS],
-  onSend: [0.4, ...DELAYS],
-  onSendAgain: [0.4, ...DELAYS],
+  onSend: [0.6, ...DELAYS],
+  onSendAgain: [0.5, ...DELAYS],
   onResponse: [0.15, ...DELAYS],
   onError: [0.15, ...DELAYS],
-  guard: [0.8, ...ANSWERS],
+  // The slip of many is drawn more often.
+  guard: [0.8, 'answer', 'answer', ...ANSWERS],
   guardAt: [0.7, 'onRequest', 'preParsing', 'preValidation', 'preHandler'],
   // Never drawn: with it, an application fails as the siege has to see.
   sabotage: [0, 'uncaught', 'late', 'left', 'let in']

@@ -61,10 +61,10 @@ export async function runSiege (plan: SiegePlan, uncaught: readonly unknown[]): 
   await within(END_PATIENCE, Promise.all([application.end(), ...visitors.map(({ left }) => left)]))
   const isClean = await soon(() => countResources() <= resources)
   const entered = visitors.findIndex(({ wasLetIn }) => wasLetIn)
-  if (uncaught.length > 0) return { fault: 'uncaught', detail: describe(uncaught[0]) }
   if (entered !== -1 || application.leaks() > 0) {
     return { fault: 'let in', detail: `${application.leaks()} times` }
   }
+  if (uncaught.length > 0) return { fault: 'uncaught', detail: describe(uncaught[0]) }
   if (verdict !== null || isClean) return verdict
   return { fault: 'left', detail: process.getActiveResourcesInfo().join(' ') }
 }
