@@ -55,7 +55,7 @@ export const HANDLERS: Record<string, WebsocketHandler> = {
     connection.on('close', async () => { throw THROWN.error() })
   },
   '/throw-in-callback': ({ socket }) => {
-    socket.send('hello', () => { if (!process.env.NO_CALLBACK) throw THROWN.error() })
+    socket.send('hello', () => { throw THROWN.error() })
   },
   '/destroy': (connection) => { connection.destroy() },
   '/destroy-with': (connection) => { connection.destroy(THROWN.error()) },

@@ -17,7 +17,7 @@ const DEFAULT_MINUTES = 5
 const REPEATS = 20
 
 /** Seconds to shrink each kind of failure. */
-const SHRINK_SECONDS = 120
+const SHRINK_SECONDS = 180
 
 function say (line: string): void {
   console.log(line)

@@ -50,12 +50,10 @@ export async function runSiege (plan: SiegePlan, uncaught: readonly unknown[]): 
   const application = await startApplication(plan.application)
   const visitors = plan.clients.map((client) => enter(client, application))
   await wait(plan.closesAfter)
-  const begun = performance.now()
   const closing = settle(application.close())
   for (const visitor of visitors) visitor.goHome()
   const closed = await within(CLOSE_PATIENCE, closing)
-  const verdict = judgeClose(closed, performance.now() - begun) ??
-    await judgeRest(application)
+  const verdict = judgeClose(closed, application) ?? await judgeRest(application)
 
   for (const visitor of visitors) visitor.cutOff()
   await within(END_PATIENCE, Promise.all([application.end(), ...visitors.map(({ left }) => left)]))
@@ -76,10 +74,12 @@ function settle (promise: Promise<void>): Promise<Settled> {
   return promise.then(() => ({ error: null }), (error: unknown) => ({ error }))
 }
 
-function judgeClose (closed: Settled | undefined, ms: number): Verdict {
-  if (closed === undefined) return { fault: 'late', detail: `open after ${Math.round(ms)} ms` }
-  if (closed.error === null) return null
-  return { fault: 'late', detail: `close() has failed: ${describe(closed.error)}` }
+function judgeClose (closed: Settled | undefined, { fastify, connections }: Application): Verdict {
+  if (closed?.error === null) return null
+  const detail = closed === undefined
+    ? `${countClients(fastify)} clients and ${connections.size} connections still there`
+    : `close() has failed: ${describe(closed.error)}`
+  return { fault: 'late', detail }
 }
 
 /** What must not be there any more when the application is closed. */
@@ -90,9 +90,14 @@ async function judgeRest ({ fastify, plan, connections }: Application): Promise<
   if (!isGiven && !await soon(() => connections.size === 0)) {
     return { fault: 'left', detail: `${connections.size} connections` }
   }
-  const clients: ReadonlySet<unknown> | undefined = fastify.websocketServer.clients
-  const count = clients?.size ?? 0
+  const count = countClients(fastify)
   return count === 0 ? null : { fault: 'left', detail: `${count} clients` }
+}
+
+/** As far as ws counts them: with `clientTracking: false` it does not. */
+function countClients ({ websocketServer }: Application['fastify']): number {
+  const clients: ReadonlySet<unknown> | undefined = websocketServer.clients
+  return clients?.size ?? 0
 }
 
 /** Undefined if it takes too long. */
