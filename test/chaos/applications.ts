@@ -67,7 +67,8 @@ const CHOICES = {
   preHandler: [0.15, 'wait', ...ANSWERS],
   onSend: [0.6, ...DELAYS],
   onSendAgain: [0.5, ...DELAYS],
-  onResponse: [0.15, ...DELAYS],
+  // Fastify itself logs what such a hook throws, and a frozen error makes the logger throw.
+  onResponse: [0.15, 'wait', 'wait for nothing', 'throw', 'reject'],
   onError: [0.15, ...DELAYS],
   // The slip of many is drawn more often.
   guard: [0.8, 'answer', 'answer', ...ANSWERS],
