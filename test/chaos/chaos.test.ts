@@ -9,8 +9,8 @@ import { SiegeProcess } from './siege-process'
 const SEED = 1
 
 /** Most sieges, and seconds after which none begins: what a busy machine makes of it. */
-const SIEGES = 14
-const SECONDS = 12
+const SIEGES = 12
+const SECONDS = 10
 
 tap.setTimeout(180_000)
 

@@ -57,7 +57,7 @@ export async function runSiege (plan: SiegePlan, uncaught: readonly unknown[]): 
 
   for (const visitor of visitors) visitor.cutOff()
   await within(END_PATIENCE, Promise.all([application.end(), ...visitors.map(({ left }) => left)]))
-  const isClean = await soon(() => countResources() <= resources)
+  const isClean = verdict !== null || await soon(() => countResources() <= resources)
   const entered = visitors.findIndex(({ wasLetIn }) => wasLetIn)
   if (entered !== -1 || application.leaks() > 0) {
     return { fault: 'let in', detail: `${application.leaks()} times` }
@@ -82,16 +82,16 @@ function judgeClose (closed: Settled | undefined, { fastify, connections }: Appl
   return { fault: 'late', detail }
 }
 
-/** What must not be there any more when the application is closed. */
-async function judgeRest ({ fastify, plan, connections }: Application): Promise<Verdict> {
+/** What must not be there any more, a moment after the application is closed. */
+async function judgeRest (application: Application): Promise<Verdict> {
+  const { fastify, plan, connections } = application
+  const clients = (): number => countClients(fastify)
+  if (!await soon(() => clients() === 0)) return { fault: 'left', detail: `${clients()} clients` }
   // A server that was given goes on, and so do its plain connections.
-  const isGiven = plan.givenServer || plan.twin !== undefined
+  if (plan.givenServer || plan.twin !== undefined) return null
   // A client that was refused in memory has time to read it: no server waits for it.
-  if (!isGiven && !await soon(() => connections.size === 0)) {
-    return { fault: 'left', detail: `${connections.size} connections` }
-  }
-  const count = countClients(fastify)
-  return count === 0 ? null : { fault: 'left', detail: `${count} clients` }
+  if (await soon(() => connections.size === 0)) return null
+  return { fault: 'left', detail: `${connections.size} connections` }
 }
 
 /** As far as ws counts them: with `clientTracking: false` it does not. */
