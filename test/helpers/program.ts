@@ -1,5 +1,7 @@
 import { spawn, type ChildProcess } from 'node:child_process'
 import { EventEmitter, once } from 'node:events'
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { Readable } from 'node:stream'
 import type { Teardown } from './servers'
@@ -14,20 +16,36 @@ export interface Result {
   readonly output: string
 }
 
-/** A running child process, killed with the test. */
+const CRASH_GUARD = join(__dirname, 'crash-guard.cjs')
+
+/** How a program is run. */
+export interface ProgramOptions {
+  readonly cwd?: string
+  readonly env?: NodeJS.ProcessEnv
+  /** To crash is what it is for. */
+  readonly mayCrash?: boolean
+}
+
+/**
+ * A running child process, killed with the test. If something is uncaught in it, or in a Node.js
+ * process below it, the test fails.
+ */
 export class Program {
   readonly ended: Promise<Result>
   readonly #child
   readonly #events = new EventEmitter()
+  readonly #crashes = mkdtempSync(join(tmpdir(), 'crashes-'))
   #output = ''
 
   constructor (
     t: Teardown, file: string, args: readonly string[],
-    { cwd = ROOT, env = {} }: { cwd?: string, env?: NodeJS.ProcessEnv } = {}
+    { cwd = ROOT, env = {}, mayCrash = false }: ProgramOptions = {}
   ) {
-    // tap wraps `spawn` to load itself into every Node.js process by this variable, whatever `env`
-    // says; programs run here as they do at the user's.
-    this.#child = spawn('env', ['-u', 'NODE_OPTIONS', file, ...args], {
+    // tap wraps `spawn` to load itself into every Node.js process by NODE_OPTIONS, whatever `env`
+    // says; programs run here as they do at the user's, except for the guard, which only looks on.
+    const guard = [`NODE_OPTIONS=--require=${CRASH_GUARD}`, `TEST_CRASHES=${this.#crashFile}`]
+    const setting = mayCrash ? ['-u', 'NODE_OPTIONS'] : guard
+    this.#child = spawn('env', [...setting, file, ...args], {
       cwd, env: { ...cleanEnvironment(), ...env }, stdio: ['ignore', 'pipe', 'pipe']
     })
     const { stdout, stderr } = this.#child
@@ -36,7 +54,21 @@ export class Program {
       return { code, signal, output: this.#output }
     })
     killWithUs(this.#child)
-    t.teardown(() => this.kill('SIGKILL'))
+    t.teardown(async () => {
+      await this.kill('SIGKILL')
+      this.#assertNoCrash()
+    })
+  }
+
+  get #crashFile (): string {
+    return join(this.#crashes, 'crashes.txt')
+  }
+
+  /** @throws what was uncaught in the program */
+  #assertNoCrash (): void {
+    const crashes = readIfThere(this.#crashFile)
+    rmSync(this.#crashes, { recursive: true })
+    if (crashes !== '') throw new Error(`uncaught in a program: ${crashes}`)
   }
 
   /** Ends it, and waits until it has ended. */
@@ -75,6 +107,15 @@ export class Program {
   }
 }
 
+/** The text of a file, empty if there is none. */
+function readIfThere (file: string): string {
+  try {
+    return readFileSync(file, 'utf8')
+  } catch {
+    return ''
+  }
+}
+
 /**
  * Lets a child end with this process even if that is killed without a teardown, as tap does with a
  * test file that hangs: a pipe from here ends then, too, and a guard waits for that.
@@ -92,7 +133,7 @@ function killWithUs (child: ChildProcess): void {
  */
 export async function run (
   t: Teardown, file: string, args: readonly string[],
-  options?: { cwd?: string, env?: NodeJS.ProcessEnv }
+  options?: ProgramOptions
 ): Promise<string> {
   const { code, output } = await new Program(t, file, args, options).ended
   if (code !== 0) throw new Error(`${file} ${args.join(' ')} failed with ${code}:\n${output}`)
@@ -108,7 +149,7 @@ export function startExample (
 }
 
 /** The environment without what the test runner and npm have put there for their own children. */
-function cleanEnvironment (): NodeJS.ProcessEnv {
+export function cleanEnvironment (): NodeJS.ProcessEnv {
   const isForeign = /^(NODE_V8_COVERAGE|_?TAP|npm_)/i
   return Object.fromEntries(Object.entries(process.env).filter(([name]) => !isForeign.test(name)))
 }

@@ -1,12 +1,20 @@
+import { turn } from './streams'
 import type { Teardown } from './servers'
 
-/** Collects what reaches nobody but the process, which it would end. */
+/**
+ * Collects what reaches nobody but the process, which it would end. The test fails if anything
+ * is there at its end that it has not taken out.
+ */
 export function watchProcess (t: Teardown): unknown[] {
   const uncaught: unknown[] = []
   const onUncaught = (error: unknown): void => { uncaught.push(error) }
-  for (const event of ['uncaughtException', 'unhandledRejection']) {
-    process.on(event, onUncaught)
-    t.teardown(() => { process.off(event, onUncaught) })
-  }
+  const events = ['uncaughtException', 'unhandledRejection']
+  for (const event of events) process.on(event, onUncaught)
+  t.teardown(async () => {
+    // Rejections that nobody handled are told of after the tick.
+    await turn()
+    for (const event of events) process.off(event, onUncaught)
+    if (uncaught.length > 0) throw new Error('uncaught', { cause: uncaught[0] })
+  })
   return uncaught
 }

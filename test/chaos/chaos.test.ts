@@ -1,0 +1,76 @@
+// A short chaos, with a seed that does not change; `npm run chaos` is the long one.
+import tap, { test } from 'tap'
+import { runCampaign } from './campaign'
+import { drawPlan, Random } from './random'
+import { shrink } from './shrink'
+import { drawSiege, type SiegePlan } from './siege'
+import { SiegeProcess } from './siege-process'
+
+const SEED = 1
+
+/** Most sieges, and seconds after which none begins: what a busy machine makes of it. */
+const SIEGES = 12
+const SECONDS = 10
+
+tap.setTimeout(180_000)
+
+test('applications stand a chaos of clients', async (t) => {
+  const { failures, faults, applications } = await runCampaign({
+    seed: SEED,
+    sieges: SIEGES,
+    seconds: SECONDS,
+    shrinkSeconds: 0,
+    say: (line) => { t.comment(line) }
+  })
+  t.comment(faults)
+  t.ok(applications >= 2)
+  t.strictSame(failures.map(({ siege, outcome }) => ({ siege, outcome })), [])
+})
+
+test('a siege that went wrong is seen', async (t) => {
+  const cases = [
+    ['watched', 'uncaught', 'uncaught'], ['bare', 'uncaught', 'crash'], ['bare', 'late', 'late'],
+    ['bare', 'left', 'left'], ['watched', 'let in', 'let in']
+  ] as const
+  await Promise.all(cases.map(async ([guards, sabotage, fault]) => {
+    const process = new SiegeProcess(guards)
+    t.teardown(() => process.end())
+    const outcome = await process.run({ application: { sabotage }, clients: [], closesAfter: 0 })
+    t.equal(outcome?.fault, fault, `${sabotage} in a ${guards} process`)
+  }))
+})
+
+test('a seed repeats its sieges, and another one has others', async (t) => {
+  t.strictSame(drawSiege(SEED), drawSiege(SEED))
+  t.notSame(drawSiege(SEED), drawSiege(SEED + 1))
+})
+
+test('a choice of a plan does not change those that come after it', async (t) => {
+  const table = { a: [1, 'x', 'y', 'z'], b: [0.5, true], c: [1, 1, 2, 3] } as const
+  const without = { ...table, a: [0, 'x', 'y', 'z'] } as const
+  for (let seed = 0; seed < 20; seed++) {
+    const { a, ...rest } = drawPlan(new Random(seed), table)
+    t.type(a, 'string')
+    t.strictSame(drawPlan(new Random(seed), without), rest)
+  }
+})
+
+test('a failure is shrunk to the options and the clients that make it', async (t) => {
+  const plan: SiegePlan = {
+    application: { tls: true, heartbeat: 30, deflate: true },
+    clients: [{ via: 'ws' }, { before: '/hang', isDeaf: true, after: 5 }, {}, { path: '/echo/' }],
+    closesAfter: 0
+  }
+  const shrunk = await shrink(plan, async ({ application, clients }) => {
+    return application.heartbeat === 30 && clients.some(({ before }) => before === '/hang')
+  })
+  t.strictSame(shrunk, {
+    application: { heartbeat: 30 }, clients: [{ before: '/hang' }], closesAfter: 0
+  })
+})
+
+test('a failure that cannot be repeated stays as it is', async (t) => {
+  const plan = drawSiege(SEED, 8)
+  t.strictSame(await shrink(plan, async () => false), plan)
+  t.strictSame(await shrink(plan, async () => true, () => true), plan)
+})
