@@ -25,7 +25,7 @@ function fastifyWebsocket (
   return registerWebsocket(fastify, options)
 }
 
-fastifyPlugin(fastifyWebsocket, { fastify: '5.x', name: 'fastify-websocket' })
+fastifyPlugin(fastifyWebsocket, { fastify: '^5.12.1', name: 'fastify-websocket' })
 
 declare namespace fastifyWebsocket {
   export type {

@@ -154,7 +154,7 @@ async function runPair (t: Teardown, code: string): Promise<Program> {
   const program = new Program(t, process.execPath, [
     '--import', 'tsx', '--input-type=commonjs', '--eval', `
       const { MemorySocket } = require(${file})
-      const [client, server] = createPair(t)
+      const [client, server] = MemorySocket.pair('10.0.0.1', false)
       client.on('close', () => { console.log('closed') })
       server.resume().on('end', () => { server.end() })
       client.resume()
