@@ -226,19 +226,24 @@ export class StreamSocket extends InboundSocket implements FrameSink {
 
   /** NaN, which is never the same, for a transport that does not count. */
   get [kProgress] (): number {
-    const { bytesRead = NaN, writableLength = 0 }: Partial<Counters> = this.#transport ?? {}
+    const { bytesRead = NaN, writableLength = 0 } = this.#counters
     // A ping leaves for the system whether the peer lives or not; what had to wait for the peer
     // before it left tells.
     return writableLength === 0 ? bytesRead : bytesRead + this[kSent]
   }
 
   get [kSent] (): number {
-    const { bytesWritten = 0, writableLength = 0, _handle }: Partial<Counters> =
-      this.#transport ?? {}
+    const { bytesWritten = 0, writableLength = 0, _handle } = this.#counters
     const handle = _handle?._parent ?? _handle
+    if (handle?.bytesWritten !== undefined && handle.writeQueueSize !== undefined) {
+      return handle.bytesWritten - handle.writeQueueSize
+    }
     // Of a transport that does not count, its buffer shrinks as bytes leave.
-    if (handle?.bytesWritten === undefined) return bytesWritten - writableLength
-    return handle.bytesWritten - (handle.writeQueueSize ?? 0)
+    return bytesWritten - writableLength
+  }
+
+  get #counters (): Partial<Counters> {
+    return this.#transport ?? {}
   }
 
   // --- Control frames ---
