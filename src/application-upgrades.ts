@@ -9,6 +9,7 @@ import { ClosingError } from './errors'
 import { WebsocketPaths } from './paths'
 import { createPlainHead, emitConnection } from './plain'
 import { asksForWebSocket, findHeadProblem } from './request-checks'
+import { logError } from './report'
 import { UpgradeAnswer } from './response'
 import { createRouted, onRouting, watchRouting } from './routed-url'
 import { routesOf } from './routes'
@@ -145,6 +146,6 @@ export class ApplicationUpgrades {
   }
 
   #log (error: unknown): void {
-    this.#fastify.log.error({ err: error }, 'websocket upgrade failed')
+    logError(this.#fastify.log, 'error', error, 'websocket upgrade failed')
   }
 }

@@ -44,7 +44,7 @@ export async function registerWebsocket (
     // Now that all instances exist: the hooks of the user come first, wherever they are declared.
     applicationOf(fastify).last.addHook('preClose', () => closeTogether(fastify))
   })
-  fastify.addHook('preClose', async () => { refuseTogether(fastify) })
+  applicationOf(fastify).onClosing.push(() => { plugin.refuse() })
   fastify.addHook('onClose', () => plugin.close())
 }
 
@@ -87,6 +87,9 @@ function checkRoutes (fastify: FastifyInstance): void {
   }
 }
 
+/** Milliseconds. */
+const SERVER_CHECK_INTERVAL = 50
+
 /** The registrations of an application, of which all instances share `routing`. */
 const registrations = new WeakMap<object, WebsocketPlugin[]>()
 
@@ -94,10 +97,6 @@ function siblingsOf ({ routing }: FastifyInstance): WebsocketPlugin[] {
   const plugins = registrations.get(routing) ?? []
   registrations.set(routing, plugins)
   return plugins
-}
-
-function refuseTogether (fastify: FastifyInstance): void {
-  for (const plugin of siblingsOf(fastify)) plugin.refuse()
 }
 
 /** Fastify runs its hooks one after the other, but the clients of all are to go at once. */
@@ -273,6 +272,20 @@ class WebsocketPlugin implements RoutePlugin {
     this.server.close()
     // Not awaited: it ends when the clients have gone.
     this.#ownServer?.close()
+    if (this.#fastify.server.listening) this.#watchServer()
+  }
+
+  /**
+   * Closes the clients when the server of the application has stopped to listen. That comes after
+   * all `preClose` hooks, and ours has closed the clients then. But when a hook of the user has
+   * failed, Fastify leaves out the hooks behind it, and waits for open connections all the same.
+   */
+  #watchServer (): void {
+    const timer = setInterval(() => {
+      if (this.#fastify.server.listening) return
+      clearInterval(timer)
+      this.#closed ??= this.#closeClients()
+    }, SERVER_CHECK_INTERVAL).unref()
   }
 
   closeClients (): Promise<void> {
@@ -286,6 +299,8 @@ class WebsocketPlugin implements RoutePlugin {
   }
 
   async close (): Promise<void> {
+    // It is done, unless a `preClose` hook of the user has failed.
+    await this.closeClients()
     if (this.#isAttached && this.#upgrades !== null) this.#listener?.detach(this.#upgrades)
     this.#ownServer?.closeAllConnections()
     this.server.close()

@@ -59,6 +59,8 @@ export interface Application {
   readonly watched: Set<FastifyInstance>
   /** What refuses upgrades of a route that was recorded without its options, by its handler. */
   readonly filters: Map<unknown, onRequestHookHandler>
+  /** What is called when the application begins to close, before any hook of the user. */
+  readonly onClosing: Array<() => void>
   /** It may have GET routes that are not in `routes`. */
   hasUnknown: boolean
   /** The newest instance. Fastify runs hooks such as `preClose` in the order of their instances. */
@@ -111,6 +113,7 @@ export function applicationOf (fastify: FastifyInstance): Application {
     takers: [],
     watched: new Set(),
     filters: new Map(),
+    onClosing: [],
     hasUnknown: false,
     last: fastify
   }
@@ -122,6 +125,9 @@ function watch (fastify: FastifyInstance): void {
   const application = applicationOf(fastify)
   application.watched.add(fastify)
   fastify.addHook('onRequest', tellOfReply)
+  fastify.addHook('preClose', async () => {
+    for (const onClosing of application.onClosing) onClosing()
+  })
   fastify.addHook('onRegister', (child) => {
     application.watched.add(child)
     application.last = child

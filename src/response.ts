@@ -29,14 +29,16 @@ import {
   ServerResponse, STATUS_CODES, validateHeaderValue, type IncomingMessage, type OutgoingHttpHeader
 } from 'node:http'
 import type { FastifyReply } from 'fastify'
-import { RETRY_AFTER, toError, UnexpectedSwitchError } from './errors'
+import { codeOf, RETRY_AFTER, toError, UnexpectedSwitchError } from './errors'
 import { handshakeLines } from './handshake-headers'
+import { logError } from './report'
 import { kAnswer, kOnReply, kUpgrade } from './symbols'
 import type { UpgradeTransport } from './transport'
 
 /** Milliseconds that an earlier answer may make no progress while an upgrade waits for it. */
 const QUEUE_TIMEOUT = 10_000
 
+const INTERNAL_SERVER_ERROR = 500
 const SERVICE_UNAVAILABLE = 503
 
 /** What Fastify's `handlerTimeout` answers with. */
@@ -305,7 +307,8 @@ export class UpgradeAnswer {
     const { statusCode, code, message, headers } = describe(thrown)
     // As Fastify does: what a client did wrong is no failure of the application.
     const level = statusCode < 500 ? 'info' : 'error'
-    this.#reply?.log[level]({ err: thrown }, 'websocket handshake failed')
+    const log = this.#reply?.log
+    if (log !== undefined) logError(log, level, thrown, 'websocket handshake failed')
     const body = JSON.stringify({ statusCode, code, error: STATUS_CODES[statusCode], message })
     for (const name of this.raw.getHeaderNames()) this.raw.removeHeader(name)
     this.#setErrorHeaders(headers)
@@ -478,14 +481,26 @@ interface ErrorAnswer {
 }
 
 function describe (thrown: unknown): ErrorAnswer {
-  const error: Error & { statusCode?: unknown, code?: unknown, headers?: unknown } =
-    typeof thrown === 'string' ? new Error(thrown) : toError(thrown)
-  const { code, message, headers } = error
-  const statusCode = Number(error.statusCode)
+  const error = typeof thrown === 'string' ? new Error(thrown) : toError(thrown)
+  const code = codeOf(error)
+  const statusCode = read(error, 'statusCode')
   return {
-    statusCode: statusCode >= 400 && statusCode < 600 ? statusCode : 500,
+    statusCode: isErrorStatus(statusCode) ? statusCode : INTERNAL_SERVER_ERROR,
     code: typeof code === 'string' ? code : undefined,
-    message,
-    headers
+    message: error.message,
+    headers: read(error, 'headers')
+  }
+}
+
+function isErrorStatus (status: unknown): status is number {
+  return typeof status === 'number' && status >= 400 && status < 600
+}
+
+/** A property of what the application has thrown, whose getter may throw as well. */
+function read (error: object, name: string): unknown {
+  try {
+    return Reflect.get(error, name)
+  } catch {
+    return undefined
   }
 }

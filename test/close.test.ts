@@ -1,9 +1,9 @@
 import { once } from 'node:events'
 import { setImmediate as nextTurn } from 'node:timers/promises'
-import type { FastifyInstance } from 'fastify'
+import Fastify, { type FastifyInstance } from 'fastify'
 import { test, type Test } from 'tap'
 import fastifyWebsocket from '../src/index'
-import { connect, refused, type Client } from './helpers/client'
+import { connect, refused } from './helpers/client'
 import { echo, serve, settled } from './helpers/plugin'
 import { run, ROOT } from './helpers/program'
 import { RawClient, upgradeHead } from './helpers/raw'
@@ -362,13 +362,15 @@ for (const clientTracking of [true, false]) {
     await closed
   })
 
-  test(`handleUpgrade in a preClose hook gets a client that is told, ${given}`, async (t) => {
+  test(`handleUpgrade in a preClose hook is a 503, ${given}`, async (t) => {
     const { origin, fastify } = await serveUpgrades(t, { clientTracking })
-    const clients: Client[] = []
-    fastify.addHook('preClose', async () => { clients.push(await connect(t, origin)) })
+    const answers: Array<number | undefined> = []
+    fastify.addHook('preClose', async () => {
+      answers.push((await refused(t, origin)).statusCode)
+    })
     await fastify.ready()
     await fastify.close()
-    t.equal((await clients[0]?.closed)?.code, 1001)
+    t.strictSame(answers, [503])
   })
 
   test(`handleUpgrade while clients are leaving is a 503, ${given}`, async (t) => {
@@ -433,5 +435,34 @@ for (const [what, handle] of Object.entries<fastifyWebsocket.WebsocketHandler>({
       t.equal(fastify.websocketServer.clients.size, 0)
       client.socket.destroy()
     })
+  }
+}
+
+const FAILING_HOOKS: Record<string, () => Promise<void>> = {
+  throws: async () => { throw new Error('preClose failed') },
+  'never ends': () => new Promise(() => {})
+}
+
+for (const [how, hook] of Object.entries(FAILING_HOOKS)) {
+  for (const order of ['before', 'after'] as const) {
+    for (const listens of [true, false]) {
+      const where = listens ? 'that listens' : 'in memory'
+      test(`closes clients of a server ${where} though a preClose hook ${order} ours ${how}`,
+        async (t) => {
+          const fastify = Fastify({ pluginTimeout: 300 })
+          if (order === 'before') fastify.addHook('preClose', hook)
+          await fastify.register(fastifyWebsocket)
+          if (order === 'after') fastify.addHook('preClose', hook)
+          fastify.get('/', { websocket: true }, echo)
+          const origin = listens ? await listen(fastify) : ''
+          const client = listens
+            ? (await connect(t, origin)).socket
+            : await fastify.injectWS('/')
+          const closed = once(client, 'close')
+          await Promise.allSettled([fastify.close()])
+          t.match(await closed, [1001])
+          t.equal(fastify.websocketServer.clients.size, 0)
+        })
+    }
   }
 }
