@@ -328,6 +328,7 @@ export class UpgradeAnswer {
     this.#transport.vacate(this.raw)
     this.#transport.release()
     this.#state = 'switched'
+    const log = this.#reply?.log
     // Nothing is written through the response, so it cannot notice by itself that it is finished.
     this.raw.finished = true
     Object.defineProperty(this.raw, 'headersSent', { value: true })
@@ -340,10 +341,11 @@ export class UpgradeAnswer {
     if (isWatched) socket.resume()
     try {
       this.raw.emit('finish')
-    } finally {
-      // Listeners of the application may throw, and the connection is open all the same.
-      start()
+    } catch (error) {
+      // A listener of the application has thrown, and the connection is open all the same.
+      if (log !== undefined) logError(log, 'error', error, 'websocket response listener failed')
     }
+    start()
   }
 
   /** Returns what starts the connection, or null if there is none. */

@@ -252,6 +252,23 @@ test('what is written to the raw response after the switch goes nowhere', async 
   await finish(1)
 })
 
+test('a listener of the response that throws does no harm to the connection', async (t) => {
+  const { origin, logs, finish } = await serveOnce(t, {
+    declare (fastify) {
+      fastify.addHook('preHandler', async (_request, reply) => {
+        await nextTurn()
+        reply.raw.once('finish', () => { throw new Error('odd') })
+      })
+    }
+  })
+  const client = await connect(t, `${origin}/ws`)
+  client.send('hello')
+  t.equal(await client.nextText(), 'hello')
+  t.match(await logs.find('websocket response listener failed'), { err: { message: 'odd' } })
+  client.close()
+  await finish(1)
+})
+
 for (const hook of ['preHandler', 'onSend'] as const) {
   test(`no hook sees a 101 when the client has left in ${hook}`, async (t) => {
     const gate = createGate()
