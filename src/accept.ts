@@ -32,7 +32,7 @@ export function acceptUpgrade (
   acceptor: UpgradeAcceptor, request: FastifyRequest, reply: FastifyReply,
   upgrade: UpgradeAnswer, open: (socket: StreamSocket) => void
 ): void {
-  upgrade.claim(reply)
+  upgrade.onReply(reply)
   if (!upgrade.take()) return
   try {
     decide(acceptor, request, reply, upgrade, open)

@@ -30,6 +30,8 @@ export class ApplicationUpgrades {
   readonly #fastify: FastifyInstance
   #paths: WebsocketPaths | null = null
   #isClosing = false
+  /** The time that upgrades have while the application closes is over. */
+  #isOver = false
 
   constructor (source: UpgradeSource, fastify: FastifyInstance) {
     this.#source = source
@@ -46,9 +48,17 @@ export class ApplicationUpgrades {
     return this.#source === this.#fastify.server
   }
 
-  /** New upgrades, and those that wait for an earlier answer, get a 503 from now on. */
-  close (): void {
+  /**
+   * New upgrades, and those that wait for an earlier answer, get a 503 from now on. Those that have
+   * no answer after `timeout` milliseconds, because the earlier one does not end, are cut off.
+   */
+  close (timeout: number): void {
+    if (this.#isClosing) return
     this.#isClosing = true
+    setTimeout(() => {
+      this.#isOver = true
+      for (const answer of this.undecided) answer.abort()
+    }, timeout).unref()
   }
 
   /**
@@ -70,6 +80,7 @@ export class ApplicationUpgrades {
     answer.watch()
     this.undecided.add(answer)
     answer.onceSettled(() => { this.undecided.delete(answer) })
+    if (this.#isOver) answer.abort()
   }
 
   #proceed (transport: UpgradeTransport, answer: UpgradeAnswer): void {

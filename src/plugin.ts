@@ -266,8 +266,9 @@ class WebsocketPlugin implements RoutePlugin {
 
   /** Lets no new client in. */
   refuse (): void {
+    const { shutdownTimeout } = this.#settings
     this.#isClosing = true
-    if (this.#upgrades !== null) this.#listener?.close(this.#upgrades)
+    if (this.#upgrades !== null) this.#listener?.close(this.#upgrades, shutdownTimeout)
     // From now on ws refuses what comes through `handleUpgrade`, too.
     this.server.close()
     // Not awaited: it ends when the clients have gone.

@@ -11,7 +11,7 @@ import type { IncomingMessage } from 'node:http'
 import { readRouteOption } from './connection-options'
 import { InvalidMethodError, InvalidWsHandlerError, toError, UnknownRouteError } from './errors'
 import { checkDeclaration } from './option-names'
-import { kOnReply } from './symbols'
+import { kReplyWatcher } from './symbols'
 import type { WebsocketConnectionOptions, WebsocketHandler } from './types'
 
 /** A GET route of whatever kind, or a wrong websocket route, as its instance declared it. */
@@ -125,6 +125,7 @@ function watch (fastify: FastifyInstance): void {
   const application = applicationOf(fastify)
   application.watched.add(fastify)
   fastify.addHook('onRequest', tellOfReply)
+  fastify.addHook('onError', tellOfError)
   fastify.addHook('preClose', async () => {
     for (const onClosing of application.onClosing) onClosing()
   })
@@ -161,10 +162,30 @@ export function rootOf (fastify: FastifyInstance): FastifyInstance {
   return parent?.routing === undefined ? fastify : rootOf(parent as FastifyInstance)
 }
 
+/** What a copy of this library has put on a raw request to follow its reply. */
+export interface ReplyWatcher {
+  /** Fastify has made the reply. No hook of the user has run. */
+  onReply (reply: FastifyReply): void
+  /** Something has gone wrong, and Fastify is about to answer with the error. */
+  onError (): void
+}
+
+function replyWatcherOf (
+  { raw }: { raw: IncomingMessage & { [kReplyWatcher]?: ReplyWatcher } }
+): ReplyWatcher | undefined {
+  return raw[kReplyWatcher]
+}
+
 /** The first hook of each application: no hook of the user can answer before it has run. */
 function tellOfReply (request: FastifyRequest, reply: FastifyReply, done: () => void): void {
-  const raw: IncomingMessage & { [kOnReply]?: (reply: FastifyReply) => void } = request.raw
-  raw[kOnReply]?.(reply)
+  replyWatcherOf(request)?.onReply(reply)
+  done()
+}
+
+function tellOfError (
+  request: FastifyRequest, _reply: FastifyReply, _error: Error, done: () => void
+): void {
+  replyWatcherOf(request)?.onError()
   done()
 }
 

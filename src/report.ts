@@ -27,6 +27,11 @@ export function logError (
   }
 }
 
+/** Logs a text and never throws, whatever the stream of the logger does. */
+export function logText (log: ErrorLog, level: Level, text: string): void {
+  succeeds(() => { log[level](text) })
+}
+
 function succeeds (attempt: () => void): boolean {
   try {
     attempt()

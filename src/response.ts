@@ -7,7 +7,7 @@
  * | hooks     | hooks run                       | -> refusing           | 500                     |
  * | checking  | the route asks `verifyClient`   | -> refusing (a)       | 500                     |
  * | accepting | its 101 passes `onSend` hooks   | -> refusing (a) (b)   | handshake -> switched   |
- * | refusing  | another answer is on its way    | as Fastify decides    | 500, or dropped (c)     |
+ * | refusing  | another answer is on its way    | dropped (b) (c)       | 500, or dropped (d)     |
  * | switched  | ws has the socket               | as Fastify decides    | dropped                 |
  * | gone      | the refusal is out, the client  | as Fastify decides    | dropped                 |
  * |           | has left, or the socket has     |                       |                         |
@@ -15,9 +15,11 @@
  *
  * (a) Without a payload nothing happens: Fastify sends that after an async function which a plugin
  *     has put around the handler of the route.
- * (b) Fastify's `handlerTimeout` is answered at once: the hook in which the 101 hangs would keep
- *     that answer as well.
- * (c) Dropped, with a line in the log, when it is the 101 of an acceptance that was overtaken.
+ * (b) Fastify's `handlerTimeout` is answered at once: the hook in which the earlier answer hangs
+ *     would keep that answer as well.
+ * (c) Dropped with a line in the log, unless the earlier answer has failed and this is about the
+ *     error, from Fastify or from an error handler of the application.
+ * (d) Dropped, with a line in the log, when it is of an answer that was overtaken.
  *
  * The order is that of the rows, and no state comes back. A head other than 101 leads to
  * `refusing`. From `switched` and `gone` on, nothing here touches the socket. Applications hold
@@ -31,8 +33,8 @@ import {
 import type { FastifyReply } from 'fastify'
 import { codeOf, RETRY_AFTER, toError, UnexpectedSwitchError } from './errors'
 import { handshakeLines } from './handshake-headers'
-import { logError } from './report'
-import { kAnswer, kOnReply, kUpgrade } from './symbols'
+import { logError, logText } from './report'
+import { kAnswer, kReplyWatcher, kUpgrade } from './symbols'
 import type { UpgradeTransport } from './transport'
 
 /** Milliseconds that an earlier answer may make no progress while an upgrade waits for it. */
@@ -72,7 +74,10 @@ export class UpgradeAnswer {
   #send: Send | null = null
   #reply: FastifyReply | null = null
   #handshake: Handshake | null = null
-  #hasAccepted = false
+  /** The answer that has begun has failed, and what is sent next is about the error. */
+  #hasFailed = false
+  /** An answer of this class has begun or is out, so that the head of another may come late. */
+  #hasAnswered = false
   /** What the next `raw.end` does, because `raw.writeHead` has got a 101. */
   #nextEnd: 'ends' | 'switches' | 'is dropped' = 'ends'
   #onSettled: Array<() => void> = []
@@ -119,7 +124,7 @@ export class UpgradeAnswer {
 
   /** Makes a request one that `upgradeOf` knows, and whose reply will be claimed. */
   attachTo (request: IncomingMessage): void {
-    Object.assign(request, { [kUpgrade]: this, [kOnReply]: onReply })
+    Object.assign(request, { [kUpgrade]: this, [kReplyWatcher]: this })
   }
 
   /** Looks after the socket while the decision takes its time. */
@@ -155,7 +160,7 @@ export class UpgradeAnswer {
   // --- The decision ---
 
   /** The reply of the request is there: from now on its `send` is known to begin an answer. */
-  claim (reply: FastifyReply): void {
+  onReply (reply: FastifyReply): void {
     if (this.#send !== null || this.isSettled) return
     this.#send = reply.send
     this.#reply = reply
@@ -168,7 +173,7 @@ export class UpgradeAnswer {
       this.#state = 'checking'
       return true
     }
-    if (this.#state !== 'gone') this.#reply?.log.warn(ANSWERED_TWICE)
+    if (this.#state !== 'gone') this.#warn()
     return false
   }
 
@@ -186,26 +191,51 @@ export class UpgradeAnswer {
   accept (reply: FastifyReply, handshake: Handshake): void {
     if (this.#state !== 'checking') return
     this.#state = 'accepting'
-    this.#hasAccepted = true
+    this.#hasAnswered = true
     this.#handshake = handshake
     reply.code(101)
     this.#send?.call(reply)
   }
 
+  /** Fastify answers with an error now: what comes next is no second answer. */
+  onError (): void {
+    this.#hasFailed = true
+  }
+
   /** Something has called `reply.send`. */
   onSend (reply: FastifyReply, payload: unknown): FastifyReply {
-    if (this.#state === 'checking' || this.#state === 'accepting') {
-      // Fastify sends nothing, in these words, for an async function around the route's handler.
-      if (payload === undefined) return reply
-      if (this.#state === 'accepting' && isTimeout(payload)) {
-        // The hooks that hang with the 101 would hang with this answer, too.
-        this.refuse(payload)
-        return reply
-      }
+    switch (this.#state) {
+      case 'checking': return payload === undefined ? reply : this.#refuseBy(reply, payload)
+      case 'accepting':
+      case 'refusing': return this.#sendAgain(reply, payload)
+      default: return this.#refuseBy(reply, payload)
     }
+  }
+
+  /** An answer has begun. */
+  #sendAgain (reply: FastifyReply, payload: unknown): FastifyReply {
+    if (isTimeout(payload)) {
+      this.refuse(payload)
+      return reply
+    }
+    if (this.#hasFailed) return this.#refuseBy(reply, payload)
+    if (payload === undefined) return reply
+    if (this.#state === 'accepting') return this.#refuseBy(reply, payload)
+    this.#warn()
+    return reply
+  }
+
+  #refuseBy (reply: FastifyReply, payload: unknown): FastifyReply {
     this.#beginRefusal()
+    // The handlers of an error answer with it one after the other.
+    this.#hasFailed = payload instanceof Error
     const forward: Send = this.#send ?? Object.getPrototypeOf(reply).send
-    return forward.call(reply, payload)
+    try {
+      return forward.call(reply, payload)
+    } catch (error) {
+      this.#hasFailed = true
+      throw error
+    }
   }
 
   #beginRefusal (): void {
@@ -223,7 +253,7 @@ export class UpgradeAnswer {
   }
 
   onWriteHead (statusCode: number, reasonAndHeaders: unknown[]): void {
-    if (this.#state === 'switched' || this.#isLateAcceptance(statusCode)) {
+    if (this.#state === 'switched' || this.#isLate(statusCode)) {
       this.#nextEnd = 'is dropped'
       return
     }
@@ -247,12 +277,16 @@ export class UpgradeAnswer {
     }
   }
 
-  /** The `onSend` hooks of an acceptance have ended after something else has answered. */
-  #isLateAcceptance (statusCode: number): boolean {
-    if (!this.#hasAccepted || this.#state === 'accepting') return false
+  /** The `onSend` hooks of an answer have ended after something else has answered. */
+  #isLate (statusCode: number): boolean {
+    if (!this.#hasAnswered || this.#state === 'accepting') return false
     if (statusCode !== 101 && !this.raw.headersSent) return false
-    this.#reply?.log.warn(ANSWERED_TWICE)
+    this.#warn()
     return true
+  }
+
+  #warn (): void {
+    if (this.#reply !== null) logText(this.#reply.log, 'warn', ANSWERED_TWICE)
   }
 
   onEnd (args: unknown[]): void {
@@ -304,6 +338,7 @@ export class UpgradeAnswer {
       this.abort()
       return
     }
+    this.#hasAnswered = true
     const { statusCode, code, message, headers } = describe(thrown)
     // As Fastify does: what a client did wrong is no failure of the application.
     const level = statusCode < 500 ? 'info' : 'error'
@@ -440,10 +475,6 @@ function end (this: RawResponse, ...args: unknown[]): RawResponse {
 function send (this: FastifyReply, payload?: unknown): FastifyReply {
   const { request } = this
   return upgradeOf(request.raw)?.onSend(this, payload) ?? this
-}
-
-function onReply (this: IncomingMessage, reply: FastifyReply): void {
-  upgradeOf(this)?.claim(reply)
 }
 
 /** The answer to a raw request that is an upgrade. */

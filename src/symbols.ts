@@ -5,10 +5,10 @@ export const kUpgrade = Symbol('fastify-websocket.upgrade')
 export const kAnswer = Symbol('fastify-websocket.answer')
 
 /**
- * On a raw request: what to do with its reply, before any hook of the application runs. Two copies
- * of this library share the one hook that looks for it.
+ * On a raw request: what follows its reply. All copies of this library share it, because one of
+ * them adds the hooks that call it.
  */
-export const kOnReply = Symbol.for('fastify-websocket.on-reply')
+export const kReplyWatcher = Symbol.for('fastify-websocket.reply-watcher')
 
 /**
  * On a Fastify instance and, by inheritance, its children: the state of the plugin

@@ -56,9 +56,13 @@ export class UpgradeListener {
     if (this.#attached.length === 0) this.#source.off('upgrade', this.#onUpgrade)
   }
 
-  /** An application is closing: on its own server, other listeners have no more time. */
-  close (upgrades: ApplicationUpgrades): void {
-    upgrades.close()
+  /**
+   * An application is closing: on its own server, other listeners have no more time.
+   *
+   * @param timeout milliseconds that upgrades without an answer have
+   */
+  close (upgrades: ApplicationUpgrades, timeout: number): void {
+    upgrades.close(timeout)
     if (upgrades.ownsSource) this.#unclaimed.close()
   }
 

@@ -1,4 +1,5 @@
 import { EventEmitter, once } from 'node:events'
+import { PassThrough } from 'node:stream'
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import { test, type Test } from 'tap'
@@ -152,6 +153,118 @@ test('a second answer overtakes a 101 that waits, and the handler does not run',
   gate.open()
   await finish(0)
 })
+
+test('of three answers to an upgrade the first is given', async (t) => {
+  const { origin, finish, logs } = await serveOnce(t, {
+    declare (fastify) {
+      fastify.addHook('onSend', async () => { await nextTurn() })
+      for (const hook of ['preParsing', 'preValidation'] as const) {
+        // Each kind of hook takes such a function; the overloads do not take their union.
+        fastify.addHook(hook as 'preValidation', async (_request, reply) => {
+          reply.code(401).send(hook)
+        })
+      }
+      fastify.addHook('preHandler', async (_request, reply) => reply.code(403).send('preHandler'))
+    }
+  })
+  const { statusCode, body } = await refused(t, `${origin}/ws`)
+  t.equal(body, 'preParsing')
+  t.not(statusCode, 101)
+  await finish(0)
+  t.equal(logs.lines.filter(({ msg }) => /a second one is dropped/.test(msg)).length, 2)
+})
+
+for (const hook of ['onError', 'onSend'] as const) {
+  test(`a timeout answers an upgrade whose error hangs in an ${hook} hook`, async (t) => {
+    const gate = createGate()
+    const { origin, finish } = await serveOnce(t, {
+      handlerTimeout: 50,
+      declare (fastify) {
+        fastify.addHook('preHandler', async () => { throw new Error('odd') })
+        fastify.addHook(hook as 'preHandler', () => gate.opened)
+      }
+    })
+    t.equal((await refused(t, `${origin}/ws`)).statusCode, 503)
+    gate.open()
+    await finish(0)
+  })
+}
+
+test('a timeout cuts off an answer that has begun and does not go on', async (t) => {
+  const { fastify, finish } = await serveOnce(t, {
+    handlerTimeout: 50,
+    declare (fastify) {
+      fastify.addHook('preHandler', async (_request, reply) => {
+        const body = new PassThrough()
+        body.write('half')
+        return reply.code(401).send(body)
+      })
+    }
+  })
+  const client = new RawClient(t, portOf(fastify.server))
+  client.write(upgradeHead('/ws'))
+  await client.closed
+  t.match(client.received.toString(), /^HTTP\/1.1 401 [^]*half/)
+  await finish(0)
+})
+
+const SECOND_ERRORS: Record<string, (fastify: FastifyInstance) => unknown> = {
+  'an error handler that sends the error': (fastify) => {
+    fastify.setErrorHandler((error, _request, reply) => { reply.code(500).send(error) })
+  },
+  'an error handler that sends text': (fastify) => {
+    fastify.setErrorHandler((_error, _request, reply) => {
+      reply.code(500).type('text/plain').send('{"message":"odd"}')
+    })
+  },
+  'an error handler that throws': (fastify) => {
+    fastify.setErrorHandler(() => { throw new Error('odd') })
+  },
+  'an error handler that rejects': (fastify) => {
+    fastify.setErrorHandler(async () => { throw new Error('odd') })
+  }
+}
+
+const FAILURES: Record<string, (fastify: FastifyInstance) => unknown> = {
+  'a hook that throws': (fastify) => {
+    fastify.addHook('preHandler', async () => { throw new Error('odd') })
+  },
+  'a payload that Fastify cannot send': (fastify) => {
+    fastify.addHook('onSend', async (_request, _reply, payload) => {
+      return payload === 'no' ? 5 : payload
+    })
+    fastify.addHook('preHandler', async (_request, reply) => reply.code(401).send('no'))
+  },
+  'an onSend hook that fails with a refusal': (fastify) => {
+    let isFirst = true
+    fastify.addHook('onSend', async () => {
+      await nextTurn()
+      if (isFirst) {
+        isFirst = false
+        throw new Error('odd')
+      }
+    })
+    fastify.addHook('preHandler', async (_request, reply) => reply.code(401).send('no'))
+  }
+}
+
+for (const [failure, fail] of Object.entries(FAILURES)) {
+  for (const [name, setErrorHandler] of Object.entries(SECOND_ERRORS)) {
+    test(`${name} answers after ${failure}`, async (t) => {
+      const { origin, finish } = await serveOnce(t, {
+        declare (fastify) {
+          setErrorHandler(fastify)
+          fail(fastify)
+          fastify.get('/plain', async () => 'plain')
+        }
+      })
+      const { statusCode, body } = await refused(t, `${origin}/ws`)
+      t.ok(Number(statusCode) >= 400, String(statusCode))
+      t.match(JSON.parse(body), { message: String })
+      await finish(0)
+    })
+  }
+}
 
 test('an answer without a status that overtakes a 101 is a 200', async (t) => {
   const gate = createGate()

@@ -2,7 +2,7 @@ import { join } from 'node:path'
 import type { FastifyInstance, FastifyReply } from 'fastify'
 import t, { test } from 'tap'
 import { applicationOf, rootOf } from '../src/recorder'
-import { kOnReply } from '../src/symbols'
+import { kReplyWatcher } from '../src/symbols'
 import { ROOT, run } from './helpers/program'
 import { createFastify } from './helpers/servers'
 
@@ -118,19 +118,25 @@ test('a recorder of another realm, as each test file of jest has, is asked no mo
   t.equal(output, 'the realm is gone\n', 'once, before the module was loaded')
 })
 
-test('the first hook of an instance tells of the reply', async (t) => {
+test('the first hooks of an instance tell of the reply and of an error', async (t) => {
   const seen: string[] = []
   const fastify = createFastify(t)
   fastify.addHook('onRequest', async () => { seen.push('hook') })
-  fastify.register(async (scope) => { scope.get('/', async () => 'plain') })
+  fastify.addHook('onError', async () => { seen.push('error hook') })
+  fastify.register(async (scope) => {
+    scope.get('/', async () => { throw new Error('seen') })
+  })
   fastify.server.prependListener('request', (request) => {
     Object.assign(request, {
-      [kOnReply]: (reply: FastifyReply) => { seen.push(`reply to ${reply.request.url}`) }
+      [kReplyWatcher]: {
+        onReply: (reply: FastifyReply) => { seen.push(`reply to ${reply.request.url}`) },
+        onError: () => { seen.push('error') }
+      }
     })
   })
   await fastify.listen({ port: 0, host: '127.0.0.1' })
   await fetch(fastify.listeningOrigin)
-  t.strictSame(seen, ['reply to /', 'hook'])
+  t.strictSame(seen, ['reply to /', 'hook', 'error', 'error hook'])
 })
 
 test('the newest instance is the one whose hooks Fastify runs last', async (t) => {

@@ -234,6 +234,25 @@ for (const https of [false, true]) {
   }
 }
 
+for (const isOver of [false, true]) {
+  const when = isOver ? 'after the deadline of' : 'during'
+  test(`an upgrade that comes behind an unfinished answer ${when} close() ends`, async (t) => {
+    const timers = holdTimers(t, CLOSE_TIMEOUT)
+    const { fastify, begin, upgraded, answers, uncaught } = await serveSlowly(t)
+    const client = await begin()
+    client.write(get('/slow'))
+    await until(() => answers.length === 1)
+    const closed = fastify.close()
+    await until(() => timers.size > 0)
+    if (isOver) timers.run()
+    const transport = await upgraded(client, upgradeHead('/ws'))
+    if (!isOver) timers.run()
+    await closed
+    t.equal(transport.destroyed, true)
+    t.strictSame(uncaught, [])
+  })
+}
+
 test('an earlier answer that makes no progress ends with the upgrade behind it', async (t) => {
   const intervals = holdIntervals(t)
   const { begin, upgraded, answers } = await serveSlowly(t)

@@ -195,7 +195,7 @@ async function servePatiently (t: Teardown, stranger: Listener = () => {}) {
     server,
     origin,
     timers,
-    close: () => { listener.close(upgrades) },
+    close: () => { listener.close(upgrades, PATIENCE) },
     detach: () => { listener.detach(upgrades) }
   }
 }
