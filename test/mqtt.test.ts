@@ -212,7 +212,7 @@ test('the subprotocol must be mqtt, and is told to the client', async (t) => {
   }
 })
 
-test('the broker ends when it is stopped, with clients, and has said nothing else', async (t) => {
+test('the broker ends when it is stopped, with clients, and prints nothing but its log', async (t) => {
   const { program, tcp, ws } = await shared
   const peers = [await connectMqtt(t, tcp), await connectMqtt(t, ws)]
   const closed = Promise.all(peers.map((peer) => peer.event('close')))
@@ -221,5 +221,7 @@ test('the broker ends when it is stopped, with clients, and has said nothing els
   await closed
   t.match(await client.closed, { code: 1001 })
   t.equal(code, 0)
-  t.equal(output, `MQTT over TCP on ${tcp}\nMQTT over WebSockets on ${ws}/mqtt\n`)
+  // An earlier test has sent what is no MQTT, which is in the log.
+  const said = output.split('\n').filter((line) => !line.startsWith('{'))
+  t.strictSame(said, [`MQTT over TCP on ${tcp}`, `MQTT over WebSockets on ${ws}/mqtt`, ''])
 })
