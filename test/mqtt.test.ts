@@ -212,7 +212,7 @@ test('the subprotocol must be mqtt, and is told to the client', async (t) => {
   }
 })
 
-test('the broker ends when it is stopped, with clients, and prints nothing but its log', async (t) => {
+test('the broker ends when it is stopped, with clients, and only logs besides', async (t) => {
   const { program, tcp, ws } = await shared
   const peers = [await connectMqtt(t, tcp), await connectMqtt(t, ws)]
   const closed = Promise.all(peers.map((peer) => peer.event('close')))
