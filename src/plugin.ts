@@ -157,7 +157,7 @@ class WebsocketPlugin implements RoutePlugin {
 
   /**
    * The server of the option `port` listens already, and is not to let clients in while `onReady`
-   * hooks of the application still run. If one of those fails, Fastify tells of it.
+   * hooks of the application still run. If one of those hooks fails, `fastify.ready()` rejects.
    */
   #attachWhenReady (): void {
     rootOf(this.#fastify).ready().then(() => { this.#attach() }, () => {})

@@ -37,7 +37,7 @@ function succeeds (attempt: () => void): boolean {
 }
 
 /**
- * An Error with the text of another one and nothing that it hangs on to.
+ * A new Error with the message, stack and code of another one, and without its other properties.
  *
  * @throws what a getter of the error throws
  */
