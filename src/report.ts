@@ -2,10 +2,10 @@ import type { FastifyBaseLogger } from 'fastify'
 import { codeOf, textOf } from './errors'
 
 /** The levels that the plugin logs errors at. */
-export type Level = 'debug' | 'info' | 'warn' | 'error'
+type Level = 'debug' | 'info' | 'warn' | 'error'
 
 /** A logger, as far as errors need it. */
-export type ErrorLog = Pick<FastifyBaseLogger, Level>
+type ErrorLog = Pick<FastifyBaseLogger, Level>
 
 /**
  * Logs an error and never throws. The serializer of the logger may throw (pino writes to the errors
