@@ -12,11 +12,11 @@ import type { ClientInfo, OriginCheck, VerifyCallback, VerifyClient } from './ty
 const UNAUTHORIZED = 401
 const SERVER_ERROR = 500
 
-/** Who takes the upgrades of a route. */
+/** What is needed to accept the upgrades of a route. */
 export interface UpgradeAcceptor {
-  /** Whose events tell of what happens at the handshake. */
+  /** The server that emits the events of the handshake. */
   readonly server: WebSocketStreamServer
-  /** Who performs it, with the limits of the route. */
+  /** The server that performs the handshake, with the limits of the route. */
   readonly limitedServer: WebSocketStreamServer
   readonly isAllowedOrigin: OriginCheck | null
   readonly verifyClient: VerifyClient | null

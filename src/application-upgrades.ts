@@ -32,6 +32,7 @@ export class ApplicationUpgrades {
   #isClosing = false
   /** The time that upgrades have while the application closes is over. */
   #isOver = false
+  #timer: NodeJS.Timeout | undefined
 
   constructor (source: UpgradeSource, fastify: FastifyInstance) {
     this.#source = source
@@ -55,10 +56,15 @@ export class ApplicationUpgrades {
   close (timeout: number): void {
     if (this.#isClosing) return
     this.#isClosing = true
-    setTimeout(() => {
+    this.#timer = setTimeout(() => {
       this.#isOver = true
       for (const answer of this.undecided) answer.abort()
     }, timeout).unref()
+  }
+
+  /** The application has closed. */
+  end (): void {
+    clearTimeout(this.#timer)
   }
 
   /**

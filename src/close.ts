@@ -8,8 +8,8 @@ const LAST_TURNS = 10
 
 /**
  * Tells every client that the server goes away, with close code 1001, and resolves when all of
- * them and all undecided upgrades are gone. Those that are not by `timeout` are cut off, and what
- * does not even then say that it is gone is not waited for.
+ * them and all undecided upgrades are gone. At `timeout` the rest is cut off. A connection that
+ * does not report its end even then is not waited for.
  *
  * @param timeout in milliseconds
  */

@@ -37,7 +37,7 @@ export class Connection extends AsyncResource implements ConnectionOwner, Pulse 
 
   readonly #context: ConnectionContext
   readonly #log: FastifyBaseLogger
-  /** Kept only for an error handler of the application, the one who needs it later. */
+  /** Kept only if the application has an error handler, which gets it. */
   readonly #request: FastifyRequest | null
   #logged = 0
 
@@ -121,7 +121,7 @@ export class Connection extends AsyncResource implements ConnectionOwner, Pulse 
       return
     }
     try {
-      // What goes wrong is often found elsewhere, by a timer of all connections say.
+      // The error may come from code outside of the scope, such as the timer of the heartbeat.
       const result = this.runInAsyncScope(errorHandler, fastify, error, this.stream, this.#request)
       if (isThenable(result)) {
         result.then(undefined, (failure: unknown) => { this.#failErrorHandler(failure, error) })
@@ -149,7 +149,8 @@ export class Connection extends AsyncResource implements ConnectionOwner, Pulse 
 
   // Closed first: the logger is the application's, and it may throw or take its time.
   #closeAndLog (error: Error): void {
-    // On an open connection, what says "connection reset" is about another one, a database's say.
+    // While this connection is open, an error such as "connection reset" is about another one, to a
+    // database for example.
     const isOver = this.socket.readyState !== this.socket.OPEN
     this.stream.destroy(error)
     if (isOver && isDisconnect(error)) this.#logDisconnect(error)

@@ -165,7 +165,7 @@ export const UnreadOverflowError = createError<[bytes: number]>(
   'more than %d bytes of messages wait and nobody reads them: ' +
   'they and what follows are dropped until somebody does', 0)
 
-/** Codes of the system and of Node.js streams that say: the peer is gone. */
+/** Codes of ours, of the system and of Node.js streams that say: the peer is gone. */
 const DISCONNECT_CODES = new Set<unknown>([
   'FST_WS_ABNORMAL_CLOSE', 'FST_WS_NOT_OPEN', 'FST_WS_UNRESPONSIVE', 'FST_WS_UNSENT',
   'ECONNRESET', 'EPIPE', 'ECONNABORTED', 'ECANCELED', 'ETIMEDOUT',
@@ -177,7 +177,10 @@ export function isDisconnect (error: unknown): boolean {
   return DISCONNECT_CODES.has(codeOf(error))
 }
 
-/** Codes beside those of ws that say it: zlib's is of a message that cannot be inflated. */
+/**
+ * Other codes than those of ws for what a peer does wrong. zlib gives `Z_DATA_ERROR` for a message
+ * that cannot be inflated.
+ */
 const PEER_FAULTS = new Set<string>([
   'FST_WS_BACKPRESSURE', 'FST_WS_CLOSE_TIMEOUT', 'Z_DATA_ERROR'
 ])

@@ -88,7 +88,7 @@ export class Heartbeat {
 
   #check (pulse: Pulse): void {
     const { socket } = pulse
-    // To those that it has sent a close frame, ws gives its `closeTimeout`.
+    // A connection that is being closed here has a deadline already: see stream/closing.ts.
     if (socket[kClosedHere]) return
     const progress = socket[kProgress]
     if (progress !== pulse.progress) {

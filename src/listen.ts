@@ -27,12 +27,12 @@ export async function listen (
 }
 
 /** Seconds after which a client that came before the application was ready may come again. */
-const RETRY_AFTER = 1
+const EARLY_RETRY = 1
 
 function answerPlainRequest (request: IncomingMessage, response: ServerResponse): void {
   // Without a listener for upgrades, Node.js takes them for plain requests.
   const isUpgrade = request.headers.upgrade !== undefined
-  if (isUpgrade) answer(response, 503, { 'retry-after': String(RETRY_AFTER), connection: 'close' })
+  if (isUpgrade) answer(response, 503, { 'retry-after': String(EARLY_RETRY), connection: 'close' })
   else answer(response, 426, { upgrade: 'websocket' })
 }
 

@@ -58,7 +58,7 @@ export function mayMissHeaders (
 function plainValue (name: string, value: string, isLast: boolean): string | null {
   if (UPGRADE_HEADERS.has(name)) return null
   if (name !== 'connection') return value
-  // Not longer than it was: a request for an upgrade has that word here.
+  // `close` is not longer than the `upgrade` that the client sent here, so the head does not grow.
   if (isLast) return 'close'
   const options = value.split(',').filter((option) => {
     return !UPGRADE_HEADERS.has(option.trim().toLowerCase())

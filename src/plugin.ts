@@ -124,6 +124,7 @@ class WebsocketPlugin implements RoutePlugin {
   readonly #upgrades: ApplicationUpgrades | null
   #isAttached = false
   #isClosing = false
+  #serverCheck: NodeJS.Timeout | undefined
   #closed: Promise<void> | null = null
 
   constructor (fastify: FastifyInstance, settings: PluginSettings) {
@@ -156,7 +157,7 @@ class WebsocketPlugin implements RoutePlugin {
 
   /**
    * The server of the option `port` listens already, and is not to let clients in while `onReady`
-   * hooks of the application still run. If one of those fails, Fastify tells of it.
+   * hooks of the application still run. If one of those hooks fails, `fastify.ready()` rejects.
    */
   #attachWhenReady (): void {
     rootOf(this.#fastify).ready().then(() => { this.#attach() }, () => {})
@@ -282,10 +283,8 @@ class WebsocketPlugin implements RoutePlugin {
    * failed, Fastify leaves out the hooks behind it, and waits for open connections all the same.
    */
   #watchServer (): void {
-    const timer = setInterval(() => {
-      if (this.#fastify.server.listening) return
-      clearInterval(timer)
-      this.#closed ??= this.#closeClients()
+    this.#serverCheck = setInterval(() => {
+      if (!this.#fastify.server.listening) this.#closed ??= this.#closeClients()
     }, SERVER_CHECK_INTERVAL).unref()
   }
 
@@ -295,6 +294,7 @@ class WebsocketPlugin implements RoutePlugin {
   }
 
   async #closeClients (): Promise<void> {
+    clearInterval(this.#serverCheck)
     const undecided = this.#upgrades?.undecided ?? []
     await closeClients(this.server.sockets, undecided, this.#settings.shutdownTimeout)
   }
@@ -303,6 +303,7 @@ class WebsocketPlugin implements RoutePlugin {
     // It is done, unless a `preClose` hook of the user has failed.
     await this.closeClients()
     if (this.#isAttached && this.#upgrades !== null) this.#listener?.detach(this.#upgrades)
+    this.#upgrades?.end()
     this.#ownServer?.closeAllConnections()
     this.server.close()
   }

@@ -30,7 +30,7 @@ export interface WebsocketTarget {
   readonly options: WebsocketConnectionOptions | null
 }
 
-/** What a copy of this library does with requests that reach a recorded route. */
+/** One copy of this library: what it does with requests that reach a recorded route. */
 export interface RouteTaker {
   /** Whether the plugin of this copy is registered on an instance or above it. */
   reaches (instance: FastifyInstance): boolean

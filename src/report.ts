@@ -2,10 +2,10 @@ import type { FastifyBaseLogger } from 'fastify'
 import { codeOf, textOf } from './errors'
 
 /** The levels that the plugin logs errors at. */
-export type Level = 'debug' | 'info' | 'warn' | 'error'
+type Level = 'debug' | 'info' | 'warn' | 'error'
 
 /** A logger, as far as errors need it. */
-export type ErrorLog = Pick<FastifyBaseLogger, Level>
+type ErrorLog = Pick<FastifyBaseLogger, Level>
 
 /**
  * Logs an error and never throws. The serializer of the logger may throw (pino writes to the errors
@@ -42,7 +42,7 @@ function succeeds (attempt: () => void): boolean {
 }
 
 /**
- * An Error with the text of another one and nothing that it hangs on to.
+ * A new Error with the message, stack and code of another one, and without its other properties.
  *
  * @throws what a getter of the error throws
  */

@@ -34,7 +34,8 @@ export function findHeadProblem (
   { headers, httpVersion, method, rawHeaders }: IncomingMessage, maxHeadersCount: number | null
 ): Error | null {
   if (httpVersion !== '1.1') return new InvalidHandshakeError('HTTP/1.1 is required')
-  // Among the missing could be one whose absence allows more than its value.
+  // A header that Node.js has dropped may be one that a hook checks, and without it the hook may
+  // allow more.
   if (mayMissHeaders(rawHeaders, maxHeadersCount)) return new HeadersTooLargeError()
   // Node.js checks plain requests alone, and keeps the first of several (RFC 9112 section 3.2).
   if (countHosts(rawHeaders) !== 1) return new InvalidHandshakeError('one Host header is required')

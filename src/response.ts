@@ -314,13 +314,13 @@ export class UpgradeAnswer {
     try {
       this.#setHeaders(headers)
     } catch {
-      // This is the answer to an error already: there is no other place to report to.
+      // Ignored: the error that has these headers is answered and logged already.
     }
   }
 
   #writeRefusal (statusCode: number): void {
     this.#beginRefusal()
-    // Also to write can fail.
+    // Also while the refusal is written, the client may leave or stop reading.
     this.watch()
     this.raw.once('finish', () => { this.#closeTransport() })
     this.raw.setHeader('connection', 'close')

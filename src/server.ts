@@ -41,7 +41,7 @@ export class RouteServer extends WebSocketStreamServer {
     return this.#source === null ? super.address() : this.#source.address()
   }
 
-  /** Who makes connections that have these limits: this server if it has them itself. */
+  /** The server that accepts connections with these limits: this one, if the limits are its own. */
   limitedTo ({ maxPayload, maxBackpressure }: ServerLimits): WebSocketStreamServer {
     const { maxPayload: ownPayload, maxBackpressure: ownBackpressure } = this.#options
     if (maxPayload === ownPayload && maxBackpressure === ownBackpressure) return this
@@ -72,7 +72,7 @@ export class RouteServer extends WebSocketStreamServer {
   }
 }
 
-/** Another face of a server: its clients and its events are those of the server. */
+/** A server with limits of its own, which shares the clients and the events of a RouteServer. */
 class LimitedServer extends WebSocketStreamServer {
   readonly #server: RouteServer
 

@@ -84,7 +84,7 @@ export class UpgradeTransport {
 
   /**
    * Whether another listener has begun to read the socket or to answer on it, or has closed it.
-   * What is written before the earlier answers are out is theirs, and tells nothing.
+   * Until the earlier answers are out, what is written belongs to them and does not count.
    */
   get isTaken (): boolean {
     if (this.socket.readableFlowing !== null || !this.socket.writable) return true

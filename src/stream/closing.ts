@@ -22,8 +22,8 @@ import { kCutOff, kSent, kSettings } from '../symbols'
 import type { StreamSettings } from './settings'
 
 /**
- * Bytes in a second that a peer has to take. No link is as slow: a peer below that pretends to
- * read, to keep what was sent to it in memory.
+ * Bytes in a second that a peer has to take. Real links are faster: a peer below that only pretends
+ * to read, so that this process keeps the unsent data in memory.
  */
 const MIN_RATE = 1024
 
@@ -46,7 +46,8 @@ export class Closing {
   constructor (socket: ClosingSocket) {
     this.#socket = socket
     this.#timer = setTimeout(Closing.#onTimeout, this.#timeout, this).unref()
-    // What the system takes at the end of the tick for its own buffer says nothing of the peer.
+    // At the end of the tick the system takes data into its own buffer. That is no progress of the
+    // peer, so counting starts after it.
     process.nextTick(Closing.#onTickEnd, this)
   }
 

@@ -304,7 +304,7 @@ export abstract class InboundSocket extends WebSocket implements ClosingSocket {
   }
 
   #deliverOldest (queue: MessageQueue): void {
-    // Whoever reads, however slowly, has all the time again.
+    // A delivered message proves that there is a reader: the pause timeout starts again.
     this.#stopPauseTimer()
     const { data, isBinary } = queue.oldest
     if (!queue.advance()) this.#waiting = null
@@ -424,7 +424,7 @@ export abstract class InboundSocket extends WebSocket implements ClosingSocket {
       this.#mark(CLOSED_HERE, true)
       this.#startClosing()
     }
-    // The peer's close frame is behind what nobody reads.
+    // The close frame comes after unread data. If the socket stays paused, ws never sees it.
     if (!this.#isAttended()) this.#setHeld(false)
   }
 

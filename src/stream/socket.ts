@@ -40,7 +40,7 @@ interface Counters extends Pick<Socket, 'bytesRead' | 'bytesWritten' | 'writable
   readonly _handle?: Handle | null
 }
 
-/** The getter that ws has for it. */
+/** The `bufferedAmount` getter of ws, which the one of StreamSocket adds to. */
 const bufferedAmountOf = Object.getOwnPropertyDescriptor(WebSocket.prototype, 'bufferedAmount')?.get
 
 // What is going on with a socket is a bit each, so that an idle connection is small.
@@ -132,7 +132,7 @@ export class StreamSocket extends InboundSocket implements FrameSink {
     if ((this.#state & (PACKING | FRAGMENTING)) !== PACKING) return false
     if (this.#unfinishedSends > 0 || this.readyState !== WebSocket.OPEN) return false
     if (!isFinal(options) || options.mask === true) return false
-    // To ws that is no choice, but text.
+    // For ws, `binary: undefined` means text, not "by the type of the data".
     if (options.binary === undefined && 'binary' in options) return false
     if (typeof data === 'string' && options.binary !== true) return this.#packText(data)
     if (!(data instanceof Uint8Array) || options.binary === false) return false
@@ -224,7 +224,7 @@ export class StreamSocket extends InboundSocket implements FrameSink {
     this.emit('error', new BackpressureError(this[kSettings].maxBackpressure))
   }
 
-  /** NaN, which is never the same, for a transport that does not count. */
+  /** NaN is not equal to itself, so a transport without counters always counts as alive. */
   get [kProgress] (): number {
     const { bytesRead = NaN, writableLength = 0 } = this.#counters
     // A ping leaves for the system whether the peer lives or not; what had to wait for the peer
@@ -302,7 +302,7 @@ export class StreamSocket extends InboundSocket implements FrameSink {
     return this[kClosedHere] && !this.#is(LEFT | TERMINATED)
   }
 
-  /** Without permessage-deflate. */
+  /** Whether messages are sent uncompressed: no extension was negotiated. */
   #isPlain (): boolean {
     return this.extensions === ''
   }
@@ -380,8 +380,8 @@ export class StreamSocket extends InboundSocket implements FrameSink {
 let suspects = new Set<StreamSocket>()
 
 /**
- * What a tick has kept back, or TLS has not encrypted yet, is not the peer's fault, so it is judged
- * when the event loop has turned.
+ * Checks the socket after the current turn of the event loop. Until then, data may be unsent only
+ * because the tick has kept it back or TLS has not encrypted it yet, which is not the peer's fault.
  */
 function suspect (socket: StreamSocket): void {
   if (suspects.size === 0) setImmediate(judgeSuspects)

@@ -194,7 +194,7 @@ export class SocketStream extends Duplex implements SocketReader {
     }
   }
 
-  // To a message that waits for its compression, ws only says so in words when the connection ends.
+  // The error that ws gives a waiting compressed message has no `code`; give it ours.
   #toWriteError (error: Error | undefined): Error | undefined {
     const isOver = error !== undefined && this.socket.readyState !== this.socket.OPEN
     return isOver && !isDisconnect(error) ? new NotOpenError() : error

@@ -1,6 +1,6 @@
 // Random applications: a plan is drawn from a table of options, and built as one or two Fastify
-// instances that listen on a free port. Hooks act on upgrades
-// alone: what Fastify itself does with a plain request is not judged here.
+// instances that listen on a free port. Hooks act on upgrades only, because what Fastify itself
+// does with a plain request is not judged here.
 import Fastify, {
   type FastifyInstance, type FastifyRequest, type FastifyServerOptions
 } from 'fastify'
