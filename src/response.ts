@@ -34,12 +34,14 @@ import type { FastifyReply } from 'fastify'
 import { codeOf, RETRY_AFTER, toError, UnexpectedSwitchError } from './errors'
 import { handshakeLines } from './handshake-headers'
 import { logError, logText } from './report'
+import { sentBytes } from './stream/sent-bytes'
 import { kAnswer, kReplyWatcher, kUpgrade } from './symbols'
 import type { UpgradeTransport } from './transport'
 
 /** Milliseconds that an earlier answer may make no progress while an upgrade waits for it. */
 const QUEUE_TIMEOUT = 10_000
 
+const SWITCHING = 101
 const INTERNAL_SERVER_ERROR = 500
 const SERVICE_UNAVAILABLE = 503
 
@@ -74,6 +76,8 @@ export class UpgradeAnswer {
   #send: Send | null = null
   #reply: FastifyReply | null = null
   #handshake: Handshake | null = null
+  /** The status that the hooks, or the acceptance, have left to the reply. */
+  #status = 200
   /** The answer that has begun has failed, and what is sent next is about the error. */
   #hasFailed = false
   /** An answer of this class has begun or is out, so that the head of another may come late. */
@@ -108,9 +112,9 @@ export class UpgradeAnswer {
   /** Waits until the earlier answer is out. An answer that makes no progress is cut off. */
   queue (onVacant: () => void): void {
     const { socket } = this.#transport
-    let before = this.#transport.bytesWritten
+    let before = sentBytes(socket)
     const timer = setInterval(() => {
-      const now = this.#transport.bytesWritten
+      const now = sentBytes(socket)
       if (now === before) socket.destroy()
       before = now
     }, QUEUE_TIMEOUT).unref()
@@ -171,6 +175,7 @@ export class UpgradeAnswer {
   take (): boolean {
     if (this.#state === 'hooks') {
       this.#state = 'checking'
+      this.#status = this.raw.statusCode
       return true
     }
     if (this.#state !== 'gone') this.#warn()
@@ -193,7 +198,9 @@ export class UpgradeAnswer {
     this.#state = 'accepting'
     this.#hasAnswered = true
     this.#handshake = handshake
-    reply.code(101)
+    this.#status = SWITCHING
+    // Not by `reply.code`, for then a late `reply.redirect` would keep this status.
+    this.raw.statusCode = SWITCHING
     this.#send?.call(reply)
   }
 
@@ -202,24 +209,35 @@ export class UpgradeAnswer {
     this.#hasFailed = true
   }
 
-  /** Something has called `reply.send`. */
-  onSend (reply: FastifyReply, payload: unknown): FastifyReply {
+  /** Something has called `reply.send`, with these arguments. */
+  onSend (reply: FastifyReply, args: readonly unknown[]): FastifyReply {
+    const [payload] = args
     switch (this.#state) {
-      case 'checking': return payload === undefined ? reply : this.#refuseBy(reply, payload)
+      case 'checking': return this.#isNothing(args) ? reply : this.#refuseBy(reply, payload)
       case 'accepting':
-      case 'refusing': return this.#sendAgain(reply, payload)
+      case 'refusing': return this.#sendAgain(reply, args)
       default: return this.#refuseBy(reply, payload)
     }
   }
 
+  /**
+   * Whether Fastify sends what an async function has returned that a plugin has put around the
+   * handler of the route: nothing, in one argument. An application that answers without a payload
+   * gives no argument.
+   */
+  #isNothing (args: readonly unknown[]): boolean {
+    return args.length === 1 && args[0] === undefined && this.raw.statusCode === this.#status
+  }
+
   /** An answer has begun. */
-  #sendAgain (reply: FastifyReply, payload: unknown): FastifyReply {
+  #sendAgain (reply: FastifyReply, args: readonly unknown[]): FastifyReply {
+    const [payload] = args
     if (isTimeout(payload)) {
       this.refuse(payload)
       return reply
     }
     if (this.#hasFailed) return this.#refuseBy(reply, payload)
-    if (payload === undefined) return reply
+    if (this.#isNothing(args)) return reply
     if (this.#state === 'accepting') return this.#refuseBy(reply, payload)
     this.#warn()
     return reply
@@ -240,7 +258,7 @@ export class UpgradeAnswer {
 
   #beginRefusal (): void {
     // The status of the acceptance is not that of a refusal.
-    if (this.#state === 'accepting' && this.raw.statusCode === 101) this.raw.statusCode = 200
+    if (this.#state === 'accepting' && this.raw.statusCode === SWITCHING) this.raw.statusCode = 200
     if (this.isSettled) return
     this.#state = 'refusing'
   }
@@ -260,16 +278,16 @@ export class UpgradeAnswer {
     const [reason] = reasonAndHeaders
     try {
       this.#setHeaders(reasonAndHeaders.at(-1))
-      if (statusCode === 101 && this.#state !== 'accepting') throw new UnexpectedSwitchError()
+      if (statusCode === SWITCHING && this.#state !== 'accepting') throw new UnexpectedSwitchError()
     } catch (error) {
-      if (statusCode !== 101) throw error
+      if (statusCode !== SWITCHING) throw error
       // Thrown out of here, it could end as an uncaught exception when a hook was asynchronous.
       this.refuse(error)
       this.#nextEnd = 'is dropped'
       return
     }
     if (typeof reason === 'string') this.raw.statusMessage = reason
-    if (statusCode === 101) {
+    if (statusCode === SWITCHING) {
       this.raw.statusCode = statusCode
       this.#nextEnd = 'switches'
     } else {
@@ -280,7 +298,7 @@ export class UpgradeAnswer {
   /** The `onSend` hooks of an answer have ended after something else has answered. */
   #isLate (statusCode: number): boolean {
     if (!this.#hasAnswered || this.#state === 'accepting') return false
-    if (statusCode !== 101 && !this.raw.headersSent) return false
+    if (statusCode !== SWITCHING && !this.raw.headersSent) return false
     this.#warn()
     return true
   }
@@ -472,9 +490,9 @@ function end (this: RawResponse, ...args: unknown[]): RawResponse {
   return this
 }
 
-function send (this: FastifyReply, payload?: unknown): FastifyReply {
+function send (this: FastifyReply, ...args: unknown[]): FastifyReply {
   const { request } = this
-  return upgradeOf(request.raw)?.onSend(this, payload) ?? this
+  return upgradeOf(request.raw)?.onSend(this, args) ?? this
 }
 
 /** The answer to a raw request that is an upgrade. */

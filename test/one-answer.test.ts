@@ -90,6 +90,46 @@ for (const hook of EARLY_HOOKS) {
   }
 }
 
+const ANSWERS: Record<string, [answer: (reply: FastifyReply) => unknown, status: number]> = {
+  'a status alone': [(reply) => reply.code(401).send(), 401],
+  'a status for no content': [(reply) => reply.code(204).send(), 204],
+  'a redirection': [(reply) => reply.redirect('/login'), 302],
+  'the 404 of Fastify': [(reply) => reply.callNotFound(), 404],
+  null: [(reply) => reply.code(403).send(null), 403],
+  'an error': [(reply) => reply.send(Object.assign(new Error('odd'), { statusCode: 418 })), 418]
+}
+
+for (const [name, [answer, status]] of Object.entries(ANSWERS)) {
+  for (const where of ['verifyClient', 'an onSend hook'] as const) {
+    test(`${name}, late, refuses an upgrade that waits in ${where}`, async (t) => {
+      const gate = createGate()
+      let calls = 0
+      const { origin, finish } = await serveOnce(t, {
+        plugin: {
+          options: {
+            verifyClient: async () => {
+              if (where === 'verifyClient') await gate.opened
+              return true
+            }
+          }
+        },
+        declare (fastify) {
+          fastify.addHook('onSend', async () => {
+            if (where !== 'verifyClient' && calls++ === 0) await gate.opened
+          })
+          fastify.addHook('preHandler', async (_request, reply) => {
+            // Long after the route has taken the upgrade.
+            setImmediate(() => { setImmediate(() => { answer(reply) }) })
+          })
+        }
+      })
+      t.equal((await refused(t, `${origin}/ws`)).statusCode, status)
+      gate.open()
+      await finish(0)
+    })
+  }
+}
+
 test('an upgrade that has an answer already says so in the log', async (t) => {
   const { origin, logs, finish } = await serveOnce(t, {
     declare (fastify) {

@@ -216,6 +216,17 @@ test('an answer that closes the connection ends what is pipelined behind it', as
   t.equal(requests, 1)
 })
 
+test('a request for h2c is the last of a socket with a limited number', async (t) => {
+  const { fastify } = await serve(t, {
+    declare (fastify) { fastify.get('/', async () => 'plain') }
+  })
+  fastify.server.maxRequestsPerSocket = 3
+  const client = new RawClient(t, portOf(fastify.server))
+  client.write('GET / HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: h2c\r\n\r\n')
+  await client.closed
+  t.match(client.received.toString(), /^HTTP\/1.1 200 [^]*connection: close[^]*plain$/i)
+})
+
 test('a client that leaves while an answer before its upgrade is due harms nobody', async (t) => {
   let finish = (): void => {}
   const { fastify } = await serve(t, {

@@ -234,6 +234,24 @@ for (const https of [false, true]) {
   }
 }
 
+test('a client that reads a large answer slowly gets all of it before its upgrade', async (t) => {
+  const intervals = holdIntervals(t)
+  const { begin, upgraded } = await serveSlowly(t)
+  const client = await begin()
+  client.socket.pause()
+  await upgraded(client, get('/big') + upgradeHead('/ws'))
+  for (let part = 1; part < 5; part++) {
+    // The system takes what is written in steps of some megabytes.
+    client.socket.resume()
+    await until(() => client.received.length > LARGE * part / 5 || client.socket.destroyed)
+    client.socket.pause()
+    intervals.run()
+  }
+  client.socket.resume()
+  await until(() => client.received.subarray(LARGE).includes('101 Switching'))
+  t.equal(client.socket.destroyed, false)
+})
+
 for (const isOver of [false, true]) {
   const when = isOver ? 'after the deadline of' : 'during'
   test(`an upgrade that comes behind an unfinished answer ${when} close() ends`, async (t) => {
@@ -260,6 +278,7 @@ test('an earlier answer that makes no progress ends with the upgrade behind it',
   const transport = await upgraded(client, get('/parts') + upgradeHead('/ws'))
   t.strictSame(intervals.delays.filter((delay) => delay === 10_000), [10_000])
   answers[0]?.()
+  await until(() => client.received.toString().match(/part/g)?.length === 2)
   intervals.run()
   t.equal(transport.destroyed, false)
   intervals.run()

@@ -13,6 +13,7 @@ import { InboundSocket } from './inbound'
 import {
   MAX_PACKED_PAYLOAD, packBinary, packedBytes, packText, unpack, type FrameSink
 } from './pack'
+import { sentBytes } from './sent-bytes'
 import type { StreamSettings } from './settings'
 
 const EMPTY = Buffer.alloc(0)
@@ -23,22 +24,8 @@ type SendOptions = Parameters<WebSocket['send']>[1]
 type SendCallback = (error?: Error) => void
 type ControlArguments = Parameters<WebSocket['ping']>
 
-/**
- * An exception from public API, done without where it is missing: only here Node.js tells how much
- * is left of a write under way, and a large message to a slow peer is one write for minutes.
- */
-interface Handle {
-  /** What the system has got and what waits for it, together. */
-  readonly bytesWritten?: number
-  readonly writeQueueSize?: number
-  /** Below TLS, which has encrypted it all at once. */
-  readonly _parent?: Handle | null
-}
-
 /** What a `net.Socket` counts. */
-interface Counters extends Pick<Socket, 'bytesRead' | 'bytesWritten' | 'writableLength'> {
-  readonly _handle?: Handle | null
-}
+type Counters = Pick<Socket, 'bytesRead' | 'writableLength'>
 
 /** The `bufferedAmount` getter of ws, which the one of StreamSocket adds to. */
 const bufferedAmountOf = Object.getOwnPropertyDescriptor(WebSocket.prototype, 'bufferedAmount')?.get
@@ -226,24 +213,16 @@ export class StreamSocket extends InboundSocket implements FrameSink {
 
   /** NaN is not equal to itself, so a transport without counters always counts as alive. */
   get [kProgress] (): number {
-    const { bytesRead = NaN, writableLength = 0 } = this.#counters
+    // A Duplex that is no socket has no counter.
+    const transport: Partial<Counters> = this.#transport ?? {}
+    const { bytesRead = NaN, writableLength = 0 } = transport
     // A ping leaves for the system whether the peer lives or not; what had to wait for the peer
     // before it left tells.
     return writableLength === 0 ? bytesRead : bytesRead + this[kSent]
   }
 
   get [kSent] (): number {
-    const { bytesWritten = 0, writableLength = 0, _handle } = this.#counters
-    const handle = _handle?._parent ?? _handle
-    if (handle?.bytesWritten !== undefined && handle.writeQueueSize !== undefined) {
-      return handle.bytesWritten - handle.writeQueueSize
-    }
-    // Of a transport that does not count, its buffer shrinks as bytes leave.
-    return bytesWritten - writableLength
-  }
-
-  get #counters (): Partial<Counters> {
-    return this.#transport ?? {}
+    return this.#transport === null ? 0 : sentBytes(this.#transport)
   }
 
   // --- Control frames ---
