@@ -65,22 +65,22 @@ function askForOrigin (
   isAllowedOrigin: OriginCheck, request: FastifyRequest, reply: FastifyReply,
   upgrade: UpgradeAnswer, proceed: () => void
 ): void {
-  const decide = (isAllowed: unknown): void => {
+  const onAnswer = (isAllowed: unknown): void => {
     if (!isAllowed) throw new OriginNotAllowedError()
     proceed()
   }
   const answer = isAllowedOrigin(originOf(request.raw), request)
   if (!isThenable(answer)) {
-    decide(answer)
+    onAnswer(answer)
     return
   }
-  answer.then((isAllowed) => { if (upgrade.isChecking) decide(isAllowed) })
+  answer.then((isAllowed) => { if (upgrade.isChecking) onAnswer(isAllowed) })
     .then(undefined, (error: unknown) => { fail(upgrade, reply, error) })
 }
 
-/** Answers with an error, unless an answer has begun or the client has left. */
+/** Answers with an error, unless an answer is on its way or the client has left. */
 function fail (upgrade: UpgradeAnswer, reply: FastifyReply, error: unknown): void {
-  if (upgrade.isChecking) reply.send(toError(error))
+  if (upgrade.isChecking || upgrade.hasFailed) reply.send(toError(error))
 }
 
 function askVerifyClient (
@@ -92,12 +92,17 @@ function askVerifyClient (
     const code = status || UNAUTHORIZED
     try {
       if (isAllowed) accept()
-      else reply.code(code).type('text/plain').headers(headers).send(message ?? STATUS_CODES[code])
+      else reply.code(code).type('text/plain').headers(headers).send(message ?? textOf(code))
     } catch (error) {
       fail(upgrade, reply, error)
     }
   }
   askOnce(verifyClient, clientInfo(req), onVerified, (error) => { fail(upgrade, reply, error) })
+}
+
+/** What a status without a message of the application says. */
+function textOf (status: number): string {
+  return STATUS_CODES[status] ?? String(status)
 }
 
 /** Calls `verifyClient` in any of its forms. Only its first answer, or failure, counts. */

@@ -81,6 +81,10 @@ export const HeadersTooLargeError = createError(
 export const UnexpectedSwitchError = createError(
   'FST_WS_UNEXPECTED_SWITCH', 'the status 101 is for the handshake of a websocket route', 500)
 
+/** A callback that has to answer at once has returned a promise. Arguments: its name. */
+export const AsyncCallbackError = createError<[name: string]>(
+  'FST_WS_ASYNC_CALLBACK', '%s must answer at once, and has returned a promise', 500, TypeError)
+
 /** The client speaks a version of the protocol that is not supported (RFC 6455 section 4.4). */
 export class UnsupportedVersionError extends createError(
   'FST_WS_UNSUPPORTED_VERSION', 'unsupported WebSocket version', 426) {

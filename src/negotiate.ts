@@ -1,6 +1,7 @@
 import type { IncomingMessage } from 'node:http'
 import * as ws from 'ws'
 import { InvalidHandshakeError } from './errors'
+import { refusePromise } from './thenable'
 import { upgradeOf } from './response'
 import type { WebSocketStreamServer } from './stream/server'
 
@@ -63,7 +64,8 @@ export function askedOnce (handleProtocols: HandleProtocols): HandleProtocols {
     const upgrade = upgradeOf(request)
     if (upgrade === undefined) return handleProtocols(protocols, request)
     if (upgrade.protocol === undefined) {
-      upgrade.protocol = handleProtocols(protocols, request) || false
+      const chosen = handleProtocols(protocols, request)
+      upgrade.protocol = refusePromise('handleProtocols', chosen) || false
     }
     return upgrade.protocol
   }

@@ -19,6 +19,7 @@ import {
 import { checkRuntime } from './runtime'
 import { RouteServer } from './server'
 import { kOwner, kPlugin, kReport } from './symbols'
+import { refusePromise } from './thenable'
 import type { WebsocketConnectionOptions, WebsocketPluginOptions } from './types'
 import type { ApplicationUpgrades } from './application-upgrades'
 import { upgradeListenerOf, type UpgradeListener } from './upgrade'
@@ -183,7 +184,7 @@ class WebsocketPlugin implements RoutePlugin {
   }
 
   shouldHandle (request: IncomingMessage): boolean {
-    return Boolean(this.server.shouldHandle(request))
+    return Boolean(refusePromise('shouldHandle', this.server.shouldHandle(request)))
   }
 
   takes (target: WebsocketTarget | null, request: FastifyRequest): boolean {

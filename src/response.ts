@@ -38,8 +38,8 @@ import { sentBytes } from './stream/sent-bytes'
 import { kAnswer, kReplyWatcher, kUpgrade } from './symbols'
 import type { UpgradeTransport } from './transport'
 
-/** Milliseconds that an earlier answer may make no progress while an upgrade waits for it. */
-const QUEUE_TIMEOUT = 10_000
+/** Milliseconds in which some bytes of an earlier answer, or of a refusal, have to leave. */
+const PROGRESS_TIMEOUT = 10_000
 
 const SWITCHING = 101
 const INTERNAL_SERVER_ERROR = 500
@@ -109,21 +109,30 @@ export class UpgradeAnswer {
     return true
   }
 
-  /** Waits until the earlier answer is out. An answer that makes no progress is cut off. */
+  /** Waits until the earlier answer is out. */
   queue (onVacant: () => void): void {
+    const stop = this.#cutOffWithoutProgress(() => true)
+    this.#transport.onceVacant(() => {
+      stop()
+      if (this.#state === 'queued') onVacant()
+    })
+  }
+
+  /**
+   * Cuts the client off when no byte leaves for a while, although there is something to wait for.
+   * Returns what stops it; the end of the upgrade stops it as well.
+   */
+  #cutOffWithoutProgress (isWaiting: () => boolean): () => void {
     const { socket } = this.#transport
     let before = sentBytes(socket)
     const timer = setInterval(() => {
       const now = sentBytes(socket)
-      if (now === before) socket.destroy()
+      if (now === before && isWaiting()) socket.destroy()
       before = now
-    }, QUEUE_TIMEOUT).unref()
-    const onEnd = (): void => { clearInterval(timer) }
-    this.#onSettled.push(onEnd)
-    this.#transport.onceVacant(() => {
-      onEnd()
-      if (this.#state === 'queued') onVacant()
-    })
+    }, PROGRESS_TIMEOUT).unref()
+    const stop = (): void => { clearInterval(timer) }
+    this.#onSettled.push(stop)
+    return stop
   }
 
   /** Makes a request one that `upgradeOf` knows, and whose reply will be claimed. */
@@ -185,6 +194,11 @@ export class UpgradeAnswer {
   /** Whether neither an answer has begun nor the client has left since {@link take}. */
   get isChecking (): boolean {
     return this.#state === 'checking'
+  }
+
+  /** Whether an answer has begun and failed, so that one with the error is due. */
+  get hasFailed (): boolean {
+    return this.#state === 'refusing' && this.#hasFailed
   }
 
   /** Whether another answer than the handshake has begun. */
@@ -307,16 +321,22 @@ export class UpgradeAnswer {
     if (this.#reply !== null) logText(this.#reply.log, 'warn', ANSWERED_TWICE)
   }
 
+  /** The application writes to the raw response. Returns whether it may. */
+  mayWrite (): boolean {
+    if (this.#state === 'switched') return false
+    if (this.#state !== 'accepting' || this.raw.statusCode !== SWITCHING) return true
+    // Fastify writes the head first. A body without it would come before the handshake.
+    this.refuse(new UnexpectedSwitchError())
+    return false
+  }
+
   onEnd (args: unknown[]): void {
+    if (this.#nextEnd === 'ends' && !this.mayWrite()) return
     const next = this.#nextEnd
     this.#nextEnd = 'ends'
     if (this.#state === 'switched' || next === 'is dropped') return
     if (next === 'switches') this.#switch()
     else Reflect.apply(ServerResponse.prototype.end, this.raw, args)
-  }
-
-  get hasSwitched (): boolean {
-    return this.#state === 'switched'
   }
 
   #setHeaders (headers: unknown): void {
@@ -340,6 +360,7 @@ export class UpgradeAnswer {
     this.#beginRefusal()
     // Also while the refusal is written, the client may leave or stop reading.
     this.watch()
+    this.#cutOffWithoutProgress(() => this.#transport.socket.writableLength > 0)
     this.raw.once('finish', () => { this.#closeTransport() })
     this.raw.setHeader('connection', 'close')
     // Fastify's own answer while it closes says nothing of when to come again.
@@ -376,6 +397,8 @@ export class UpgradeAnswer {
   #switch (): void {
     const { socket, isWatched } = this.#transport
     this.#transport.unwatch()
+    // A hook that has corked the response would hold the handshake back.
+    while (socket.writableCorked > 0) socket.uncork()
     const start = this.#shakeHands()
     if (start === null) return
     this.#transport.vacate(this.raw)
@@ -481,7 +504,7 @@ function writeHead (
 }
 
 function write (this: RawResponse, ...args: unknown[]): boolean {
-  if (this[kAnswer].hasSwitched) return false
+  if (!this[kAnswer].mayWrite()) return false
   return Reflect.apply(ServerResponse.prototype.write, this, args)
 }
 

@@ -3,6 +3,7 @@ import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import type { IncomingMessage } from 'node:http'
 import { watchLoad } from './late-load'
 import { watchLate, type DeclaredRoute, type RouteTaker, type WebsocketTarget } from './recorder'
+import { logText } from './report'
 import { upgradeOf, type UpgradeAnswer } from './response'
 import { kPlugin } from './symbols'
 
@@ -50,7 +51,7 @@ const taker: RouteTaker = {
 /** The answer will say that the route does not exist, which for HTTP it does. */
 function logHttpOnly (request: FastifyRequest): void {
   const { url } = request.routeOptions
-  request.log.info(
+  logText(request.log, 'info',
     `the route ${url} takes HTTP requests alone: declare it with \`websocket: true\` or a ` +
     '`wsHandler` to accept WebSockets'
   )

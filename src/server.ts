@@ -1,12 +1,17 @@
+import { EventEmitter } from 'node:events'
 import type { AddressInfo } from 'node:net'
 import type { IncomingMessage, Server } from 'node:http'
 import type { Duplex } from 'node:stream'
+import { toError } from './errors'
 import { upgradeOf } from './response'
 import {
   WebSocketStreamServer, type UpgradeCallback, type WebSocketStreamServerOptions
 } from './stream/server'
-import type { StreamSocket } from './stream/socket'
-import { kWhenClosed } from './symbols'
+import { StreamSocket } from './stream/socket'
+import { SocketStream } from './stream/stream'
+import { kReport, kWhenClosed } from './symbols'
+
+const CAPTURE_REJECTIONS = { captureRejections: true }
 
 /** What ws and the streams of a server take for all connections alike. */
 export type ServerLimits = Pick<WebSocketStreamServerOptions, 'maxPayload' | 'maxBackpressure'>
@@ -27,6 +32,8 @@ export class RouteServer extends WebSocketStreamServer {
   /** @param source the server whose upgrades are taken, and whose address this one has */
   constructor (options: WebSocketStreamServerOptions, source: Server | null) {
     super(options)
+    // As in StreamSocket: it sets the option and keeps the listeners that are there.
+    EventEmitter.call(this, CAPTURE_REJECTIONS)
     this.#options = options
     this.#source = source
     // With `clientTracking: false` ws has none.
@@ -62,6 +69,17 @@ export class RouteServer extends WebSocketStreamServer {
   override close (callback?: (error?: Error) => void): void {
     super.close(callback)
     for (const server of this.#limited.values()) server.close()
+  }
+
+  /** An asynchronous listener of the application has rejected. */
+  override [EventEmitter.captureRejectionSymbol] (
+    error: Error, _event: string | symbol, ...[connection]: unknown[]
+  ): void {
+    if (connection instanceof StreamSocket || connection instanceof SocketStream) {
+      connection[kReport](error)
+    } else {
+      process.emitWarning(toError(error))
+    }
   }
 
   override emit (event: string | symbol, ...args: unknown[]): boolean {

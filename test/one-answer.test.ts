@@ -10,6 +10,7 @@ import { Logs, WARN } from './helpers/logs'
 import { echo, serve, type Served } from './helpers/plugin'
 import { frame, RawClient, upgradeHead } from './helpers/raw'
 import { createFastify, listen, portOf } from './helpers/servers'
+import { holdIntervals } from './helpers/timers'
 import { watchProcess } from './helpers/uncaught'
 
 /** A wait that the test ends. */
@@ -643,3 +644,130 @@ for (const [name, value] of Object.entries(ODD_VALUES)) {
     t.strictSame(uncaught, [])
   })
 }
+
+const VERIFY_ANSWERS: Array<[what: string, status: number, ...answer: unknown[]]> = [
+  ['a status without a text', 499, false, 499],
+  ['a header with a line break', 403, false, 403, 'no', { 'x-odd': 'a\r\nb' }],
+  ['a message that is no text', 500, false, 403, { a: 1 }]
+]
+
+for (const [what, status, ...answer] of VERIFY_ANSWERS) {
+  for (const isLate of [false, true]) {
+    test(`${what} of verifyClient${isLate ? ', late,' : ''} is an answer`, async (t) => {
+      const { origin, finish } = await serveOnce(t, {
+        plugin: {
+          options: {
+            verifyClient: (_info, next) => {
+              // The types know what verifyClient may answer; these answers do not keep to it.
+              const args = answer as Parameters<typeof next>
+              if (isLate) setImmediate(() => { next(...args) })
+              else next(...args)
+            }
+          }
+        }
+      })
+      t.equal((await refused(t, `${origin}/ws`)).statusCode, status)
+      await finish(0)
+    })
+  }
+}
+
+test('a promise of handleProtocols is no subprotocol', async (t) => {
+  for (const answer of [async () => 'a', async () => { throw new Error('odd') }]) {
+    const { origin, finish } = await serveOnce(t, {
+      // The types refuse it; a program in JavaScript has none.
+      plugin: { options: { handleProtocols: answer as never } }
+    })
+    const { statusCode, body } = await refused(t, `${origin}/ws`, {}, ['a'])
+    t.equal(statusCode, 500)
+    t.match(JSON.parse(body), { code: 'FST_WS_ASYNC_CALLBACK' })
+    await finish(0)
+  }
+})
+
+for (const isShared of [false, true]) {
+  const where = isShared ? ' beside another listener' : ''
+  test(`a promise of shouldHandle is no yes${where}`, async (t) => {
+    for (const answer of [async () => false, async () => { throw new Error('odd') }]) {
+      const { origin, fastify, finish } = await serveOnce(t, {})
+      if (isShared) fastify.server.on('upgrade', () => {})
+      fastify.websocketServer.shouldHandle = answer
+      t.equal((await refused(t, `${origin}/ws`)).statusCode, 500)
+      await finish(0)
+    }
+  })
+}
+
+test('a listener of the server that rejects fails the connection', async (t) => {
+  const { origin, fastify, logs, finish } = await serveOnce(t, {})
+  fastify.websocketServer.on('connection', async () => { throw new Error('odd') })
+  const client = await connect(t, `${origin}/ws`)
+  t.equal((await client.closed).code, 1011)
+  await logs.find('websocket connection failed')
+  await finish(1)
+})
+
+test('another listener of the server that rejects is a warning', async (t) => {
+  const warning = once(process, 'warning')
+  const { origin, fastify, finish } = await serveOnce(t, {})
+  fastify.websocketServer.on('headers', async () => { throw new Error('odd headers') })
+  const client = await connect(t, `${origin}/ws`)
+  t.match(await warning, [{ message: 'odd headers' }])
+  client.close()
+  await finish(1)
+})
+
+for (const [what, write] of Object.entries({
+  write: (reply: FastifyReply) => { reply.raw.write('body') },
+  end: (reply: FastifyReply) => { reply.raw.end('body') }
+})) {
+  test(`the raw response has no body before the handshake: ${what}`, async (t) => {
+    const { fastify, finish } = await serveOnce(t, {
+      declare (fastify) {
+        fastify.addHook('onSend', async (_request, reply) => { write(reply) })
+      }
+    })
+    const client = new RawClient(t, portOf(fastify.server))
+    client.write(upgradeHead('/ws'))
+    await client.closed
+    t.match(client.received.toString(), /^HTTP\/1.1 500 [^]*FST_WS_UNEXPECTED_SWITCH/)
+    await finish(0)
+  })
+}
+
+test('a corked response does not hold the handshake back', async (t) => {
+  const { origin, finish } = await serveOnce(t, {
+    declare (fastify) {
+      fastify.addHook('onSend', async (_request, reply) => { reply.raw.cork() })
+    }
+  })
+  const client = await connect(t, `${origin}/ws`)
+  client.send('hello')
+  t.equal(await client.nextText(), 'hello')
+  client.close()
+  await finish(1)
+})
+
+test('a client that does not read its refusal is cut off', async (t) => {
+  const intervals = holdIntervals(t)
+  const { fastify, finish } = await serveOnce(t, {
+    declare (fastify) {
+      fastify.addHook('preHandler', async (_request, reply) => {
+        return reply.code(401).send(Buffer.alloc(30_000_000))
+      })
+    }
+  })
+  const client = new RawClient(t, portOf(fastify.server))
+  client.socket.pause()
+  const upgraded = once(fastify.server, 'upgrade')
+  client.write(upgradeHead('/ws'))
+  const [, transport] = await upgraded
+  await nextTurn()
+  while (!transport.destroyed) {
+    intervals.run()
+    await nextTurn()
+  }
+  t.strictSame(intervals.delays, [])
+  client.socket.destroy()
+  await finish(0)
+})
