@@ -9,7 +9,7 @@ import { connect, refused } from './helpers/client'
 import { Logs, WARN } from './helpers/logs'
 import { echo, serve, type Served } from './helpers/plugin'
 import { frame, RawClient, upgradeHead } from './helpers/raw'
-import { createFastify, listen, portOf } from './helpers/servers'
+import { createFastify, createHttp, listen, portOf } from './helpers/servers'
 import { holdIntervals } from './helpers/timers'
 import { watchProcess } from './helpers/uncaught'
 
@@ -770,4 +770,41 @@ test('a client that does not read its refusal is cut off', async (t) => {
   t.strictSame(intervals.delays, [])
   client.socket.destroy()
   await finish(0)
+})
+
+test('a handshake that a hook has spoiled is a 400', async (t) => {
+  const { origin, finish } = await serveOnce(t, {
+    declare (fastify) {
+      fastify.addHook('onSend', async (request) => {
+        request.raw.headers['sec-websocket-key'] = 'spoiled'
+      })
+    }
+  })
+  const { statusCode, body } = await refused(t, `${origin}/ws`)
+  t.equal(statusCode, 400)
+  t.match(JSON.parse(body), { code: 'FST_WS_INVALID_HANDSHAKE' })
+  await finish(0)
+})
+
+test('handleProtocols that answers nothing chooses none', async (t) => {
+  const { origin, finish } = await serveOnce(t, {
+    // The types want an answer; a program in JavaScript may give none.
+    plugin: { options: { handleProtocols: (() => {}) as never } }
+  })
+  await t.rejects(connect(t, `${origin}/ws`, {}, ['a']), /subprotocol/)
+  await finish(1)
+})
+
+test('handleProtocols is asked for an upgrade that the application hands over', async (t) => {
+  const { server, origin } = await createHttp(t)
+  const fastify = createFastify(t)
+  fastify.register(fastifyWebsocket, {
+    options: { noServer: true, handleProtocols: (protocols) => protocols.has('b') && 'b' }
+  })
+  await fastify.ready()
+  server.on('upgrade', (request, transport, head) => {
+    fastify.websocketServer.handleUpgrade(request, transport, head, () => {})
+  })
+  const client = await connect(t, origin, {}, ['a', 'b'])
+  t.equal(client.socket.protocol, 'b')
 })

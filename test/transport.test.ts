@@ -1,11 +1,12 @@
 import { once } from 'node:events'
-import type { IncomingMessage } from 'node:http'
-import type { AddressInfo, Socket } from 'node:net'
-import type { Duplex } from 'node:stream'
+import { IncomingMessage } from 'node:http'
+import { Socket, type AddressInfo } from 'node:net'
+import { PassThrough, type Duplex } from 'node:stream'
 import { connect as connectTls } from 'node:tls'
 import type { FastifyServerOptions } from 'fastify'
 import { test, type Test } from 'tap'
 import fastifyWebsocket from '../src/index'
+import { UpgradeTransport } from '../src/transport'
 import { UpgradeListener } from '../src/upgrade'
 import { echo } from './helpers/plugin'
 import { RawClient, upgradeHead } from './helpers/raw'
@@ -290,6 +291,13 @@ test('an upgrade waits for all earlier answers', async (t) => {
   answers[0]?.()
   await client.until('101 Switching')
   t.match(client.received.toString(), /slowHTTP\/1.1 200 [^]*syncHTTP\/1.1 101 /)
+})
+
+test('a transport that does not count has written nothing', (t) => {
+  const transport = new UpgradeTransport(
+    new IncomingMessage(new Socket()), new PassThrough(), Buffer.alloc(0))
+  t.equal(transport.bytesWritten, 0)
+  t.end()
 })
 
 test('a listener of another protocol has its time to begin', async (t) => {

@@ -212,6 +212,17 @@ test('what nobody answers in time gets a 404', async (t) => {
   detach()
 })
 
+test('what no listener answers is cut off when the applications have gone', async (t) => {
+  const { server, detach, timers } = await servePatiently(t)
+  const client = new RawClient(t, portOf(server))
+  client.write(upgradeHead('/nobody'))
+  await until(() => timers.size === 1)
+  detach()
+  timers.run()
+  await client.closed
+  t.equal(client.received.length, 0)
+})
+
 test('what somebody answers in time is left alone', async (t) => {
   const { server, detach, timers } = await servePatiently(t, (_request, transport) => {
     setImmediate(() => { transport.write('HTTP/1.1 101 Mine\r\n\r\n') })
