@@ -1,7 +1,7 @@
 import type { IncomingMessage } from 'node:http'
 import * as ws from 'ws'
 import { InvalidHandshakeError } from './errors'
-import { refusePromise } from './thenable'
+import { refusePromise } from './refuse-promise'
 import { upgradeOf } from './response'
 import type { WebSocketStreamServer } from './stream/server'
 

@@ -17,9 +17,9 @@ import {
   pluginOf, routesOf, type RoutePlugin, type WebsocketTarget
 } from './routes'
 import { checkRuntime } from './runtime'
+import { refusePromise } from './refuse-promise'
 import { RouteServer } from './server'
 import { kOwner, kPlugin, kReport } from './symbols'
-import { refusePromise } from './thenable'
 import type { WebsocketConnectionOptions, WebsocketPluginOptions } from './types'
 import type { ApplicationUpgrades } from './application-upgrades'
 import { upgradeListenerOf, type UpgradeListener } from './upgrade'

@@ -808,3 +808,48 @@ test('handleProtocols is asked for an upgrade that the application hands over', 
   const client = await connect(t, origin, {}, ['a', 'b'])
   t.equal(client.socket.protocol, 'b')
 })
+
+test('headers of an error that cannot be sent do not keep its answer back', async (t) => {
+  const headers = { 'x-odd': 'a\r\nb' }
+  const fail = (): never => { throw Object.assign(new Error('odd'), { statusCode: 418, headers }) }
+  const fastify = createFastify(t, { rewriteUrl: fail })
+  fastify.register(fastifyWebsocket)
+  const { statusCode, headers: answered } = await refused(t, `${await listen(fastify)}/ws`)
+  t.equal(statusCode, 418)
+  t.notOk('x-odd' in answered)
+})
+
+test('a 101 behind a head that is out cuts the client off', async (t) => {
+  const { fastify, finish } = await serveOnce(t, {
+    declare (fastify) {
+      fastify.addHook('onRequest', async (_request, reply) => {
+        reply.hijack()
+        reply.raw.writeHead(403)
+        reply.raw.write('half')
+        reply.raw.writeHead(101)
+      })
+    }
+  })
+  const client = new RawClient(t, portOf(fastify.server))
+  client.write(upgradeHead('/ws'))
+  await client.closed
+  t.notMatch(client.received.toString(), / 101 /)
+  await finish(0)
+})
+
+test('what is written to the raw response behind its end goes nowhere', async (t) => {
+  const { origin, finish } = await serveOnce(t, {
+    declare (fastify) {
+      fastify.addHook('onRequest', async (_request, reply) => {
+        reply.hijack()
+        reply.raw.writeHead(403)
+        reply.raw.end('no')
+        reply.raw.write('late')
+      })
+    }
+  })
+  const { statusCode, body } = await refused(t, `${origin}/ws`)
+  t.equal(statusCode, 403)
+  t.equal(body, 'no')
+  await finish(0)
+})

@@ -126,12 +126,10 @@ browserTest('texts of 1 MB come back whole', async (t) => {
 
 browserTest('a stream of 20 MB reaches the page whole, at the pace of the page', async (t) => {
   let peak = 0
-  let waits = 0
   const { origin } = await serve(t, {
     declare: (fastify) => {
       declarePage(fastify)
       fastify.get('/stream', { websocket: true }, (connection) => {
-        connection.on('drain', () => { waits++ })
         const source = function * (): Generator<Buffer> {
           for (let sent = 0; sent < STREAMED; sent += CHUNK) {
             peak = Math.max(peak, connection.writableLength + connection.socket.bufferedAmount)
@@ -145,7 +143,6 @@ browserTest('a stream of 20 MB reaches the page whole, at the pace of the page',
   const client = await openClient(await openPage(t, origin), `${origin}/stream`)
   t.same(await closeOf(client), { code: 1000, reason: '', wasClean: true })
   t.equal(await client.evaluate(({ received }) => received), STREAMED)
-  t.ok(waits > 0, 'the server had to wait for the page')
   t.ok(peak < 8 * CHUNK, `at most ${peak} bytes wait in the server`)
 })
 
