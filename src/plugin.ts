@@ -305,6 +305,8 @@ class WebsocketPlugin implements RoutePlugin {
     await this.closeClients()
     if (this.#isAttached && this.#upgrades !== null) this.#listener?.detach(this.#upgrades)
     this.#upgrades?.end()
+    // Once more: an application that closes before it is ready has opened it since.
+    this.#ownServer?.close()
     this.#ownServer?.closeAllConnections()
     this.server.close()
   }

@@ -129,3 +129,11 @@ test('backlog: reaches the listening server', async (t) => {
   await fastify.ready()
   t.match(listen.args(), [[{ host: '127.0.0.1', port: 0, backlog: 7 }]])
 })
+
+test('an application that is closed before it is ready takes no upgrades', async (t) => {
+  const fastify = createFastify(t)
+  fastify.register(fastifyWebsocket, { handle: echo, options: { port: 0, host: '127.0.0.1' } })
+  const closed = fastify.close()
+  await Promise.allSettled([fastify.ready(), closed])
+  t.equal(fastify.websocketServer.address(), null)
+})
