@@ -18,3 +18,11 @@ export function watchProcess (t: Teardown): unknown[] {
   })
   return uncaught
 }
+
+/** Tells the crash guard of an error that a test wants to reach the process. */
+export function expectUncaught (error: Error): void {
+  const key = Symbol.for('fastify-websocket.expected-errors')
+  // What the guard has put there, if it is loaded: a test file may run bare.
+  const { [key]: expected } = globalThis as { [key]?: WeakSet<Error> }
+  expected?.add(error)
+}

@@ -8,6 +8,7 @@ import { Logs, WARN } from '../helpers/logs'
 import { serve } from '../helpers/plugin'
 import { frame, RawClient, upgradeHead } from '../helpers/raw'
 import { holdTimers, recordTimers } from '../helpers/timers'
+import { expectUncaught } from '../helpers/uncaught'
 import {
   createPair, createRawPair, record, serveStreams, turn, until
 } from '../helpers/streams'
@@ -580,6 +581,7 @@ test('without an owner a listener that throws, throws', async (t) => {
 test('without an owner an event handler that rejects is an unhandled rejection', async (t) => {
   const { stream, client } = await createPair(t)
   const failure = new Error('handler')
+  expectUncaught(failure)
   const ofTap = process.listeners('unhandledRejection')
   process.removeAllListeners('unhandledRejection')
   t.teardown(() => { for (const listener of ofTap) process.on('unhandledRejection', listener) })
