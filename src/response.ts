@@ -177,7 +177,7 @@ export class UpgradeAnswer {
     if (this.#send !== null || this.isSettled) return
     this.#send = reply.send
     this.#reply = reply
-    reply.send = send
+    Object.assign(reply, { [kAnswer]: this, send })
   }
 
   /** The handler of the route takes the upgrade. False if it has an answer, or the client left. */
@@ -513,9 +513,11 @@ function end (this: RawResponse, ...args: unknown[]): RawResponse {
   return this
 }
 
-function send (this: FastifyReply, ...args: unknown[]): FastifyReply {
-  const { request } = this
-  return upgradeOf(request.raw)?.onSend(this, args) ?? this
+/** A reply whose `send` is the one of this file. */
+type ClaimedReply = FastifyReply & { [kAnswer]: UpgradeAnswer }
+
+function send (this: ClaimedReply, ...args: unknown[]): FastifyReply {
+  return this[kAnswer].onSend(this, args)
 }
 
 /** The answer to a raw request that is an upgrade. */

@@ -853,3 +853,83 @@ test('what is written to the raw response behind its end goes nowhere', async (t
   t.equal(body, 'no')
   await finish(0)
 })
+
+for (const where of ['verifyClient', 'an onSend hook'] as const) {
+  test(`a wrapper that loses what a handler returns waits for ${where}`, async (t) => {
+    const { origin, finish } = await serveOnce(t, {
+      plugin: where === 'verifyClient' ? { options: { verifyClient: () => nextTurn(true) } } : {},
+      declare (fastify) {
+        fastify.addHook('onRoute', (options) => {
+          const { handler } = options
+          options.handler = async function (request, reply) { handler.call(this, request, reply) }
+        })
+        if (where === 'verifyClient') return
+        fastify.addHook('onSend', async () => { await nextTurn() })
+      }
+    })
+    const client = await connect(t, `${origin}/ws`)
+    client.send('hello')
+    t.equal(await client.nextText(), 'hello')
+    client.close()
+    await finish(1)
+  })
+}
+
+test('an answer from within handleProtocols is final', async (t) => {
+  const replies: FastifyReply[] = []
+  const { origin, finish } = await serveOnce(t, {
+    plugin: {
+      options: {
+        handleProtocols: () => {
+          replies[0]?.code(401).send('no')
+          return 'a'
+        }
+      }
+    },
+    declare (fastify) {
+      fastify.addHook('preHandler', async (_request, reply) => { replies.push(reply) })
+    }
+  })
+  t.equal((await refused(t, `${origin}/ws`, {}, ['a'])).statusCode, 401)
+  await finish(0)
+})
+
+test('a 101 of a hook keeps none of the headers that were set before', async (t) => {
+  const { origin, finish } = await serveOnce(t, {
+    declare (fastify) {
+      fastify.addHook('preHandler', async (_request, reply) => {
+        reply.hijack()
+        reply.raw.setHeader('x-odd', '1')
+        reply.raw.writeHead(101)
+      })
+    }
+  })
+  const { statusCode, headers } = await refused(t, `${origin}/ws`)
+  t.equal(statusCode, 500)
+  t.notOk('x-odd' in headers)
+  await finish(0)
+})
+
+test('a 101 of a hook for a client that has left does nothing', async (t) => {
+  const gate = createGate()
+  const events = new EventEmitter()
+  const { fastify, finish } = await serveOnce(t, {
+    declare (fastify) {
+      fastify.addHook('onRequestAbort', async (_request) => { events.emit('abort') })
+      fastify.addHook('preHandler', async (_request, reply) => {
+        await gate.opened
+        reply.hijack()
+        reply.raw.writeHead(101)
+      })
+    }
+  })
+  const client = new RawClient(t, portOf(fastify.server))
+  const upgraded = once(fastify.server, 'upgrade')
+  client.write(upgradeHead('/ws'))
+  await upgraded
+  const aborted = once(events, 'abort')
+  client.socket.resetAndDestroy()
+  await aborted
+  gate.open()
+  await finish(0)
+})

@@ -2,7 +2,7 @@ import { test } from 'tap'
 import type { Socket } from 'node:net'
 import { createServer } from '../../src/stream/server'
 import { StreamSocket } from '../../src/stream/socket'
-import { kProgress } from '../../src/symbols'
+import { kProgress, kSent } from '../../src/symbols'
 import { connect } from '../helpers/client'
 import { createHttp } from '../helpers/servers'
 import { createPair, createRawPair, record, turn, until } from '../helpers/streams'
@@ -200,4 +200,11 @@ test('a socket without a transport has no progress to tell of', async (t) => {
   // As ws itself makes one; its types know only the first argument.
   const socket: StreamSocket = Reflect.construct(StreamSocket, [null, undefined, {}])
   t.ok(Number.isNaN(socket[kProgress]))
+})
+
+test('a socket without a transport has sent nothing', (t) => {
+  // As ws makes those of its server. The types of ws know no third argument there.
+  const socket: StreamSocket = Reflect.construct(StreamSocket, [null, undefined, {}])
+  t.equal(socket[kSent], 0)
+  t.end()
 })
