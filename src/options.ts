@@ -161,7 +161,7 @@ function readServerOptions (input: WebsocketServerOptions): Given<WebsocketServe
   return options
 }
 
-/** Zero is a limit, too: nobody is let in. */
+/** 0 is a valid limit: every upgrade is refused. */
 function limitOf (value: number | false | undefined): number {
   return value === false ? Infinity : value ?? Infinity
 }

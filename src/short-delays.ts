@@ -1,6 +1,6 @@
 import type { OptionPlace } from './option-names'
 
-/** Options in milliseconds, where others have seconds. */
+/** Options in milliseconds. Other libraries have such options in seconds. */
 const DELAYS = ['heartbeat', 'closeTimeout', 'pauseTimeout']
 
 /** Milliseconds. Less is hardly ever meant, except for tests, so that it is not an error. */

@@ -70,7 +70,7 @@ export const kFlushed = Symbol('fastify-websocket.flushed')
 /** StreamSocket getter: it was closed here and has ended before all that was sent had left. */
 export const kUnsent = Symbol('fastify-websocket.unsent')
 
-/** SocketStream getter: somebody reads it. */
+/** SocketStream getter: the stream has a reader. */
 export const kReading = Symbol('fastify-websocket.reading')
 
 /** On a SocketStream: it holds as much as its reader allows. */

@@ -81,7 +81,7 @@ export class SocketStream extends Duplex implements SocketReader {
    */
   get [kReading] (): boolean {
     if (!this.#hasReader) return false
-    // Nobody flows and nobody listens: who has read once may never come again.
+    // Not flowing and without a listener: a reader that called `read()` once may not come back.
     if (this.readableFlowing === null && this[kFull]) return this.listenerCount('readable') > 0
     return this.readableFlowing !== true || this.#isDraining || this.listenerCount('data') > 0
   }
@@ -267,7 +267,7 @@ export class SocketStream extends Duplex implements SocketReader {
     else this.#close()
   }
 
-  /** Nobody reads, so there is no end to wait for. */
+  /** The stream has no reader, so there is no end to wait for. */
   #close (): void {
     this.#finish()
     this.destroy()
