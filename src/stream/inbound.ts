@@ -137,10 +137,13 @@ export abstract class InboundSocket extends WebSocket implements ClosingSocket {
   /** Unlike a listener of `close`, the callback cannot be removed by the application. */
   [kWhenClosed] (callback: () => void): void {
     const earlier = this.#whenClosed
-    this.#whenClosed = () => {
-      earlier?.()
-      callback()
-    }
+    // The one callback that every connection has, of ws, is kept as it is: that saves a closure.
+    this.#whenClosed = earlier === null
+      ? callback
+      : () => {
+          earlier()
+          callback()
+        }
   }
 
   #is (state: number): boolean {
