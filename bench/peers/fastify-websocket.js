@@ -1,6 +1,6 @@
 import fastifyWebsocket from '@fastify/websocket'
 import Fastify from 'fastify'
-import { listeners } from '../handlers.js'
+import { listeners } from '../lib/handlers.js'
 import { listenFastify } from './listen.js'
 
 export async function start (handler) {

@@ -1,4 +1,4 @@
-import { listeners } from '../handlers.js'
+import { listeners } from '../lib/handlers.js'
 import { listenFastify } from './listen.js'
 
 export async function start (handler, { build }) {

@@ -1,5 +1,5 @@
 import { createServer } from 'node:net'
-import { tcpListeners } from '../handlers.js'
+import { tcpListeners } from '../lib/handlers.js'
 import { listen } from './listen.js'
 
 export async function start (handler) {

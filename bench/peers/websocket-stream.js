@@ -1,6 +1,6 @@
 import { createServer } from 'node:http'
 import websocketStream from '@httptoolkit/websocket-stream'
-import { listeners } from '../handlers.js'
+import { listeners } from '../lib/handlers.js'
 import { listen } from './listen.js'
 
 export async function start (handler, options) {

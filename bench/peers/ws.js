@@ -1,6 +1,6 @@
 import { createServer } from 'node:http'
 import { WebSocketServer } from 'ws'
-import { listeners } from '../handlers.js'
+import { listeners } from '../lib/handlers.js'
 import { listen } from './listen.js'
 
 export async function start (handler) {

@@ -1,5 +1,5 @@
-import { kReport } from '../symbols'
-import { isThenable } from '../thenable'
+import { kReport } from './symbols'
+import { isThenable } from './thenable'
 
 /** Where the failures of callbacks go. */
 interface Reporter {

@@ -18,7 +18,7 @@
  * own, which is not longer than one `closeTimeout`, whatever the state is.
  */
 import { CloseTimeoutError } from '../errors'
-import { kCutOff, kSent, kSettings } from '../symbols'
+import { kCutOff, kSent, kSettings } from './symbols'
 import type { StreamSettings } from './settings'
 
 /**

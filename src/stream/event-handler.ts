@@ -1,4 +1,4 @@
-import { isThenable } from '../thenable'
+import { isThenable } from './thenable'
 
 type Listener<E> = (event: E) => void
 

@@ -2,11 +2,11 @@ import type { IncomingMessage } from 'node:http'
 import type { Duplex } from 'node:stream'
 import { WebSocketServer, type ServerOptions } from 'ws'
 import { UnsupportedOptionError } from '../errors'
-import { readOptions } from '../given'
-import { kAttach, kStream } from '../symbols'
+import { readOptions } from './given'
+import { kAttach, kStream } from './symbols'
 import { MAX_DELAY, StreamSettings, type SocketStreamOptions } from './settings'
 import { StreamSocket } from './socket'
-import { SocketStream } from './stream'
+import { SocketStream } from './duplex'
 
 /** Options of ws's `WebSocketServer` and of {@link SocketStream}. */
 export interface WebSocketStreamServerOptions

@@ -6,13 +6,13 @@ import { BackpressureError, UnsentError } from '../errors'
 import {
   kAttach, kClosedHere, kFlushed, kHurry, kJudge, kOwner, kProgress, kSend, kSent, kSettings,
   kUnsent
-} from '../symbols'
+} from './symbols'
 import { guardCallback } from './callback'
-import { CLOSE_TRY_AGAIN_LATER } from './close-codes'
-import { InboundSocket } from './inbound'
+import { CLOSE_TRY_AGAIN_LATER } from '../protocol/close-codes'
+import { InboundSocket } from './inbox'
 import {
   MAX_PACKED_PAYLOAD, packBinary, packedBytes, packText, unpack, type FrameSink
-} from './pack'
+} from '../protocol/pack'
 import { sentBytes } from './sent-bytes'
 import type { StreamSettings } from './settings'
 

@@ -5,7 +5,7 @@ import {
   createServer, type WebSocketStreamServer, type WebSocketStreamServerOptions
 } from '../../src/stream/server'
 import type { StreamSocket } from '../../src/stream/socket'
-import type { SocketStream } from '../../src/stream/stream'
+import type { SocketStream } from '../../src/stream/duplex'
 import { connect, type Client } from './client'
 import { RawClient, upgradeHead } from './raw'
 import { createHttp, portOf, type Teardown } from './servers'

@@ -1,8 +1,8 @@
 // A callback of the application that fails is an error of its connection, not of the process.
 import { test } from 'tap'
 import { guardCallback } from '../../src/stream/callback'
-import type { SocketStream } from '../../src/stream/stream'
-import { kReport } from '../../src/symbols'
+import type { SocketStream } from '../../src/stream/duplex'
+import { kReport } from '../../src/stream/symbols'
 import { connect } from '../helpers/client'
 import { serve } from '../helpers/plugin'
 import { createPair, turn, until } from '../helpers/streams'

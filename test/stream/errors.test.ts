@@ -1,7 +1,7 @@
 import { AsyncLocalStorage } from 'node:async_hooks'
 import { once } from 'node:events'
 import { test, type Test } from 'tap'
-import type { SocketStream } from '../../src/stream/stream'
+import type { SocketStream } from '../../src/stream/duplex'
 import type { WebsocketHandler } from '../../src/types'
 import { connect, type Client } from '../helpers/client'
 import { serve } from '../helpers/plugin'

@@ -1,7 +1,7 @@
 import { readFile } from 'node:fs/promises'
 import type { FastifyInstance } from 'fastify'
 import { test } from 'tap'
-import type { SocketStream } from '../../src/stream/stream'
+import type { SocketStream } from '../../src/stream/duplex'
 import type { WebsocketHandler } from '../../src/types'
 import { Client, connect } from '../helpers/client'
 import { serve } from '../helpers/plugin'

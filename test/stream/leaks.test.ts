@@ -1,7 +1,7 @@
 import { once } from 'node:events'
 import { connect, type Socket } from 'node:net'
 import tap, { test } from 'tap'
-import type { SocketStream } from '../../src/stream/stream'
+import type { SocketStream } from '../../src/stream/duplex'
 import type { WebsocketHandler } from '../../src/types'
 import { exposeGarbageCollector } from '../helpers/gc'
 import { serve } from '../helpers/plugin'

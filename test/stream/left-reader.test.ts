@@ -2,7 +2,7 @@
 // socket.
 import { once } from 'node:events'
 import { test } from 'tap'
-import type { SocketStream } from '../../src/stream/stream'
+import type { SocketStream } from '../../src/stream/duplex'
 import { createPair } from '../helpers/streams'
 
 /** Reads a chunk and leaves, and the stream stays open. */

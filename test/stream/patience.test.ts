@@ -1,6 +1,6 @@
 import { test } from 'tap'
 import { once } from 'node:events'
-import { kHandling } from '../../src/symbols'
+import { kHandling } from '../../src/stream/symbols'
 import { connect } from '../helpers/client'
 import { serve } from '../helpers/plugin'
 import { frame } from '../helpers/raw'

@@ -1,7 +1,7 @@
 import { once } from 'node:events'
 import { Writable } from 'node:stream'
 import { createWebSocketStream } from 'ws'
-import type { SocketStream } from '../../src/stream/stream'
+import type { SocketStream } from '../../src/stream/duplex'
 import { turn } from '../helpers/streams'
 
 /** Reads `length` characters of messages from a connection, and returns them. */

@@ -1,7 +1,7 @@
 // Listeners for events of a WebSocket on its stream, where they never come.
 import { once } from 'node:events'
 import { test } from 'tap'
-import type { SocketStream } from '../../src/stream/stream'
+import type { SocketStream } from '../../src/stream/duplex'
 import { connect } from '../helpers/client'
 import { serve } from '../helpers/plugin'
 import { createPair, record } from '../helpers/streams'

@@ -1,0 +1,45 @@
+import { isAbsolute, resolve } from 'node:path'
+import { pathToFileURL } from 'node:url'
+
+const OUR_BUILD = new URL('../../dist/index.js', import.meta.url).href
+
+/** The servers that are compared: how the report calls them and the module that starts them. */
+const peers = {
+  ours: { label: 'fastify-websocket', module: 'ours', options: { build: OUR_BUILD } },
+  '@fastify/websocket': { label: '@fastify/websocket', module: 'fastify-websocket' },
+  ws: { label: 'ws', module: 'ws' },
+  'ws-stream': { label: 'ws createWebSocketStream', module: 'ws-stream' },
+  'websocket-stream': { label: 'websocket-stream', module: 'websocket-stream' },
+  'websocket-stream-objects': {
+    label: 'websocket-stream, objectMode',
+    module: 'websocket-stream',
+    options: { objectMode: true }
+  },
+  tcp: { label: 'bare TCP, the limit', module: 'tcp' },
+  fastify: { label: 'Fastify without a plugin', module: 'fastify' },
+  'fastify-again': { label: 'the same, once more', module: 'fastify' }
+}
+
+/** Whether a peer is another build of ours, given by the path of its folder. */
+export function isBuild (peer) {
+  return peer.startsWith('.') || isAbsolute(peer)
+}
+
+export function isPeer (peer) {
+  return peer in peers || isBuild(peer)
+}
+
+export function labelOf (peer) {
+  return peers[peer]?.label ?? peer
+}
+
+/** Starts the server of a peer on a free port of 127.0.0.1 and resolves with the net.Server. */
+export async function startPeer (peer, handler) {
+  const { module, options } = peers[peer] ?? { module: 'ours', options: { build: buildUrl(peer) } }
+  const { start } = await import(`../peers/${module}.js`)
+  return await start(handler, options)
+}
+
+function buildUrl (folder) {
+  return pathToFileURL(resolve(folder, 'index.js')).href
+}

@@ -1,0 +1,32 @@
+import { answerQuestions } from '../lib/ipc.js'
+import { Load } from './load.js'
+
+let load
+let work
+
+answerQuestions({
+  async open (port, target) {
+    work = target
+    load = new Load(work)
+    await load.open(port, work.connections)
+  },
+
+  verify: () => load.verify(),
+
+  /** Runs for at least `seconds` and resolves with the messages a second at the end of that. */
+  async warmUp (seconds) {
+    let count = 10 * work.connections * work.inFlight
+    let elapsed = await load.run(count, work.inFlight)
+    let last = elapsed
+    while (elapsed < seconds) {
+      count *= 2
+      last = await load.run(count, work.inFlight)
+      elapsed += last
+    }
+    return count / last
+  },
+
+  run: (count) => load.run(count, work.inFlight),
+
+  close: () => load.close()
+})

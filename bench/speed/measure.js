@@ -1,0 +1,74 @@
+import { fileURLToPath } from 'node:url'
+import { Child } from '../lib/ipc.js'
+
+const SERVER = fileURLToPath(new URL('../lib/server.js', import.meta.url))
+const CLIENT = fileURLToPath(new URL('client.js', import.meta.url))
+
+/** How much one run does. */
+export const SIZES = {
+  full: { warmUpSeconds: 0.7, seconds: 1.5, upgrades: 2_000, idle: 5_000 },
+  quick: { warmUpSeconds: 0.3, seconds: 0.4, upgrades: 500, idle: 1_000 }
+}
+
+/** Connections that are opened and closed again before those that are measured. */
+const WARM_UP_CONNECTIONS = 500
+
+/**
+ * One run of a work: its `value` in the work's unit, and its `rate` by the clock, in messages,
+ * requests or connections a second. Server and client are processes of their own, made for this
+ * run.
+ *
+ * @param cores the cores that the server and the client may run on, or null
+ * @param size one of SIZES
+ */
+export async function measure (work, peer, cores, size) {
+  const server = new Child(SERVER, cores?.server ?? null, ['--expose-gc'])
+  const client = new Child(CLIENT, cores?.client ?? null)
+  try {
+    const target = peer === 'tcp' ? { ...work, protocol: 'tcp' } : work
+    const port = await server.ask('start', peer, work.handler)
+    return await kinds[work.kind](server, client, port, target, size)
+  } finally {
+    server.kill()
+    client.kill()
+  }
+}
+
+const kinds = {
+  async messages (server, client, port, work, size) {
+    await client.ask('open', port, work)
+    await client.ask('verify')
+    const warmRate = await client.ask('warmUp', size.warmUpSeconds)
+    const count = Math.ceil(warmRate * size.seconds)
+    const before = await server.ask('cpu')
+    const seconds = await client.ask('run', count)
+    const used = await server.ask('cpu') - before
+    const messages = count * work.replies
+    return { value: used / messages, rate: messages / seconds }
+  },
+
+  async upgrade (server, client, port, work, { upgrades }) {
+    await warmUpConnections(server, client, port, work)
+    const before = await server.ask('cpu')
+    const start = performance.now()
+    await client.ask('open', port, { ...work, connections: upgrades })
+    const seconds = (performance.now() - start) / 1000
+    const used = await server.ask('cpu') - before
+    return { value: used / upgrades, rate: upgrades / seconds }
+  },
+
+  async idle (server, client, port, work, { idle }) {
+    await warmUpConnections(server, client, port, work)
+    const before = await server.ask('memory')
+    await client.ask('open', port, { ...work, connections: idle })
+    const used = await server.ask('memory') - before
+    return { value: used / idle, rate: null }
+  }
+}
+
+async function warmUpConnections (server, client, port, work) {
+  await client.ask('open', port, { ...work, connections: WARM_UP_CONNECTIONS })
+  await client.ask('verify')
+  await client.ask('close')
+  await server.ask('untilIdle')
+}

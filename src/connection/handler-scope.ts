@@ -1,0 +1,183 @@
+import { AsyncResource } from 'node:async_hooks'
+import type { IncomingMessage } from 'node:http'
+import type { FastifyBaseLogger, FastifyInstance, FastifyRequest } from 'fastify'
+import { isDisconnect, isOversizeError, isProtocolError, toError } from '../errors'
+import type { Heartbeat, Pulse } from './heartbeat'
+import { logError } from '../observe/log'
+import type { ConnectionOwner } from '../stream/inbox'
+import type { StreamSettings } from '../stream/settings'
+import type { StreamSocket } from '../stream/socket'
+import { SocketStream } from '../stream/duplex'
+import { kHandling, kOwn, kReport, kWhenClosed } from '../stream/symbols'
+import { isThenable } from '../stream/thenable'
+import type { WebsocketErrorHandler, WebsocketHandler } from '../types'
+
+/** What the connections of a route share. */
+export interface ConnectionContext {
+  readonly fastify: FastifyInstance
+  readonly errorHandler: WebsocketErrorHandler | null
+  readonly streamSettings: StreamSettings
+  readonly heartbeat: Heartbeat | null
+  /** In bytes. */
+  readonly maxPayload: number
+}
+
+/** What has been logged of a connection: what its peer did wrong, ... */
+const FAULT = 1 << 0
+/** ... and what the application did. */
+const FAILURE = 1 << 1
+
+const SCOPE_OPTIONS = { requireManualDestroy: true }
+
+/** An accepted upgrade: its stream, its log and the one path of its errors. */
+export class Connection extends AsyncResource implements ConnectionOwner, Pulse {
+  readonly stream: SocketStream
+  progress = 0
+  silence = 0
+
+  readonly #context: ConnectionContext
+  readonly #log: FastifyBaseLogger
+  /** Kept only if the application has an error handler, which gets it. */
+  readonly #request: FastifyRequest | null
+  #logged = 0
+
+  constructor (context: ConnectionContext, socket: StreamSocket, request: FastifyRequest) {
+    super('fastify-websocket', SCOPE_OPTIONS)
+    this.#context = context
+    this.#log = request.log
+    this.#request = context.errorHandler === null ? null : request
+    socket[kOwn](this)
+    this.stream = new SocketStream(socket, context.streamSettings)
+    context.heartbeat?.add()
+    this.#watchListeners(request.raw)
+  }
+
+  /**
+   * Listeners for `close` of the raw request, which `request.signal` of Fastify has, are called at
+   * the end of the connection. Only if there are any, the connection holds on to the request.
+   */
+  #watchListeners (raw: IncomingMessage): void {
+    if (raw.listenerCount('close') > 0) {
+      this.#announceEnd(raw)
+      return
+    }
+    const onNewListener = (event: string | symbol): void => {
+      if (event !== 'close') return
+      raw.off('newListener', onNewListener)
+      this.#announceEnd(raw)
+    }
+    raw.on('newListener', onNewListener)
+  }
+
+  #announceEnd (raw: IncomingMessage): void {
+    const announce = (): void => {
+      try {
+        this.runInAsyncScope(raw.emit, raw, 'close')
+      } catch (error) {
+        this.stream[kReport](error)
+      }
+    }
+    const { socket } = this
+    if (socket.readyState === socket.CLOSED) process.nextTick(announce)
+    else socket[kWhenClosed](announce)
+  }
+
+  get socket (): StreamSocket {
+    return this.stream.socket
+  }
+
+  get heartbeat (): Heartbeat | null {
+    return this.#context.heartbeat
+  }
+
+  /** Runs the handler of a route, `instance` being the one that the route was declared on. */
+  run (handler: WebsocketHandler, instance: FastifyInstance, request: FastifyRequest): void {
+    const { socket } = this
+    socket[kHandling](true)
+    try {
+      const result = handler.call(instance, this.stream, request.raw, request)
+      if (!isThenable(result)) {
+        socket[kHandling](false)
+        return
+      }
+      result.then(
+        () => { socket[kHandling](false) },
+        (error: unknown) => { this.#failHandler(error) }
+      )
+    } catch (error) {
+      this.#failHandler(error)
+    }
+  }
+
+  #failHandler (error: unknown): void {
+    this.stream[kReport](error)
+    this.socket[kHandling](false)
+  }
+
+  onError (error: Error): void {
+    const { errorHandler, fastify } = this.#context
+    if (errorHandler === null || this.#request === null) {
+      this.#closeAndLog(error)
+      return
+    }
+    try {
+      // The error may come from code outside of the scope, such as the timer of the heartbeat.
+      const result = this.runInAsyncScope(errorHandler, fastify, error, this.stream, this.#request)
+      if (isThenable(result)) {
+        result.then(undefined, (failure: unknown) => { this.#failErrorHandler(failure, error) })
+      }
+    } catch (failure) {
+      this.#failErrorHandler(failure, error)
+    }
+  }
+
+  #failErrorHandler (failure: unknown, error: Error): void {
+    this.stream.destroy(error)
+    this.#logFailure(toError(failure))
+  }
+
+  onWarning (warning: Error): void {
+    // Once for each connection, and while it is open: the first fault of its peer, if it is one.
+    this.#logged |= FAULT
+    logError(this.#log, 'warn', warning, 'websocket messages dropped')
+  }
+
+  onClose (): void {
+    this.#context.heartbeat?.remove()
+    this.emitDestroy()
+  }
+
+  // Closed first: the logger is the application's, and it may throw or take its time.
+  #closeAndLog (error: Error): void {
+    // While this connection is open, an error such as "connection reset" is about another one, to a
+    // database for example.
+    const isOver = this.socket.readyState !== this.socket.OPEN
+    this.stream.destroy(error)
+    if (isOver && isDisconnect(error)) this.#logDisconnect(error)
+    else if (isOver && isProtocolError(error)) this.#logPeer(error)
+    else this.#logFailure(error)
+  }
+
+  #logDisconnect (error: Error): void {
+    logError(this.#log, 'debug', error, 'websocket connection lost')
+  }
+
+  #logPeer (error: Error): void {
+    const limit = isOversizeError(error) ? { maxPayload: this.#context.maxPayload } : {}
+    const level = this.#isFirst(FAULT) ? 'info' : 'debug'
+    logError(this.#log, level, error, 'websocket peer broke a rule', limit)
+  }
+
+  // The messages of one packet can make as many listeners reject before the connection is closed.
+  #logFailure (error: Error): void {
+    const level = this.#isFirst(FAILURE) ? 'error' : 'debug'
+    logError(this.#log, level, error, 'websocket connection failed')
+  }
+
+  /** A peer must not be able to fill the log: one line of a kind, and `debug` for the rest. */
+  #isFirst (kind: number): boolean {
+    const isFirst = (this.#logged & kind) === 0
+    this.#logged |= kind
+    return isFirst
+  }
+}

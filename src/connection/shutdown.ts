@@ -1,0 +1,47 @@
+import type { UpgradeAnswer } from '../handshake/response'
+import { CLOSE_GOING_AWAY } from '../protocol/close-codes'
+import type { StreamSocket } from '../stream/socket'
+import { kWhenClosed } from '../stream/symbols'
+
+/** Turns of the event loop in which a connection that was cut off is gone; three are enough. */
+const LAST_TURNS = 10
+
+/**
+ * Tells every client that the server goes away, with close code 1001, and resolves when all of
+ * them and all undecided upgrades are gone. At `timeout` the rest is cut off. A connection that
+ * does not report its end even then is not waited for.
+ *
+ * @param timeout in milliseconds
+ */
+export async function closeClients (
+  sockets: Iterable<StreamSocket>, upgrades: Iterable<UpgradeAnswer>, timeout: number
+): Promise<void> {
+  const open = new Set(sockets)
+  const undecided = new Set(upgrades)
+  const gone = Promise.all([...[...open].map(untilClosed), ...[...undecided].map(untilAnswered)])
+  for (const socket of open) socket.close(CLOSE_GOING_AWAY)
+
+  let timer: NodeJS.Timeout | undefined
+  const late = new Promise<void>((resolve) => {
+    timer = setTimeout(() => {
+      for (const socket of open) socket.terminate()
+      for (const upgrade of undecided) upgrade.abort()
+      afterTurns(LAST_TURNS, resolve)
+    }, timeout)
+  })
+  await Promise.race([gone, late])
+  clearTimeout(timer)
+}
+
+function untilClosed (socket: StreamSocket): Promise<void> {
+  return new Promise((resolve) => { socket[kWhenClosed](resolve) })
+}
+
+function untilAnswered (upgrade: UpgradeAnswer): Promise<void> {
+  return new Promise((resolve) => { upgrade.onceSettled(resolve) })
+}
+
+function afterTurns (count: number, callback: () => void): void {
+  if (count === 0) callback()
+  else setImmediate(afterTurns, count - 1, callback)
+}

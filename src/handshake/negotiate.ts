@@ -1,0 +1,72 @@
+import type { IncomingMessage } from 'node:http'
+import * as ws from 'ws'
+import { InvalidHandshakeError } from '../errors'
+import { refusePromise } from './refuse-promise'
+import { upgradeOf } from './response'
+import type { WebSocketStreamServer } from '../stream/server'
+
+/** What ws exports and its types lack. */
+interface HeaderParsers {
+  readonly subprotocol: { parse (header: string): Set<string> }
+  readonly extension: { parse (header: string): Record<string, object[]> }
+  readonly PerMessageDeflate: {
+    readonly extensionName: string
+    new (options: object): { accept (offers: object[]): unknown }
+  }
+}
+
+const { subprotocol, extension, PerMessageDeflate } = ws as unknown as HeaderParsers
+
+type HandleProtocols = (protocols: Set<string>, request: IncomingMessage) => string | false
+
+interface Negotiator {
+  readonly server: WebSocketStreamServer
+  readonly limitedServer: WebSocketStreamServer
+}
+
+/**
+ * Checks the subprotocols and extensions that a client offers, and asks `handleProtocols`. ws does
+ * so at the handshake, when the hooks and error handlers of the application have run already.
+ *
+ * @throws FST_WS_INVALID_HANDSHAKE, and what `handleProtocols` throws
+ */
+export function negotiate ({ server, limitedServer }: Negotiator, request: IncomingMessage): void {
+  const { headers } = request
+  const { perMessageDeflate, maxPayload, handleProtocols } = limitedServer.options
+  const offered = headers['sec-websocket-protocol']
+  const extensions = headers['sec-websocket-extensions']
+  // The application answers malformed handshakes itself, when ws finds them.
+  if (server.listenerCount('wsClientError') > 0) return
+  if (offered !== undefined) {
+    const protocols = parse('Sec-WebSocket-Protocol', () => subprotocol.parse(offered))
+    handleProtocols?.(protocols, request)
+  }
+  if (extensions === undefined || !perMessageDeflate) return
+  parse('Sec-WebSocket-Extensions', () => {
+    const offers = extension.parse(extensions)[PerMessageDeflate.extensionName]
+    if (offers === undefined) return
+    const options = { ...Object(perMessageDeflate), isServer: true, maxPayload }
+    new PerMessageDeflate(options).accept(offers)
+  })
+}
+
+function parse<Result> (name: string, parseHeader: () => Result): Result {
+  try {
+    return parseHeader()
+  } catch {
+    throw new InvalidHandshakeError(`invalid ${name} header`)
+  }
+}
+
+/** A `handleProtocols` that is asked once for each upgrade, though ws asks again. */
+export function askedOnce (handleProtocols: HandleProtocols): HandleProtocols {
+  return (protocols, request) => {
+    const upgrade = upgradeOf(request)
+    if (upgrade === undefined) return handleProtocols(protocols, request)
+    if (upgrade.protocol === undefined) {
+      const chosen = handleProtocols(protocols, request)
+      upgrade.protocol = refusePromise('handleProtocols', chosen) || false
+    }
+    return upgrade.protocol
+  }
+}

@@ -1,0 +1,63 @@
+import type { IncomingMessage } from 'node:http'
+import {
+  HeadersTooLargeError, InvalidHandshakeError, MethodNotAllowedError, UnsupportedVersionError
+} from '../errors'
+import { mayMissHeaders } from '../upgrade/plain-request'
+
+/** Base64 of 16 bytes (RFC 6455 section 4.1). */
+const KEY = /^[+/0-9A-Za-z]{22}==$/
+
+/** The versions of the protocol that ws speaks, as `Sec-WebSocket-Version` names them. */
+const SUPPORTED_VERSIONS: readonly string[] = ['13', '8']
+
+/** Protocols that are HTTP itself, which no other `upgrade` listener switches to. */
+const HTTP = /^(h2c|HTTP\/.*|TLS\/.*)$/i
+
+/** The protocols that a request asks to switch to, in lower case. */
+function askedProtocols ({ headers: { upgrade = '' } }: IncomingMessage): string[] {
+  return upgrade.split(',').map((protocol) => protocol.trim().toLowerCase())
+}
+
+/** Whether WebSocket is among the protocols that a request asks for. */
+export function asksForWebSocket (request: IncomingMessage): boolean {
+  return request.headers.upgrade?.toLowerCase() === 'websocket' ||
+    askedProtocols(request).includes('websocket')
+}
+
+/** Whether a request asks for nothing but another form of HTTP. */
+export function asksForHttp (request: IncomingMessage): boolean {
+  return askedProtocols(request).every((protocol) => HTTP.test(protocol))
+}
+
+/** What makes a handshake one that no router should see, or null. */
+export function findHeadProblem (
+  { headers, httpVersion, method, rawHeaders }: IncomingMessage, maxHeadersCount: number | null
+): Error | null {
+  if (httpVersion !== '1.1') return new InvalidHandshakeError('HTTP/1.1 is required')
+  // A header that Node.js has dropped may be one that a hook checks, and without it the hook may
+  // allow more.
+  if (mayMissHeaders(rawHeaders, maxHeadersCount)) return new HeadersTooLargeError()
+  // Node.js checks plain requests alone, and keeps the first of several (RFC 9112 section 3.2).
+  if (countHosts(rawHeaders) !== 1) return new InvalidHandshakeError('one Host header is required')
+  // Bytes behind the head are frames; as a body, they would be a request that nobody parsed.
+  if (headers['transfer-encoding'] !== undefined || Number(headers['content-length'] ?? 0) !== 0) {
+    return new InvalidHandshakeError('a body is not allowed')
+  }
+  if (method !== 'GET') return new MethodNotAllowedError()
+  return null
+}
+
+function countHosts (rawHeaders: readonly string[]): number {
+  return rawHeaders.filter((name, i) => i % 2 === 0 && name.toLowerCase() === 'host').length
+}
+
+/** @throws FST_WS_INVALID_HANDSHAKE, FST_WS_UNSUPPORTED_VERSION */
+export function checkHandshake ({ headers }: IncomingMessage): void {
+  const version = headers['sec-websocket-version']
+  if (version === undefined || !SUPPORTED_VERSIONS.includes(version)) {
+    throw new UnsupportedVersionError()
+  }
+  if (!KEY.test(headers['sec-websocket-key'] ?? '')) {
+    throw new InvalidHandshakeError('missing or malformed Sec-WebSocket-Key')
+  }
+}

@@ -1,0 +1,131 @@
+import { EventEmitter } from 'node:events'
+import type { AddressInfo } from 'node:net'
+import type { IncomingMessage, Server } from 'node:http'
+import type { Duplex } from 'node:stream'
+import { toError } from '../errors'
+import { upgradeOf } from './response'
+import {
+  WebSocketStreamServer, type UpgradeCallback, type WebSocketStreamServerOptions
+} from '../stream/server'
+import { StreamSocket } from '../stream/socket'
+import { SocketStream } from '../stream/duplex'
+import { kReport, kWhenClosed } from '../stream/symbols'
+
+const CAPTURE_REJECTIONS = { captureRejections: true }
+
+/** What ws and the streams of a server take for all connections alike. */
+export type ServerLimits = Pick<WebSocketStreamServerOptions, 'maxPayload' | 'maxBackpressure'>
+
+/**
+ * `fastify.websocketServer`. It never listens by itself: upgrades reach it through Fastify's
+ * router, or through its `handleUpgrade` when the user calls that.
+ */
+export class RouteServer extends WebSocketStreamServer {
+  /** The open connections, however they were made, and with `clientTracking: false` too. */
+  readonly sockets: Set<StreamSocket>
+
+  readonly #options: WebSocketStreamServerOptions
+  readonly #source: Server | null
+  readonly #limited = new Map<string, WebSocketStreamServer>()
+  #hasClosed = false
+
+  /** @param source the server whose upgrades are taken, and whose address this one has */
+  constructor (options: WebSocketStreamServerOptions, source: Server | null) {
+    super(options)
+    // As in StreamSocket: it sets the option and keeps the listeners that are there.
+    EventEmitter.call(this, CAPTURE_REJECTIONS)
+    this.#options = options
+    this.#source = source
+    // With `clientTracking: false` ws has none.
+    this.sockets = this.clients ?? new Set()
+    this.on('headers', (lines, request) => {
+      lines.push(...upgradeOf(request)?.handshakeHeaders ?? [])
+    })
+  }
+
+  /** As in ws, null until the server listens, and an error with the option `noServer`. */
+  override address (): AddressInfo | string | null {
+    return this.#source === null ? super.address() : this.#source.address()
+  }
+
+  /** The server that accepts connections with these limits: this one, if the limits are its own. */
+  limitedTo ({ maxPayload, maxBackpressure }: ServerLimits): WebSocketStreamServer {
+    const { maxPayload: ownPayload, maxBackpressure: ownBackpressure } = this.#options
+    if (maxPayload === ownPayload && maxBackpressure === ownBackpressure) return this
+    const key = `${maxPayload}/${maxBackpressure}`
+    const known = this.#limited.get(key)
+    if (known !== undefined) return known
+    const server = new LimitedServer(this, { ...this.#options, maxPayload, maxBackpressure })
+    this.#limited.set(key, server)
+    return server
+  }
+
+  override handleUpgrade (
+    request: IncomingMessage, transport: Duplex, head: Buffer, callback: UpgradeCallback
+  ): void {
+    super.handleUpgrade(request, transport, head, trackedBy(this.sockets, callback))
+  }
+
+  override close (callback?: (error?: Error) => void): void {
+    super.close(callback)
+    for (const server of this.#limited.values()) server.close()
+  }
+
+  /** An asynchronous listener of the application has rejected. */
+  override [EventEmitter.captureRejectionSymbol] (
+    error: Error, _event: string | symbol, ...[connection]: unknown[]
+  ): void {
+    if (connection instanceof StreamSocket || connection instanceof SocketStream) {
+      connection[kReport](error)
+    } else {
+      process.emitWarning(toError(error))
+    }
+  }
+
+  override emit (event: string | symbol, ...args: unknown[]): boolean {
+    // Each limited server says it, too, if it has had the last client or there is none.
+    if (event === 'close' && this.#hasClosed) return false
+    this.#hasClosed ||= event === 'close'
+    return super.emit(event, ...args)
+  }
+}
+
+/** A server with limits of its own, which shares the clients and the events of a RouteServer. */
+class LimitedServer extends WebSocketStreamServer {
+  readonly #server: RouteServer
+
+  constructor (server: RouteServer, options: WebSocketStreamServerOptions) {
+    super(options)
+    this.#server = server
+    this.clients = server.clients
+  }
+
+  override handleUpgrade (
+    request: IncomingMessage, transport: Duplex, head: Buffer, callback: UpgradeCallback
+  ): void {
+    super.handleUpgrade(request, transport, head, trackedBy(this.#server.sockets, callback))
+  }
+
+  override shouldHandle (request: IncomingMessage): boolean | Promise<boolean> {
+    return this.#server.shouldHandle(request)
+  }
+
+  override emit (event: string | symbol, ...args: unknown[]): boolean {
+    return this.#server.emit(event, ...args)
+  }
+
+  override listenerCount (event: string | symbol): number {
+    return this.#server.listenerCount(event)
+  }
+}
+
+/** Keeps a connection in `sockets`, unless ws does, before `callback` gets it. */
+function trackedBy (sockets: Set<StreamSocket>, callback: UpgradeCallback): UpgradeCallback {
+  return (socket, request) => {
+    if (!sockets.has(socket)) {
+      sockets.add(socket)
+      socket[kWhenClosed](() => { sockets.delete(socket) })
+    }
+    callback(socket, request)
+  }
+}

@@ -1,0 +1,187 @@
+import type { FastifyInstance } from 'fastify'
+import {
+  checkAll, COUNT, DELAY, isBoolean, isBooleanOrObject, isCount, isDelay, isFalseOr, isFunction,
+  isLimit, isObject, isPath, isPort, isServer, isString, LIMIT, MAX_LIMIT, type Check
+} from './checks'
+import {
+  CONNECTION_OPTIONS, resolveConnectionOptions, type ConnectionSettings
+} from './connection-options'
+import {
+  ConflictingOptionsError, InvalidHandleError, InvalidOptionError, MissingOptionError
+} from '../errors'
+import { readOptions, type Given } from '../stream/given'
+import { checkNames, DEFLATE_PLACE, PLUGIN_PLACE, SERVER_PLACE } from './names'
+import { warnOfShortDelays } from './short-delays'
+import type { WebSocketStreamServerOptions } from '../stream/server'
+import type {
+  VerifyClient, WebsocketErrorHandler, WebsocketHandler, WebsocketPluginOptions,
+  WebsocketServerOptions
+} from '../types'
+
+const DEFAULT_CLOSE_TIMEOUT = 10_000
+
+/** The share of Fastify's `pluginTimeout`, which bounds `close()` too, that clients get of it. */
+const SHUTDOWN_SHARE = 0.9
+
+/** Where the plugin's own server listens. */
+export interface ListenSettings {
+  readonly port: number
+  readonly host: string | undefined
+  readonly backlog: number | undefined
+}
+
+const DEFAULT_HEARTBEAT = 30_000
+
+/**
+ * A quarter of what ws allows. An unfinished message holds on to all the memory that its fragments
+ * arrived in, 64 KiB each in the worst case.
+ */
+const DEFAULT_MAX_FRAGMENTS = 4096
+
+const PLUGIN_OPTIONS: readonly Check[] = [
+  ...CONNECTION_OPTIONS,
+  ['errorHandler', isFunction, 'a function'],
+  ['closeTimeout', isDelay, DELAY],
+  ['maxConnections', isFalseOr(isCount), `${COUNT} or false`],
+  ['options', isObject, 'an object']
+]
+
+const SERVER_OPTIONS: readonly Check[] = [
+  ['objectMode', isBoolean, 'a boolean'],
+  ['binary', isBoolean, 'a boolean'],
+  ['host', isString, 'a string'],
+  ['port', isPort, 'an integer from 0 to 65535'],
+  ['backlog', isCount, COUNT],
+  ['server', isServer, 'an HTTP or HTTPS server'],
+  ['verifyClient', isFunction, 'a function'],
+  ['handleProtocols', isFunction, 'a function'],
+  ['path', isPath, "a path that begins with '/' and has no query"],
+  ['noServer', isBoolean, 'a boolean'],
+  ['clientTracking', isBoolean, 'a boolean'],
+  ['perMessageDeflate', isBooleanOrObject, 'a boolean or an object'],
+  ['maxPayload', isLimit, LIMIT],
+  ['maxFragments', isLimit, LIMIT],
+  ['maxBufferedChunks', isLimit, LIMIT],
+  ['maxPendingAutoPongs', isLimit, LIMIT],
+  ['autoPong', isBoolean, 'a boolean'],
+  ['allowSynchronousEvents', isBoolean, 'a boolean'],
+  ['skipUTF8Validation', isBoolean, 'a boolean']
+]
+
+const EXCLUSIVE_OPTIONS = [
+  ['server', 'port'],
+  ['server', 'noServer'],
+  ['port', 'noServer']
+] as const
+
+/** Names the options themselves, in the message of an error. */
+const ALL_OPTIONS = 'object of the plugin'
+
+/** Checked, complete options of the plugin. */
+export interface PluginSettings {
+  readonly handle: WebsocketHandler | null
+  readonly errorHandler: WebsocketErrorHandler | null
+  /** Milliseconds that all clients together have when Fastify closes. */
+  readonly shutdownTimeout: number
+  /** Infinity for no limit. */
+  readonly maxConnections: number
+  /** What holds for connections whose route says nothing else. */
+  readonly connection: ConnectionSettings
+  /** Server whose upgrades are taken; null for the one of the Fastify instance. */
+  readonly server: NonNullable<WebsocketServerOptions['server']> | null
+  /** Address of a server of the plugin's own, or null. */
+  readonly listen: ListenSettings | null
+  readonly noServer: boolean
+  readonly verifyClient: VerifyClient | null
+  /** For ws and the streams. */
+  readonly websocket: WebSocketStreamServerOptions
+}
+
+/**
+ * Checks the options of the plugin and fills in the defaults.
+ *
+ * @throws FST_WS_INVALID_HANDLE, FST_WS_INVALID_OPTION, FST_WS_MISPLACED_OPTION,
+ * FST_WS_UNKNOWN_OPTION, FST_WS_UNSUPPORTED_OPTION, FST_WS_CONFLICTING_OPTIONS,
+ * FST_WS_MISSING_OPTION
+ */
+export function resolveOptions (
+  input: WebsocketPluginOptions, fastify: FastifyInstance
+): PluginSettings {
+  if (!isObject(input)) throw new InvalidOptionError(ALL_OPTIONS, 'an object', input)
+  const plugin = readPluginOptions(input)
+  const options = readServerOptions(plugin.options ?? {})
+
+  const { server, port, host, backlog, noServer, path, verifyClient, ...websocket } = options
+  const connection = resolveConnectionOptions({ ...plugin, maxPayload: options.maxPayload }, {
+    heartbeat: DEFAULT_HEARTBEAT,
+    maxPayload: Math.min(Number(fastify.initialConfig.bodyLimit), MAX_LIMIT),
+    maxBackpressure: false,
+    isAllowedOrigin: null
+  })
+  const closeTimeout = plugin.closeTimeout ?? DEFAULT_CLOSE_TIMEOUT
+  return {
+    handle: plugin.handle ?? null,
+    errorHandler: plugin.errorHandler ?? null,
+    shutdownTimeout: Math.min(closeTimeout, shutdownLimit(fastify)),
+    maxConnections: limitOf(plugin.maxConnections),
+    connection,
+    server: server ?? null,
+    listen: port === undefined ? null : { port, host, backlog },
+    noServer: noServer ?? false,
+    verifyClient: verifyClient ?? null,
+    websocket: {
+      maxFragments: DEFAULT_MAX_FRAGMENTS,
+      ...websocket,
+      ...(path !== undefined && { path }),
+      maxPayload: connection.maxPayload,
+      maxBackpressure: connection.maxBackpressure,
+      closeTimeout,
+      noServer: true
+    }
+  }
+}
+
+function readPluginOptions (input: WebsocketPluginOptions): Given<WebsocketPluginOptions> {
+  checkNames(input, PLUGIN_PLACE)
+  const { handle } = input
+  if (handle !== undefined && !isFunction(handle)) throw new InvalidHandleError()
+  const options = readOptions(input, PLUGIN_PLACE.names)
+  checkAll(PLUGIN_OPTIONS, options)
+  warnOfShortDelays(options, PLUGIN_PLACE)
+  return options
+}
+
+function readServerOptions (input: WebsocketServerOptions): Given<WebsocketServerOptions> {
+  checkNames(input, SERVER_PLACE)
+  const options = readOptions(input, SERVER_PLACE.names)
+  checkAll(SERVER_OPTIONS, options)
+  if (isObject(options.perMessageDeflate)) checkNames(options.perMessageDeflate, DEFLATE_PLACE)
+  checkExclusive(options)
+  warnOfShortDelays(options, SERVER_PLACE)
+  return options
+}
+
+/** 0 is a valid limit: every upgrade is refused. */
+function limitOf (value: number | false | undefined): number {
+  return value === false ? Infinity : value ?? Infinity
+}
+
+/** Milliseconds after which `fastify.close()` would fail, with some to spare; 0 is no limit. */
+function shutdownLimit ({ initialConfig: { pluginTimeout } }: FastifyInstance): number {
+  return pluginTimeout ? pluginTimeout * SHUTDOWN_SHARE : Infinity
+}
+
+function checkExclusive (options: Given<WebsocketServerOptions>): void {
+  for (const [one, other] of EXCLUSIVE_OPTIONS) {
+    if (isGiven(options[one]) && isGiven(options[other])) {
+      throw new ConflictingOptionsError(one, other)
+    }
+  }
+  for (const name of ['host', 'backlog'] as const) {
+    if (isGiven(options[name]) && !isGiven(options.port)) throw new MissingOptionError(name, 'port')
+  }
+}
+
+function isGiven (value: unknown): boolean {
+  return value != null && value !== false
+}

@@ -1,0 +1,13 @@
+import { UnsupportedRuntimeError } from '../errors'
+
+/**
+ * Refuses runtimes that replace ws. There connections open and seem to work, but streams stay empty
+ * and an error of a handler ends the process.
+ *
+ * @param versions `process.versions`
+ * @throws FST_WS_UNSUPPORTED_RUNTIME
+ */
+export function checkRuntime (versions: NodeJS.ProcessVersions): void {
+  if (versions.bun === undefined) return
+  throw new UnsupportedRuntimeError('Bun', 'it replaces ws by a module of its own. Use Node.js')
+}

@@ -1,0 +1,77 @@
+import type { IncomingMessage, Server } from 'node:http'
+import type { Duplex } from 'node:stream'
+import { Server as TlsServer } from 'node:tls'
+import { HeadersTooLargeError, InvalidHandshakeError } from '../errors'
+
+/**
+ * Headers that Node.js keeps of a request by default. Of more it drops some without a word, so a
+ * list of that many may be cut.
+ */
+const DEFAULT_MAX_HEADERS = 1000
+
+const UPGRADE_HEADERS = new Set(['upgrade', 'http2-settings'])
+
+/** A line break in what should be one line, which a lenient parser may let through. */
+const LINE_BREAK = /[\r\n]/
+
+/** Settings of an HTTP server. For `maxHeadersCount`, null and 0 are the default. */
+type ServerLimits = Pick<Server, 'maxHeadersCount' | 'maxRequestsPerSocket'>
+
+/**
+ * The head of a request without what asks for an upgrade, byte for byte otherwise. Where the server
+ * limits the requests of a socket, it is the last one, because Node.js begins to count again.
+ *
+ * @throws FST_WS_HEADERS_TOO_LARGE if header lines may be missing, FST_WS_INVALID_HANDSHAKE
+ */
+export function createPlainHead (
+  { method, url, httpVersion, rawHeaders }: IncomingMessage,
+  { maxHeadersCount, maxRequestsPerSocket }: ServerLimits
+): Buffer {
+  // Among the missing could be those that say where the body ends, and a head without them would
+  // make requests of the body.
+  if (mayMissHeaders(rawHeaders, maxHeadersCount)) throw new HeadersTooLargeError()
+
+  const lines = [`${method} ${url} HTTP/${httpVersion}`]
+  for (const [i, name] of rawHeaders.entries()) {
+    if (i % 2 === 1) continue
+    const isLast = Boolean(maxRequestsPerSocket)
+    const value = plainValue(name.toLowerCase(), String(rawHeaders[i + 1]), isLast)
+    // Without a space, so that the head is not longer than it came: there is a limit to that, too.
+    if (value !== null) lines.push(`${name}:${value}`)
+  }
+  if (lines.some((line) => LINE_BREAK.test(line))) {
+    throw new InvalidHandshakeError('a header with a line break')
+  }
+  return Buffer.from(`${lines.join('\r\n')}\r\n\r\n`, 'latin1')
+}
+
+/** Whether a request has so many headers that Node.js may have dropped some of them. */
+export function mayMissHeaders (
+  rawHeaders: readonly string[], maxHeadersCount: number | null
+): boolean {
+  // Fastify's further servers for `localhost` have the default limit.
+  const limit = Math.min(maxHeadersCount || DEFAULT_MAX_HEADERS, DEFAULT_MAX_HEADERS)
+  return rawHeaders.length >= 2 * limit
+}
+
+/** The value of a header without what asks for the upgrade, or null if nothing else is in it. */
+function plainValue (name: string, value: string, isLast: boolean): string | null {
+  if (UPGRADE_HEADERS.has(name)) return null
+  if (name !== 'connection') return value
+  // `close` is not longer than the `upgrade` that the client sent here, so the head does not grow.
+  if (isLast) return 'close'
+  const options = value.split(',').filter((option) => {
+    return !UPGRADE_HEADERS.has(option.trim().toLowerCase())
+  })
+  return options.length === 0 ? null : options.join(',')
+}
+
+/** Hands a socket to an HTTP server as if it had accepted it, which Node.js documents. */
+export function emitConnection (server: Pick<Server, 'emit'>, transport: Duplex): void {
+  server.emit(isSecure(server) ? 'secureConnection' : 'connection', transport)
+}
+
+/** Whether the sockets of a server are encrypted. */
+export function isSecure (server: object): boolean {
+  return server instanceof TlsServer
+}

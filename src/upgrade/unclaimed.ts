@@ -1,0 +1,40 @@
+import type { UpgradeTransport } from '../handshake/transport'
+
+/** Upgrades that are not ours, and that other listeners have some time to answer. */
+export class UnclaimedUpgrades {
+  readonly #timeout: number
+  readonly #giveUp: (transport: UpgradeTransport) => void
+  /** How to forget each. */
+  readonly #waiting = new Map<UpgradeTransport, () => void>()
+  #isClosing = false
+
+  /** @param timeout milliseconds until `giveUp` gets an upgrade, answered or not */
+  constructor (timeout: number, giveUp: (transport: UpgradeTransport) => void) {
+    this.#timeout = timeout
+    this.#giveUp = giveUp
+  }
+
+  add (transport: UpgradeTransport): void {
+    const { socket } = transport
+    const timer = setTimeout(() => {
+      forget()
+      this.#giveUp(transport)
+    }, this.#isClosing ? 0 : this.#timeout).unref()
+    const forget = (): void => {
+      clearTimeout(timer)
+      socket.off('close', forget)
+      this.#waiting.delete(transport)
+    }
+    socket.on('close', forget)
+    this.#waiting.set(transport, forget)
+  }
+
+  /** The other listeners have no more time. */
+  close (): void {
+    this.#isClosing = true
+    for (const [transport, forget] of this.#waiting) {
+      forget()
+      this.#giveUp(transport)
+    }
+  }
+}
