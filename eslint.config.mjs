@@ -1,6 +1,24 @@
+import { readFileSync } from 'node:fs'
 import neostandard, { plugins, resolveIgnoresFromGitignore } from 'neostandard'
 
 const typescript = plugins['typescript-eslint']
+
+/** Folders and files of `src/` in steps. A file may import from its own step and those below. */
+const steps = JSON.parse(readFileSync(new URL('scripts/rooms.json', import.meta.url), 'utf8'))
+
+/** For each step but the first: its files may not import from a step above. */
+const importOrder = steps.slice(1).map((step, i) => {
+  const above = steps.slice(0, i + 1).flat().join('|')
+  const regex = `^(\\.\\./(${above})(/|$)|\\./(${above})/)`
+  return {
+    files: step.flatMap((name) => [`src/${name}.ts`, `src/${name}/**/*.ts`]),
+    rules: {
+      'no-restricted-imports': ['error', {
+        patterns: [{ regex, message: 'Imports go downwards only: see "The house" in CONTRIBUTING.md.' }]
+      }]
+    }
+  }
+})
 
 export default [
   ...neostandard({ ts: true, ignores: resolveIgnoresFromGitignore() }),
@@ -22,7 +40,9 @@ export default [
     files: ['src/**/*.ts'],
     rules: {
       '@typescript-eslint/no-floating-promises': 'error',
-      'no-restricted-imports': ['error', { patterns: [{ regex: '(^|/)index$', message: 'Import the file that has it.' }] }]
+      'max-lines': ['error', 300],
+      'max-lines-per-function': ['error', { max: 50, IIFEs: true }]
     }
-  }
+  },
+  ...importOrder
 ]

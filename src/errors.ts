@@ -1,5 +1,4 @@
 import createError from '@fastify/error'
-import { inspect } from 'node:util'
 
 // --- Bad use, thrown at registration ---
 
@@ -14,13 +13,6 @@ export const InvalidWsHandlerError = createError(
 /** A websocket route is declared for a method other than GET. */
 export const InvalidMethodError = createError(
   'FST_WS_INVALID_METHOD', 'websocket handler can only be declared in GET method', 500, TypeError)
-
-/**
- * An option has a value of the wrong type or out of range.
- * Arguments: name, what it must be, what it is.
- */
-export const InvalidOptionError = createError<[name: string, wanted: string, value: unknown]>(
-  'FST_WS_INVALID_OPTION', 'invalid option %s: %s is expected, got %o', 500, TypeError)
 
 /** Options that exclude each other. Arguments: the two names. */
 export const ConflictingOptionsError = createError<[one: string, other: string]>(
@@ -37,10 +29,6 @@ export const MisplacedOptionError = createError<[path: string, hint: string]>(
 /** There is no such option. Arguments: where it stands, what to write instead. */
 export const UnknownOptionError = createError<[path: string, hint: string]>(
   'FST_WS_UNKNOWN_OPTION', 'unknown option %s: %s', 500, TypeError)
-
-/** An option of ws that the plugin cannot have. Arguments: where it stands, the reason. */
-export const UnsupportedOptionError = createError<[path: string, reason: string]>(
-  'FST_WS_UNSUPPORTED_OPTION', 'option %s is not supported: %s', 500, TypeError)
 
 /** A runtime that the plugin does not work on. Arguments: its name, the reason. */
 export const UnsupportedRuntimeError = createError<[name: string, reason: string]>(
@@ -122,116 +110,3 @@ export class TooManyConnectionsError extends createError(
 /** `fastify.injectWS` got another answer than the handshake. Arguments: the status. */
 export const InjectRefusedError = createError<[statusCode: number]>(
   'FST_WS_INJECT_REFUSED', 'the server answered the upgrade with %s')
-
-// --- Running connections ---
-
-/**
- * The connection is gone without a close frame (close code 1006). It has no stack: nobody called
- * anything, and a thousand lost connections should cost nothing.
- */
-export const AbnormalCloseError = createError(
-  'FST_WS_ABNORMAL_CLOSE', 'the connection was lost without a close frame', 0, Error, false)
-
-/** The peer is silent and does not answer pings. Arguments: for how many milliseconds. */
-export const UnresponsiveError = createError<[milliseconds: number]>(
-  'FST_WS_UNRESPONSIVE', 'the peer has not answered a ping for %d ms', 0, Error, false)
-
-/** The peer is too slow for what is sent to it. Arguments: the limit in bytes. */
-export const BackpressureError = createError<[bytes: number]>(
-  'FST_WS_BACKPRESSURE', 'more than %d bytes are still unsent to the peer', 0, Error, false)
-
-/**
- * The peer does not take what was sent before the close frame. Arguments: the milliseconds that it
- * had.
- */
-export const CloseTimeoutError = createError<[milliseconds: number]>(
-  'FST_WS_CLOSE_TIMEOUT',
-  'the peer has not taken what was sent before the close for %d ms, and the rest is lost',
-  0, Error, false)
-
-/** The connection has ended before all that was sent had left the process. */
-export const UnsentError = createError(
-  'FST_WS_UNSENT', 'the connection has ended before all was sent', 0, Error, false)
-
-/** Something was written to a connection that is closing or closed. */
-export const NotOpenError = createError(
-  'FST_WS_NOT_OPEN', 'the connection is not open', 0)
-
-/** A chunk of a type that cannot be sent. Arguments: its type. */
-export const InvalidChunkError = createError<[type: string]>(
-  'FST_WS_INVALID_CHUNK',
-  'a chunk must be a string, a Buffer, a TypedArray, a DataView or an ArrayBuffer, got %s',
-  0, TypeError)
-
-/** Messages that nobody read were dropped. Arguments: the bound in bytes. */
-export const UnreadOverflowError = createError<[bytes: number]>(
-  'FST_WS_UNREAD_OVERFLOW',
-  'more than %d bytes of messages wait and nobody reads them: ' +
-  'they and what follows are dropped until somebody does', 0)
-
-/** Codes of ours, of the system and of Node.js streams that say: the peer is gone. */
-const DISCONNECT_CODES = new Set<unknown>([
-  'FST_WS_ABNORMAL_CLOSE', 'FST_WS_NOT_OPEN', 'FST_WS_UNRESPONSIVE', 'FST_WS_UNSENT',
-  'ECONNRESET', 'EPIPE', 'ECONNABORTED', 'ECANCELED', 'ETIMEDOUT',
-  'ERR_STREAM_DESTROYED', 'ERR_STREAM_WRITE_AFTER_END', 'ERR_STREAM_PREMATURE_CLOSE'
-])
-
-/** Whether an error only says that the peer has gone. */
-export function isDisconnect (error: unknown): boolean {
-  return DISCONNECT_CODES.has(codeOf(error))
-}
-
-/**
- * Other codes than those of ws for what a peer does wrong. zlib gives `Z_DATA_ERROR` for a message
- * that cannot be inflated.
- */
-const PEER_FAULTS = new Set<string>([
-  'FST_WS_BACKPRESSURE', 'FST_WS_CLOSE_TIMEOUT', 'Z_DATA_ERROR'
-])
-
-/** Whether a peer has broken the protocol or a limit; ws names those errors `WS_ERR_…`. */
-export function isProtocolError (error: unknown): boolean {
-  const code = codeOf(error)
-  return typeof code === 'string' && (code.startsWith('WS_ERR_') || PEER_FAULTS.has(code))
-}
-
-/** Whether a peer has sent a longer message than it may. */
-export function isOversizeError (error: unknown): boolean {
-  return codeOf(error) === 'WS_ERR_UNSUPPORTED_MESSAGE_LENGTH'
-}
-
-/**
- * What was thrown, as an Error whose `message`, `stack` and `code` can be read. A thrown value that
- * is none, or whose parts throw when they are read, becomes the cause of a new Error.
- */
-export function toError (thrown: unknown): Error {
-  try {
-    if (thrown instanceof Error && isReadable(thrown)) return thrown
-  } catch {
-    // A revoked proxy throws already when it is asked for its class.
-  }
-  return new Error(textOf(thrown), { cause: thrown })
-}
-
-/** @throws what a getter of the error throws */
-function isReadable ({ message, stack }: Error): boolean {
-  return typeof message === 'string' && (stack === undefined || typeof stack === 'string')
-}
-
-/** A value as text. Never throws, whatever the value does when it is inspected. */
-export function textOf (value: unknown): string {
-  try {
-    return inspect(value)
-  } catch {
-    return 'a value that cannot be inspected'
-  }
-}
-
-/** The `code` of an error, undefined if there is none or it cannot be read. */
-export function codeOf (error: unknown): unknown {
-  try {
-    return error instanceof Error && 'code' in error ? error.code : undefined
-  } catch {
-    return undefined
-  }
-}

@@ -5,12 +5,12 @@ import * as stream from './stream/server'
 import { StreamSocket as Socket } from './stream/socket'
 import { SocketStream as Stream } from './stream/duplex'
 import type { StreamListener, WebSocketStreamServerOptions } from './stream/server'
+import type { WebsocketRouteOptions } from './route-types'
 import type { SocketStreamOptions } from './stream/settings'
 import type {
   AllowedOrigin, ClientInfo, InjectRefusal, InjectWebsocket, InjectWebsocketInit,
   InjectWebsocketOptions, OriginCheck, VerifyCallback, VerifyClient, WebsocketConnectionOptions,
-  WebsocketErrorHandler, WebsocketHandler, WebsocketPluginOptions, WebsocketRouteOptions,
-  WebsocketServerOptions
+  WebsocketErrorHandler, WebsocketHandler, WebsocketPluginOptions, WebsocketServerOptions
 } from './types'
 
 /**

@@ -1,7 +1,8 @@
 import { AsyncResource } from 'node:async_hooks'
 import type { IncomingMessage } from 'node:http'
 import type { FastifyBaseLogger, FastifyInstance, FastifyRequest } from 'fastify'
-import { isDisconnect, isOversizeError, isProtocolError, toError } from '../errors'
+import { isDisconnect, isOversizeError, isProtocolError } from '../stream/errors'
+import { toError } from '../observe/thrown'
 import type { Heartbeat, Pulse } from './heartbeat'
 import { logError } from '../observe/log'
 import type { ConnectionOwner } from '../stream/inbox'
@@ -30,7 +31,7 @@ const FAILURE = 1 << 1
 const SCOPE_OPTIONS = { requireManualDestroy: true }
 
 /** An accepted upgrade: its stream, its log and the one path of its errors. */
-export class Connection extends AsyncResource implements ConnectionOwner, Pulse {
+export class HandlerScope extends AsyncResource implements ConnectionOwner, Pulse {
   readonly stream: SocketStream
   progress = 0
   silence = 0

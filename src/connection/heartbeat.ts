@@ -1,4 +1,4 @@
-import { UnresponsiveError } from '../errors'
+import { UnresponsiveError } from '../stream/errors'
 import type { StreamSocket } from '../stream/socket'
 import { kClosedHere, kProgress } from '../stream/symbols'
 import { onNextTurn } from './next-turn'

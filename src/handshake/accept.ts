@@ -1,6 +1,7 @@
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import { STATUS_CODES, type IncomingMessage } from 'node:http'
-import { InvalidHandshakeError, OriginNotAllowedError, toError } from '../errors'
+import { InvalidHandshakeError, OriginNotAllowedError } from '../errors'
+import { toError } from '../observe/thrown'
 import { negotiate } from './negotiate'
 import { checkHandshake } from './request-checks'
 import { upgradeOf, type Handshake, type UpgradeAnswer } from './response'

@@ -2,7 +2,6 @@ import type { IncomingMessage } from 'node:http'
 import {
   HeadersTooLargeError, InvalidHandshakeError, MethodNotAllowedError, UnsupportedVersionError
 } from '../errors'
-import { mayMissHeaders } from '../upgrade/plain-request'
 
 /** Base64 of 16 bytes (RFC 6455 section 4.1). */
 const KEY = /^[+/0-9A-Za-z]{22}==$/
@@ -12,6 +11,12 @@ const SUPPORTED_VERSIONS: readonly string[] = ['13', '8']
 
 /** Protocols that are HTTP itself, which no other `upgrade` listener switches to. */
 const HTTP = /^(h2c|HTTP\/.*|TLS\/.*)$/i
+
+/**
+ * Headers that Node.js keeps of a request by default. Of more it drops some without a word, so a
+ * list of that many may be cut.
+ */
+const DEFAULT_MAX_HEADERS = 1000
 
 /** The protocols that a request asks to switch to, in lower case. */
 function askedProtocols ({ headers: { upgrade = '' } }: IncomingMessage): string[] {
@@ -45,6 +50,15 @@ export function findHeadProblem (
   }
   if (method !== 'GET') return new MethodNotAllowedError()
   return null
+}
+
+/** Whether a request has so many headers that Node.js may have dropped some of them. */
+export function mayMissHeaders (
+  rawHeaders: readonly string[], maxHeadersCount: number | null
+): boolean {
+  // Fastify's further servers for `localhost` have the default limit.
+  const limit = Math.min(maxHeadersCount || DEFAULT_MAX_HEADERS, DEFAULT_MAX_HEADERS)
+  return rawHeaders.length >= 2 * limit
 }
 
 function countHosts (rawHeaders: readonly string[]): number {

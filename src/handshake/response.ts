@@ -31,11 +31,12 @@ import {
   ServerResponse, STATUS_CODES, validateHeaderValue, type IncomingMessage, type OutgoingHttpHeader
 } from 'node:http'
 import type { FastifyReply } from 'fastify'
-import { codeOf, RETRY_AFTER, toError, UnexpectedSwitchError } from '../errors'
+import { codeOf, toError } from '../observe/thrown'
+import { RETRY_AFTER, UnexpectedSwitchError } from '../errors'
 import { handshakeLines } from './headers'
 import { logError, logText } from '../observe/log'
 import { sentBytes } from '../stream/sent-bytes'
-import { kAnswer, kReplyWatcher, kUpgrade } from '../stream/symbols'
+import { kAnswer, kReplyWatcher, kUpgrade } from './symbols'
 import type { UpgradeTransport } from './transport'
 
 /** Milliseconds in which some bytes of an earlier answer, or of a refusal, have to leave. */

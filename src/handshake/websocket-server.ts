@@ -2,7 +2,7 @@ import { EventEmitter } from 'node:events'
 import type { AddressInfo } from 'node:net'
 import type { IncomingMessage, Server } from 'node:http'
 import type { Duplex } from 'node:stream'
-import { toError } from '../errors'
+import { toError } from '../observe/thrown'
 import { upgradeOf } from './response'
 import {
   WebSocketStreamServer, type UpgradeCallback, type WebSocketStreamServerOptions

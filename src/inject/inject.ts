@@ -5,7 +5,7 @@ import type { Duplex } from 'node:stream'
 import { WebSocket } from 'ws'
 import { InjectRefusedError } from '../errors'
 import { MemorySocket } from './memory-socket'
-import { emitConnection, isSecure } from '../upgrade/plain-request'
+import { emitConnection, isSecure } from '../upgrade/http-server'
 import type {
   InjectRefusal, InjectWebsocket, InjectWebsocketInit, InjectWebsocketOptions
 } from '../types'

@@ -1,5 +1,5 @@
 import type { FastifyBaseLogger } from 'fastify'
-import { codeOf, textOf } from '../errors'
+import { codeOf, textOf } from './thrown'
 
 /** The levels that the plugin logs errors at. */
 type Level = 'debug' | 'info' | 'warn' | 'error'

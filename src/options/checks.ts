@@ -1,4 +1,4 @@
-import { InvalidOptionError } from '../errors'
+import { InvalidOptionError } from '../stream/errors'
 import { MAX_DELAY } from '../stream/settings'
 
 /** A rule for one option: its name, which values it may have, and those in words. */

@@ -1,5 +1,5 @@
 import { checkAll, isCount, isFalseOr, isLimit, isObject, LIMIT, type Check } from './checks'
-import { InvalidOptionError } from '../errors'
+import { InvalidOptionError } from '../stream/errors'
 import { readOptions } from '../stream/given'
 import { checkNames, ROUTE_PLACE } from './names'
 import { createOriginCheck, isOriginOption, ORIGIN } from '../handshake/origin'

@@ -2,7 +2,8 @@
 // A name that stands in the wrong place, or that is mistyped, would be ignored without a word, and
 // with it the guard that it stands for. So such a name is an error, which says what to write.
 import { isServer } from './checks'
-import { MisplacedOptionError, UnknownOptionError, UnsupportedOptionError } from '../errors'
+import { MisplacedOptionError, UnknownOptionError } from '../errors'
+import { UnsupportedOptionError } from '../stream/errors'
 import { OWN_CLASS, WS_OPTIONS } from '../stream/server'
 
 /** An object that options stand in. */

@@ -6,9 +6,8 @@ import {
 import {
   CONNECTION_OPTIONS, resolveConnectionOptions, type ConnectionSettings
 } from './connection-options'
-import {
-  ConflictingOptionsError, InvalidHandleError, InvalidOptionError, MissingOptionError
-} from '../errors'
+import { ConflictingOptionsError, InvalidHandleError, MissingOptionError } from '../errors'
+import { InvalidOptionError } from '../stream/errors'
 import { readOptions, type Given } from '../stream/given'
 import { checkNames, DEFLATE_PLACE, PLUGIN_PLACE, SERVER_PLACE } from './names'
 import { warnOfShortDelays } from './short-delays'

@@ -9,9 +9,10 @@ import type {
 } from 'fastify'
 import type { IncomingMessage } from 'node:http'
 import { readRouteOption } from '../options/connection-options'
-import { InvalidMethodError, InvalidWsHandlerError, toError, UnknownRouteError } from '../errors'
+import { InvalidMethodError, InvalidWsHandlerError, UnknownRouteError } from '../errors'
+import { toError } from '../observe/thrown'
 import { checkDeclaration } from '../options/names'
-import { kReplyWatcher } from '../stream/symbols'
+import { kReplyWatcher } from '../handshake/symbols'
 import type { WebsocketConnectionOptions, WebsocketHandler } from '../types'
 
 /** A GET route of whatever kind, or a wrong websocket route, as its instance declared it. */

@@ -5,7 +5,6 @@ import { watchLoad } from './late-load'
 import { watchLate, type DeclaredRoute, type RouteTaker, type WebsocketTarget } from './registry'
 import { logText } from '../observe/log'
 import { upgradeOf, type UpgradeAnswer } from '../handshake/response'
-import { kPlugin } from '../stream/symbols'
 
 export type { DeclaredRoute, WebsocketTarget }
 
@@ -56,6 +55,12 @@ function logHttpOnly (request: FastifyRequest): void {
     '`wsHandler` to accept WebSockets'
   )
 }
+
+/**
+ * On a Fastify instance and, by inheritance, its children: the state of the plugin
+ * registered there.
+ */
+export const kPlugin = Symbol('fastify-websocket.plugin')
 
 watchLoad()
 

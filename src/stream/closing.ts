@@ -17,7 +17,7 @@
  * From every state the end of the connection leads out. `fastify.close()` has a deadline of its
  * own, which is not longer than one `closeTimeout`, whatever the state is.
  */
-import { CloseTimeoutError } from '../errors'
+import { CloseTimeoutError } from './errors'
 import { kCutOff, kSent, kSettings } from './symbols'
 import type { StreamSettings } from './settings'
 

@@ -1,9 +1,9 @@
 import { EventEmitter } from 'node:events'
 import { Duplex } from 'node:stream'
 import {
-  AbnormalCloseError, codeOf, InvalidChunkError, isDisconnect, isProtocolError, NotOpenError,
-  toError, UnsentError
-} from '../errors'
+  AbnormalCloseError, InvalidChunkError, isDisconnect, isProtocolError, NotOpenError, UnsentError
+} from './errors'
+import { codeOf, toError } from '../observe/thrown'
 import {
   kAccept, kClosedHere, kDiscard, kEnded, kFlushed, kFull, kOwner, kReaderChange, kReading, kReport,
   kSend, kSettings, kStream, kUnsent

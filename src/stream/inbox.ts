@@ -2,7 +2,8 @@ import type { AsyncResource } from 'node:async_hooks'
 import { EventEmitter } from 'node:events'
 import type { Duplex } from 'node:stream'
 import { WebSocket, type EventListenerOptions, type WebSocketEventMap } from 'ws'
-import { toError, UnreadOverflowError } from '../errors'
+import { toError } from '../observe/thrown'
+import { UnreadOverflowError } from './errors'
 import {
   kAccept, kAttach, kClosedHere, kCutOff, kDiscard, kEnded, kFlushed, kFull, kHandling, kHurry,
   kOwn, kOwner, kReaderChange, kReading, kReport, kSent, kSettings, kStream, kWhenClosed

@@ -1,7 +1,7 @@
 import type { IncomingMessage } from 'node:http'
 import type { Duplex } from 'node:stream'
 import { WebSocketServer, type ServerOptions } from 'ws'
-import { UnsupportedOptionError } from '../errors'
+import { UnsupportedOptionError } from './errors'
 import { readOptions } from './given'
 import { kAttach, kStream } from './symbols'
 import { MAX_DELAY, StreamSettings, type SocketStreamOptions } from './settings'

@@ -1,5 +1,5 @@
 import type { DuplexOptions } from 'node:stream'
-import { InvalidOptionError } from '../errors'
+import { InvalidOptionError } from './errors'
 
 /** Options of a {@link SocketStream}. */
 export interface SocketStreamOptions {

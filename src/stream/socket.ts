@@ -2,7 +2,7 @@ import type { Socket } from 'node:net'
 import { finished, type Duplex } from 'node:stream'
 import { types } from 'node:util'
 import { WebSocket } from 'ws'
-import { BackpressureError, UnsentError } from '../errors'
+import { BackpressureError, UnsentError } from './errors'
 import {
   kAttach, kClosedHere, kFlushed, kHurry, kJudge, kOwner, kProgress, kSend, kSent, kSettings,
   kUnsent

@@ -12,7 +12,7 @@ import type { IncomingMessage } from 'node:http'
 import type { Duplex } from 'node:stream'
 import { ApplicationUpgrades, type UpgradeSource } from './application-upgrades'
 import { Http2UnsupportedError } from '../errors'
-import { isSecure } from './plain-request'
+import { canUpgrade } from './http-server'
 import { asksForHttp, asksForWebSocket } from '../handshake/request-checks'
 import { UpgradeTransport } from '../handshake/transport'
 import { UnclaimedUpgrades } from './unclaimed'
@@ -141,16 +141,4 @@ export function upgradeListenerOf (
   const listener = listeners.get(source) ?? new UpgradeListener(source)
   listeners.set(source, listener)
   return listener
-}
-
-/**
- * Whether a server speaks HTTP/1. Of one that the user made over TLS, nothing public tells: without
- * `allowHTTP1`, Node.js refuses its clients with a 403 that names the option.
- */
-function canUpgrade (source: UpgradeSource, { initialConfig }: FastifyInstance): boolean {
-  // What Node.js documents of HTTP/2 servers alone.
-  if (!('updateSettings' in source)) return true
-  const { http2, https } = initialConfig
-  if (http2 !== true) return isSecure(source)
-  return typeof https === 'object' && https.allowHTTP1 === true
 }

@@ -3,7 +3,8 @@ import {
   type ServerResponse
 } from 'node:http'
 import { once } from 'node:events'
-import { ListenError, toError } from '../errors'
+import { ListenError } from '../errors'
+import { toError } from '../observe/thrown'
 import type { ListenSettings } from '../options/plugin-options'
 
 /**

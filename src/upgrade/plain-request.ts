@@ -1,13 +1,6 @@
 import type { IncomingMessage, Server } from 'node:http'
-import type { Duplex } from 'node:stream'
-import { Server as TlsServer } from 'node:tls'
 import { HeadersTooLargeError, InvalidHandshakeError } from '../errors'
-
-/**
- * Headers that Node.js keeps of a request by default. Of more it drops some without a word, so a
- * list of that many may be cut.
- */
-const DEFAULT_MAX_HEADERS = 1000
+import { mayMissHeaders } from '../handshake/request-checks'
 
 const UPGRADE_HEADERS = new Set(['upgrade', 'http2-settings'])
 
@@ -45,15 +38,6 @@ export function createPlainHead (
   return Buffer.from(`${lines.join('\r\n')}\r\n\r\n`, 'latin1')
 }
 
-/** Whether a request has so many headers that Node.js may have dropped some of them. */
-export function mayMissHeaders (
-  rawHeaders: readonly string[], maxHeadersCount: number | null
-): boolean {
-  // Fastify's further servers for `localhost` have the default limit.
-  const limit = Math.min(maxHeadersCount || DEFAULT_MAX_HEADERS, DEFAULT_MAX_HEADERS)
-  return rawHeaders.length >= 2 * limit
-}
-
 /** The value of a header without what asks for the upgrade, or null if nothing else is in it. */
 function plainValue (name: string, value: string, isLast: boolean): string | null {
   if (UPGRADE_HEADERS.has(name)) return null
@@ -64,14 +48,4 @@ function plainValue (name: string, value: string, isLast: boolean): string | nul
     return !UPGRADE_HEADERS.has(option.trim().toLowerCase())
   })
   return options.length === 0 ? null : options.join(',')
-}
-
-/** Hands a socket to an HTTP server as if it had accepted it, which Node.js documents. */
-export function emitConnection (server: Pick<Server, 'emit'>, transport: Duplex): void {
-  server.emit(isSecure(server) ? 'secureConnection' : 'connection', transport)
-}
-
-/** Whether the sockets of a server are encrypted. */
-export function isSecure (server: object): boolean {
-  return server instanceof TlsServer
 }

@@ -7,7 +7,8 @@ import { ROOT } from '../helpers/program'
 
 const GUIDE = new Document('CONTRIBUTING.md')
 const SOURCE = join(ROOT, 'src')
-const LEAVES = ['errors.ts', 'given.ts', 'symbols.ts', 'thenable.ts', 'turn.ts']
+/** Folders and files of `src/` in steps. A file may import from its own step and those below. */
+const STEPS: string[][] = JSON.parse(readFileSync(join(ROOT, 'scripts', 'rooms.json'), 'utf8'))
 
 /** The files of `src/`, and what each imports of them. */
 const IMPORTS = new Map(readdirSync(SOURCE, { recursive: true, encoding: 'utf8' })
@@ -28,25 +29,39 @@ function reach (file: string, found = new Set<string>()): Set<string> {
   return found
 }
 
-test('each source file has its place in the table', async (t) => {
+/** The folder of a file, or its name if it stands directly in `src/`. */
+function roomOf (file: string): string {
+  return file.replace(/\/.*|\.ts$/, '')
+}
+
+function stepOf (file: string): number {
+  return STEPS.findIndex((step) => step.includes(roomOf(file)))
+}
+
+test('each source file has its place in the map', async (t) => {
   const listed = GUIDE.rows('file in `src/`').flatMap(([files]) => unquote(files).split(', '))
   t.strictSame(listed.sort(), [...IMPORTS.keys()].sort())
 })
 
-test('no import is circular, and the entry imports all and is imported by none', async (t) => {
-  for (const file of IMPORTS.keys()) {
+test('the order of imports in the guide is the one that the linter holds', async (t) => {
+  const order = STEPS.map((step) => step.map((name) => `\`${name}\``).join(', ')).join(' → ')
+  t.match(GUIDE.text, order)
+})
+
+test('no import goes upwards or in a circle, and the entry reaches all', async (t) => {
+  for (const [file, imports] of IMPORTS) {
+    t.not(stepOf(file), -1, `${file} has a step`)
+    t.strictSame(imports.filter((other) => stepOf(other) < stepOf(file)), [], file)
     t.notOk(reach(file).has(file), `${file} does not import itself`)
-    t.notOk(reach(file).has('index.ts'), `${file} does not import the entry`)
   }
   t.equal(reach('index.ts').size, IMPORTS.size - 1)
 })
 
-test('the stream imports nothing but itself and leaves, and leaves import nothing', async (t) => {
+test('the stream stands alone, on what is below it', async (t) => {
   for (const [file, imports] of IMPORTS) {
-    if (LEAVES.includes(file)) t.strictSame(imports, [], file)
-    if (!file.startsWith('stream/')) continue
-    const foreign = imports.filter((other) => !other.startsWith('stream/'))
-    t.strictSame(foreign.filter((other) => !LEAVES.includes(other)), [], file)
+    if (roomOf(file) !== 'stream') continue
+    const foreign = imports.filter((other) => stepOf(other) === stepOf('errors.ts'))
+    t.strictSame(foreign.filter((other) => other === 'errors.ts'), [], file)
   }
 })
 

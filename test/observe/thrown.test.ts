@@ -1,5 +1,7 @@
 import { test } from 'tap'
-import { codeOf, isDisconnect, isProtocolError, ListenError, toError } from '../../src/errors'
+import { codeOf, toError } from '../../src/observe/thrown'
+import { isDisconnect, isProtocolError } from '../../src/stream/errors'
+import { ListenError } from '../../src/errors'
 
 const withCode = (code: unknown): Error => Object.assign(new Error('test'), { code })
 
@@ -50,5 +52,5 @@ test('an error of the plugin has a code, a message and a cause', async (t) => {
   const cause = new Error('cause')
   const error = new ListenError('*:80', 'taken', { cause })
   t.match(error, { code: 'FST_WS_LISTEN', message: 'cannot listen on *:80: taken', cause })
-  t.match(error.stack, 'errors.test.ts')
+  t.match(error.stack, 'thrown.test.ts')
 })

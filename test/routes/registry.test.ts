@@ -2,7 +2,7 @@ import { join } from 'node:path'
 import type { FastifyInstance, FastifyReply } from 'fastify'
 import t, { test } from 'tap'
 import { applicationOf, rootOf } from '../../src/routes/registry'
-import { kReplyWatcher } from '../../src/stream/symbols'
+import { kReplyWatcher } from '../../src/handshake/symbols'
 import { ROOT, run } from '../helpers/program'
 import { createFastify } from '../helpers/servers'
 

@@ -1,0 +1,192 @@
+/** What the plugin adds to the types of Fastify: decorators, and routes that take WebSockets. */
+import type {
+  ContextConfigDefault, FastifyBaseLogger, FastifySchema, FastifyTypeProvider,
+  FastifyTypeProviderDefault, RawReplyDefaultExpression, RawRequestDefaultExpression, RawServerBase,
+  RawServerDefault, RouteGenericInterface, RouteHandlerMethod, RouteShorthandOptions
+} from 'fastify'
+import type { WebSocketStreamServer } from './stream/server'
+import type { InjectWebsocket, WebsocketConnectionOptions, WebsocketHandler } from './types'
+
+/** A full route declaration without a plain HTTP side: `websocket` and one handler. */
+export interface WebsocketRouteOptions<
+  RawServer extends RawServerBase = RawServerDefault,
+  RawRequest extends RawRequestDefaultExpression<RawServer> =
+  RawRequestDefaultExpression<RawServer>,
+  RawReply extends RawReplyDefaultExpression<RawServer> = RawReplyDefaultExpression<RawServer>,
+  RouteGeneric extends RouteGenericInterface = RouteGenericInterface,
+  ContextConfig = ContextConfigDefault,
+  SchemaCompiler extends FastifySchema = FastifySchema,
+  TypeProvider extends FastifyTypeProvider = FastifyTypeProviderDefault,
+  Logger extends FastifyBaseLogger = FastifyBaseLogger
+> extends Omit<RouteShorthandOptions<
+    RawServer, RawRequest, RawReply, RouteGeneric,
+    ContextConfig, SchemaCompiler, TypeProvider, Logger
+  >, 'websocket'> {
+  method: WebsocketMethod | WebsocketMethod[]
+  url: string
+  websocket: RouteWebsocket
+  wsHandler?: never
+  handler: WebsocketHandler<
+    RawServer, RawRequest, RawReply, RouteGeneric,
+    ContextConfig, NoInfer<SchemaCompiler>, TypeProvider, Logger
+  >
+}
+
+/** The `websocket` of a websocket route. */
+type RouteWebsocket = true | WebsocketConnectionOptions
+
+declare const declared: unique symbol
+
+/**
+ * The `websocket` of a websocket route, as `onRoute` hooks read it. No plain value is of this type:
+ * Fastify's own overloads, which know only handlers of HTTP, must not match such a route.
+ */
+type DeclaredWebsocket = RouteWebsocket & { readonly [declared]: never }
+
+/** `never` if the type tells whether the route is a websocket route, else `unknown`. */
+type IfUndecided<Websocket> =
+  [Extract<Websocket, false>] extends [never]
+    ? never
+    : [Exclude<Websocket, false | undefined>] extends [never] ? never : unknown
+
+/** Options of a route, with another `websocket`. */
+type WithWebsocket<Options, Websocket> = Omit<Options, 'websocket'> & { websocket: Websocket }
+
+type WebsocketMethod = 'GET' | 'HEAD' | 'get' | 'head'
+
+declare module 'fastify' {
+  // The names and the order of the type parameters are those of Fastify: merging demands it.
+  /* eslint-disable @typescript-eslint/no-unused-vars */
+
+  interface FastifyInstance<RawServer, RawRequest, RawReply, Logger, TypeProvider> {
+    /** The WebSocket server: a ws `WebSocketServer` that emits `connection` and `stream`. */
+    websocketServer: WebSocketStreamServer
+    /**
+     * Connects a ws client to a path of the application, in memory: nothing listens, and the
+     * application is made ready if it is not. Messages that come before there is a `message`
+     * listener wait for it. The client is closed with the application.
+     *
+     * @param path with its query; default: `/`
+     * @throws FST_WS_INJECT_REFUSED, an {@link InjectRefusal}, and what ws's client throws
+     */
+    injectWS: InjectWebsocket
+
+    /** Declares a GET route whose handler takes WebSocket connections. */
+    route<
+      RouteGeneric extends RouteGenericInterface = RouteGenericInterface,
+      ContextConfig = ContextConfigDefault,
+      const SchemaCompiler extends FastifySchema = FastifySchema
+    >(
+      opts: WebsocketRouteOptions<
+        RawServer, RawRequest, RawReply, RouteGeneric,
+        ContextConfig, SchemaCompiler, TypeProvider, Logger
+      >
+    ): FastifyInstance<RawServer, RawRequest, RawReply, Logger, TypeProvider>
+
+    /** Declares a GET route that takes requests with `handler` and connections with `wsHandler`. */
+    route<
+      RouteGeneric extends RouteGenericInterface = RouteGenericInterface,
+      ContextConfig = ContextConfigDefault,
+      const SchemaCompiler extends FastifySchema = FastifySchema
+    >(
+      opts: WithWebsocket<RouteOptions<
+        RawServer, RawRequest, RawReply, RouteGeneric,
+        ContextConfig, SchemaCompiler, TypeProvider, Logger
+      >, RouteWebsocket> & {
+        wsHandler: WebsocketHandler<
+          RawServer, RawRequest, RawReply, RouteGeneric,
+          ContextConfig, SchemaCompiler, TypeProvider, Logger
+        >
+      }
+    ): FastifyInstance<RawServer, RawRequest, RawReply, Logger, TypeProvider>
+
+    /** Declares a route of which only the value of `websocket` tells what it takes. */
+    route<
+      RouteGeneric extends RouteGenericInterface = RouteGenericInterface,
+      ContextConfig = ContextConfigDefault,
+      const SchemaCompiler extends FastifySchema = FastifySchema,
+      Websocket extends boolean | WebsocketConnectionOptions | undefined = never
+    >(
+      opts: WithWebsocket<RouteOptions<
+        RawServer, RawRequest, RawReply, RouteGeneric,
+        ContextConfig, SchemaCompiler, TypeProvider, Logger
+      >, Websocket> & IfUndecided<Websocket>
+    ): FastifyInstance<RawServer, RawRequest, RawReply, Logger, TypeProvider>
+  }
+
+  interface FastifyRequest {
+    /** Whether the request is a WebSocket upgrade. */
+    readonly ws: boolean
+  }
+
+  interface RouteShorthandOptions<
+    RawServer, RawRequest, RawReply, RouteGeneric,
+    ContextConfig, SchemaCompiler, TypeProvider, Logger
+  > {
+    /** The handler of this GET route takes WebSocket connections, with these options of them. */
+    websocket?: false | DeclaredWebsocket
+  }
+
+  interface RouteOptions<
+    RawServer, RawRequest, RawReply, RouteGeneric,
+    ContextConfig, SchemaCompiler, TypeProvider, Logger
+  > {
+    /** Takes the WebSocket connections of a GET route whose `handler` answers plain requests. */
+    wsHandler?: WebsocketHandler<
+      RawServer, RawRequest, RawReply, RouteGeneric,
+      ContextConfig, SchemaCompiler, TypeProvider, Logger
+    >
+  }
+
+  interface RouteShorthandMethod<RawServer, RawRequest, RawReply, TypeProvider, Logger> {
+    <
+      RouteGeneric extends RouteGenericInterface = RouteGenericInterface,
+      ContextConfig = ContextConfigDefault,
+      const SchemaCompiler extends FastifySchema = FastifySchema
+    >(
+      path: string,
+      opts: WithWebsocket<RouteShorthandOptions<
+        RawServer, RawRequest, RawReply, RouteGeneric,
+        ContextConfig, SchemaCompiler, TypeProvider, Logger
+      >, RouteWebsocket>,
+      handler: WebsocketHandler<
+        RawServer, RawRequest, RawReply, RouteGeneric,
+        ContextConfig, SchemaCompiler, TypeProvider, Logger
+      >
+    ): FastifyInstance<RawServer, RawRequest, RawReply, Logger, TypeProvider>
+
+    <
+      RouteGeneric extends RouteGenericInterface = RouteGenericInterface,
+      ContextConfig = ContextConfigDefault,
+      const SchemaCompiler extends FastifySchema = FastifySchema
+    >(
+      path: string,
+      opts: WithWebsocket<RouteShorthandOptions<
+        RawServer, RawRequest, RawReply, RouteGeneric,
+        ContextConfig, SchemaCompiler, TypeProvider, Logger
+      >, RouteWebsocket> & {
+        handler: WebsocketHandler<
+          RawServer, RawRequest, RawReply, RouteGeneric,
+          ContextConfig, NoInfer<SchemaCompiler>, TypeProvider, Logger
+        >
+      }
+    ): FastifyInstance<RawServer, RawRequest, RawReply, Logger, TypeProvider>
+
+    <
+      RouteGeneric extends RouteGenericInterface = RouteGenericInterface,
+      ContextConfig = ContextConfigDefault,
+      const SchemaCompiler extends FastifySchema = FastifySchema,
+      Websocket extends boolean | WebsocketConnectionOptions | undefined = never
+    >(
+      path: string,
+      opts: WithWebsocket<RouteShorthandOptions<
+        RawServer, RawRequest, RawReply, RouteGeneric,
+        ContextConfig, SchemaCompiler, TypeProvider, Logger
+      >, Websocket> & IfUndecided<Websocket>,
+      handler: RouteHandlerMethod<
+        RawServer, RawRequest, RawReply, RouteGeneric,
+        ContextConfig, SchemaCompiler, TypeProvider, Logger
+      >
+    ): FastifyInstance<RawServer, RawRequest, RawReply, Logger, TypeProvider>
+  }
+}
