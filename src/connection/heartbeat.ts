@@ -1,6 +1,6 @@
 import { UnresponsiveError } from '../stream/errors'
 import type { StreamSocket } from '../stream/socket'
-import { kClosedHere, kProgress } from '../stream/symbols'
+import { kOutbox } from '../stream/symbols'
 import { onNextTurn } from './next-turn'
 
 /** A connection, as its heartbeat sees it. */
@@ -89,8 +89,8 @@ export class Heartbeat {
   #check (pulse: Pulse): void {
     const { socket } = pulse
     // A connection that is being closed here has a deadline already: see stream/closing.ts.
-    if (socket[kClosedHere]) return
-    const progress = socket[kProgress]
+    if (socket[kOutbox].isClosedHere) return
+    const progress = socket[kOutbox].progress
     if (progress !== pulse.progress) {
       pulse.progress = progress
       pulse.silence = 0
