@@ -1,3 +1,7 @@
+/**
+ * A connection as the handler of its route has it: the scope in which code of the application runs
+ * for it, and the one path of its errors, to the error handler or to the log.
+ */
 import { AsyncResource } from 'node:async_hooks'
 import type { IncomingMessage } from 'node:http'
 import type { FastifyBaseLogger, FastifyInstance, FastifyRequest } from 'fastify'
@@ -24,9 +28,11 @@ export interface ConnectionContext {
   readonly maxPayload: number
 }
 
-/** What has been logged of a connection: what its peer did wrong, ... */
+// What has been logged of a connection, a bit each.
+
+/** Something that its peer did wrong. */
 const FAULT = 1 << 0
-/** ... and what the application did. */
+/** Something that the application did wrong. */
 const FAILURE = 1 << 1
 
 const SCOPE_OPTIONS = { requireManualDestroy: true }

@@ -1,7 +1,7 @@
 /** How a message gets to the readers of a connection: listeners of the socket, and its stream. */
 import { WebSocket } from 'ws'
 import { toBinaryType, type BinaryType } from './binary-type'
-import { callFor, type ConnectionOwner } from './owner'
+import type { ConnectionOwner } from './owner'
 import { kAccept, kDemand, kEnded, kOwner, kStream } from './symbols'
 import type { Demand } from './verdict'
 
@@ -28,7 +28,17 @@ export function demandOf (socket: ReceivingSocket): Demand {
 
 /** Gives a message to all readers, on behalf of the owner. */
 export function deliver (socket: ReceivingSocket, data: Buffer, isBinary: boolean): void {
-  callFor(socket[kOwner], give, socket, data, isBinary)
+  const owner = socket[kOwner]
+  if (owner === null) {
+    give.call(socket, data, isBinary)
+    return
+  }
+  // As `callFor` does it, without the array of arguments that each message would cost.
+  try {
+    owner.runInAsyncScope(give, socket, data, isBinary)
+  } catch (error) {
+    owner.report(error)
+  }
 }
 
 function give (this: ReceivingSocket, data: Buffer, isBinary: boolean): void {

@@ -1,3 +1,4 @@
+/** The server of the stream: ws's server, whose connections are {@link StreamSocket}s. */
 import type { IncomingMessage } from 'node:http'
 import type { Duplex } from 'node:stream'
 import { WebSocketServer, type ServerOptions } from 'ws'

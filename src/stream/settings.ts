@@ -1,3 +1,4 @@
+/** The options of a stream: what the user gives, and its checked form with every default. */
 import type { DuplexOptions } from 'node:stream'
 import { BYTES, MESSAGES, type Codec } from './codec'
 import { InvalidOptionError } from './errors'
