@@ -81,6 +81,26 @@ export const works = [
   },
   {
     ...ECHO,
+    id: 'text-ascii',
+    title: 'text echo, 16 connections × 16 in flight, 32 ASCII letters',
+    handler: 'text',
+    alphabet: 'ascii',
+    connections: 16,
+    inFlight: 16,
+    target: null
+  },
+  {
+    ...ECHO,
+    id: 'text-cyrillic',
+    title: 'text echo, 16 connections × 16 in flight, 16 Cyrillic letters',
+    handler: 'text',
+    alphabet: 'cyrillic',
+    connections: 16,
+    inFlight: 16,
+    target: null
+  },
+  {
+    ...ECHO,
     id: 'replies',
     title: 'twenty replies to a message, 16 connections, 32 bytes',
     handler: 'replies',
