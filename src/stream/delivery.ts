@@ -41,7 +41,37 @@ export function deliver (socket: ReceivingSocket, data: Buffer, isBinary: boolea
   }
 }
 
-function give (this: ReceivingSocket, data: Buffer, isBinary: boolean): void {
+/**
+ * As {@link deliver}, in the context of the owner, which has been entered before.
+ *
+ * @param data a string only for readers of which {@link takesText} is true
+ */
+export function deliverHere (
+  socket: ReceivingSocket, data: Buffer | string, isBinary: boolean
+): void {
+  const owner = socket[kOwner]
+  if (owner === null) {
+    give.call(socket, data, isBinary)
+    return
+  }
+  try {
+    give.call(socket, data, isBinary)
+  } catch (error) {
+    owner.report(error)
+  }
+}
+
+/** Whether only `message` listeners read, so that a text need not be bytes. */
+export function takesText (socket: ReceivingSocket): boolean {
+  const demand = socket[kStream]?.[kDemand] ?? 'none'
+  return demand === 'none' && socket.listenerCount('message') > 0
+}
+
+function give (this: ReceivingSocket, data: Buffer | string, isBinary: boolean): void {
+  if (typeof data === 'string') {
+    WebSocket.prototype.emit.call(this, 'message', data, isBinary)
+    return
+  }
   const reader = this[kStream]
   const isReading = reader !== null && reader[kDemand] !== 'none'
   try {

@@ -87,6 +87,12 @@ export function isProtocolError (error: unknown): boolean {
   return typeof code === 'string' && (code.startsWith('WS_ERR_') || PEER_FAULTS.has(code))
 }
 
+/** Whether ws has refused a frame. Nothing more is read of the connection then. */
+export function isRefusedFrame (error: unknown): boolean {
+  const code = codeOf(error)
+  return typeof code === 'string' && code.startsWith('WS_ERR_')
+}
+
 /** Whether a peer has sent a longer message than it may. */
 export function isOversizeError (error: unknown): boolean {
   return codeOf(error) === 'WS_ERR_UNSUPPORTED_MESSAGE_LENGTH'

@@ -3,6 +3,7 @@ import type { IncomingMessage } from 'node:http'
 import type { Duplex } from 'node:stream'
 import { WebSocketServer, type ServerOptions } from 'ws'
 import { UnsupportedOptionError } from './errors'
+import { FrameReader } from './frame-reader'
 import { readOptions } from './given'
 import { kOutbox, kSettings, kStream } from './symbols'
 import { MAX_INT32, StreamSettings, type SocketStreamOptions } from './settings'
@@ -38,6 +39,7 @@ export type UpgradeCallback = (socket: StreamSocket, request: IncomingMessage) =
  */
 export class WebSocketStreamServer extends WebSocketServer<typeof StreamSocket> {
   readonly streamSettings: StreamSettings
+  #reader: FrameReader | null = null
 
   /**
    * @param onStream added as a listener of `stream`
@@ -58,11 +60,25 @@ export class WebSocketStreamServer extends WebSocketServer<typeof StreamSocket> 
   override handleUpgrade (
     request: IncomingMessage, transport: Duplex, head: Buffer, callback: UpgradeCallback
   ): void {
+    const isUnread = transport.listenerCount('data') === 0
     super.handleUpgrade(request, transport, head, (socket, request) => {
       socket[kOutbox].attach(transport)
       socket[kSettings] = this.streamSettings
+      if (isUnread) this.#readerFor(socket)?.attach(socket, transport)
       callback(socket, request)
     })
+  }
+
+  /** Null where ws delivers messages later than they arrive, so that they would be overtaken. */
+  #readerFor ({ extensions }: StreamSocket): FrameReader | null {
+    const { maxPayload, skipUTF8Validation, allowSynchronousEvents } = this.options
+    if (allowSynchronousEvents === false || extensions !== '') return null
+    const limits = {
+      maxPayload: Number(maxPayload), skipUTF8Validation: skipUTF8Validation === true
+    }
+    // An application may change the options of a server.
+    if (this.#reader?.hasLimits(limits) !== true) this.#reader = new FrameReader(limits)
+    return this.#reader
   }
 
   #emitStream (socket: StreamSocket, request: IncomingMessage): void {

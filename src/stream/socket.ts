@@ -8,13 +8,17 @@ import { toError } from '../observe/thrown'
 import { isBinaryType, type BinaryType } from './binary-type'
 import { Closing, type ClosingSocket } from './closing'
 import type { StreamReader } from './delivery'
+import { isRefusedFrame } from './errors'
 import { guardHandler, type EventHandler } from './event-handler'
+import { onShown, stopReading, type FrameReader, type Unfinished } from './frame-reader'
 import { inboxOf, onReaderChange, receive, type Inbox } from './inbox'
 import { Outbox, type SendCallback } from './outbox'
 import { callFor, type ConnectionOwner } from './owner'
 import type { Data, SendOptions } from './send-data'
 import { StreamSettings } from './settings'
-import { kEnded, kInbox, kOutbox, kOwner, kSettings, kStream, kWhenClosed } from './symbols'
+import {
+  kEnded, kInbox, kOutbox, kOwner, kReader, kSettings, kStream, kUnfinished, kWhenClosed
+} from './symbols'
 
 /** The events of `connection.socket` and what their listeners get. */
 export interface SocketEvents {
@@ -49,7 +53,9 @@ export class StreamSocket extends WebSocket implements ClosingSocket {
   [kStream]: StreamReader | null = null;
   [kOwner]: ConnectionOwner | null = null;
   [kSettings] = StreamSettings.defaults;
-  [kInbox]: Inbox | null = null
+  [kInbox]: Inbox | null = null;
+  [kReader]: FrameReader | null = null;
+  [kUnfinished]: Unfinished | null = null
   readonly [kOutbox] = new Outbox(this)
   #binaryType: BinaryType = 'nodebuffer'
   /** How the connection ends, and then how it has; null while it is open. */
@@ -127,13 +133,16 @@ export class StreamSocket extends WebSocket implements ClosingSocket {
     switch (event) {
       case 'message':
         if (!isReceived(args)) return this.#emitForOwner(event, args)
+        onShown(this)
         receive(this, args[0], args[1])
         return true
       // The casts say what ws emits; the type of `emit` does not.
       case 'close': return this.#close(args[0] as number, args[1] as Buffer)
       case 'error': return this.#fail(args[0])
-      default: return this.#emitForOwner(event, args)
+      case 'ping':
+      case 'pong': onShown(this)
     }
+    return this.#emitForOwner(event, args)
   }
 
   /** True also when a listener has thrown, which the owner has been told then. */
@@ -149,6 +158,7 @@ export class StreamSocket extends WebSocket implements ClosingSocket {
 
   #fail (thrown: unknown): boolean {
     const error = toError(thrown)
+    if (isRefusedFrame(error)) stopReading(this)
     // ws also ends a connection by itself, when a message cannot be compressed.
     if (this.readyState === this.CLOSING && this.#ending === null) this.#startClosing()
     this[kOwner]?.report(error)
@@ -241,6 +251,8 @@ export class StreamSocket extends WebSocket implements ClosingSocket {
   #close (code: number, reason: Buffer): boolean {
     if (this.#ending instanceof Closing) this.#ending.stop()
     this.#ending = { code, reason: reason.toString() }
+    const { transport } = this[kOutbox]
+    if (transport !== null) this[kReader]?.detach(transport)
     this[kInbox]?.close()
     this.#whenClosed?.()
     const hasListener = this.#emitForOwner('close', [code, reason])

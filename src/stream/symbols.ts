@@ -6,6 +6,12 @@
 /** On a StreamSocket: what arrives. */
 export const kInbox = Symbol('fastify-websocket.inbox')
 
+/** On a StreamSocket: what reads its frames, or null if ws does. */
+export const kReader = Symbol('fastify-websocket.reader')
+
+/** On a StreamSocket: what is left of a chunk for the next one, or null. */
+export const kUnfinished = Symbol('fastify-websocket.unfinished')
+
 /** On a StreamSocket: what is sent. */
 export const kOutbox = Symbol('fastify-websocket.outbox')
 

@@ -25,7 +25,7 @@ let busy: Tick[] = []
 /** See the header of this file. */
 export abstract class Tick implements FrameSink {
   /** Null until the handshake is done. */
-  protected transport: Duplex | null = null
+  transport: Duplex | null = null
   /** Bits of this class, and of the class that extends it from `1 << TICK_BITS` on. */
   protected state = 0
 

@@ -1,0 +1,67 @@
+/** The header of a frame (RFC 6455 section 5.2). */
+
+/** Opcodes, as far as they are told apart here. */
+export const TEXT = 0x1
+const BINARY = 0x2
+export const CLOSE = 0x8
+
+/** Bytes of the key of a mask. It is the end of a header. */
+export const KEY_SIZE = 4
+
+const FIN = 0x80
+const OPCODE = 0x0f
+const MASKED = 0x80
+const LENGTH = 0x7f
+
+/** Says that the length is in the next two bytes, or in the next eight. */
+const LENGTH_IN_16_BITS = 126
+const LENGTH_IN_64_BITS = 127
+
+/** Whether frames with an opcode are control frames: close, ping and pong. */
+export function isControl (opcode: number): boolean {
+  return opcode >= CLOSE
+}
+
+/** A header that is read again and again: one object serves all frames. */
+export class FrameHeader {
+  /** The first byte: FIN, the reserved bits and the opcode. */
+  first = 0
+  isMasked = false
+  /** Bytes of the header, with the key. */
+  size = 0
+  /** Bytes of the payload. One that is larger than an integer can be is not exact. */
+  length = 0
+
+  get isFinal (): boolean {
+    return (this.first & FIN) !== 0
+  }
+
+  get opcode (): number {
+    return this.first & OPCODE
+  }
+
+  /** Whether the frame is a whole message, text or binary, without an extension. */
+  get isWholeMessage (): boolean {
+    return this.first === (FIN | TEXT) || this.first === (FIN | BINARY)
+  }
+
+  /** Reads the header that begins at `start`. False if it goes on behind the end of `bytes`. */
+  read (bytes: Buffer, start: number): boolean {
+    const available = bytes.length - start
+    if (available < 2) return false
+    const second = bytes.readUInt8(start + 1)
+    const isMasked = (second & MASKED) !== 0
+    const keySize = isMasked ? KEY_SIZE : 0
+    const short = second & LENGTH
+    const lengthSize = short < LENGTH_IN_16_BITS ? 0 : short === LENGTH_IN_64_BITS ? 8 : 2
+    const size = 2 + lengthSize + keySize
+    if (available < size) return false
+    this.first = bytes.readUInt8(start)
+    this.isMasked = isMasked
+    this.size = size
+    if (lengthSize === 0) this.length = short
+    else if (lengthSize === 2) this.length = bytes.readUInt16BE(start + 2)
+    else this.length = bytes.readUInt32BE(start + 2) * 2 ** 32 + bytes.readUInt32BE(start + 6)
+    return true
+  }
+}
