@@ -90,7 +90,7 @@ export function isProtocolError (error: unknown): boolean {
 /** Whether ws has refused a frame. Nothing more is read of the connection then. */
 export function isRefusedFrame (error: unknown): boolean {
   const code = codeOf(error)
-  return typeof code === 'string' && code.startsWith('WS_ERR_')
+  return typeof code === 'string' && (code.startsWith('WS_ERR_') || code === 'Z_DATA_ERROR')
 }
 
 /** Whether a peer has sent a longer message than it may. */

@@ -17,37 +17,46 @@
  */
 import { isUtf8 } from 'node:buffer'
 import type { Duplex } from 'node:stream'
+import { isDeepStrictEqual } from 'node:util'
 import { CLOSE, FrameHeader, isControl, KEY_SIZE, TEXT } from '../protocol/frame-header'
 import { readKey, turnKey, unmask, wordsOf } from '../protocol/mask'
+import { compact } from './compact'
 import { deliverHere, demandOf, takesText } from './delivery'
 import { inboxOf, type InboxSocket } from './inbox'
-import { kInbox, kOwner, kReader, kUnfinished } from './symbols'
+import { kInbox, kOutbox, kOwner, kReader, kUnfinished } from './symbols'
 
 /** What the messages of a server's connections may be. */
 export interface MessageLimits {
   /** Bytes of the longest message; 0 is no limit. */
   readonly maxPayload: number
+  /** Frames of a message; 0 is no limit. */
+  readonly maxFragments: number
   readonly skipUTF8Validation: boolean
+  /** ws emits messages later than it gets them, because it inflates them for example. */
+  readonly isDeferred: boolean
 }
 
 /** What is left of one chunk for the next one. */
 export interface Unfinished {
-  /** The part of a header that has arrived. */
-  header: Buffer | null
+  /** Bytes from the beginning of a frame on: a part of its header, or what has to wait for ws. */
+  kept: Buffer | null
   /** Bytes that are missing of the payload of a frame that ws gets. */
   missing: number
   /** The key for these bytes. */
   key: number
   /** The first byte of the header of this frame. */
   first: number
-  /** ws has got frames of a message, and not the last one. */
-  isFragmented: boolean
+  /** Frames of a message that ws has got, without the last one. */
+  fragments: number
+  /** ws has got a final frame, and has not shown it yet. */
+  isWaiting: boolean
   /** Nothing more is read. */
   readonly isOver: boolean
 }
 
 /** The WebSocket of a connection, as the reader of its frames sees it. */
 export interface ReadSocket extends InboxSocket {
+  readonly [kOutbox]: { readonly transport: Duplex | null }
   [kReader]: FrameReader | null
   [kUnfinished]: Unfinished | null
 }
@@ -58,9 +67,10 @@ const kSocket = Symbol('fastify-websocket.socket')
 type Transport = Duplex & { [kSocket]: ReadSocket }
 type DataListener = (this: Duplex, chunk: Buffer) => void
 
-const OVER: Unfinished = {
-  header: null, missing: 0, key: 0, first: 0, isFragmented: false, isOver: true
+const NOTHING: Unfinished = {
+  kept: null, missing: 0, key: 0, first: 0, fragments: 0, isWaiting: false, isOver: false
 }
+const OVER: Unfinished = { ...NOTHING, isOver: true }
 
 /** One header for all frames: none is needed any more when the next one is read. */
 const header = new FrameHeader()
@@ -74,6 +84,15 @@ let awaited: ReadSocket | null = null
 /** ws has emitted a message, a ping or a pong of a socket. */
 export function onShown (socket: ReadSocket): void {
   if (awaited === socket) awaited = null
+  const unfinished = socket[kUnfinished]
+  if (unfinished === null || !unfinished.isWaiting) return
+  unfinished.isWaiting = false
+  // When ws has finished with the frame.
+  process.nextTick(readOn, socket)
+}
+
+function readOn (socket: ReadSocket): void {
+  socket[kReader]?.readOn(socket)
 }
 
 /** ws has refused a frame of a socket, or the socket has ended: what still comes is dropped. */
@@ -85,6 +104,7 @@ export function stopReading (socket: ReadSocket): void {
 export class FrameReader {
   readonly #limits: MessageLimits
   readonly #onData: DataListener
+  readonly #onEnd: (this: Duplex) => void
   readonly #onClose: (this: Duplex) => void
 
   constructor (limits: MessageLimits) {
@@ -93,15 +113,16 @@ export class FrameReader {
       this.#read(transport as Transport, chunk)
     }
     this.#onData = function (chunk) { read(this, chunk) }
+    this.#onEnd = function () { giveKept(this as Transport) }
     this.#onClose = function () {
       const rest: Buffer | null = this.read()
       if (rest !== null) read(this, rest)
+      giveKept(this as Transport)
     }
   }
 
-  hasLimits ({ maxPayload, skipUTF8Validation }: MessageLimits): boolean {
-    return maxPayload === this.#limits.maxPayload &&
-      skipUTF8Validation === this.#limits.skipUTF8Validation
+  hasLimits (limits: MessageLimits): boolean {
+    return isDeepStrictEqual(limits, this.#limits)
   }
 
   /**
@@ -123,6 +144,7 @@ export class FrameReader {
   /** The connection is closed. */
   detach (transport: Duplex): void {
     transport.off('data', this.#onData)
+    transport.off('end', this.#onEnd)
     transport.off('close', this.#onClose)
   }
 
@@ -140,16 +162,19 @@ export class FrameReader {
     const unfinished = socket[kUnfinished]
     if (unfinished !== null) {
       if (unfinished.isOver) return
-      if (unfinished.missing > 0) start = this.#continueFrame(socket, transport, unfinished, chunk)
-      else if (unfinished.header !== null) {
-        bytes = Buffer.concat([unfinished.header, chunk])
-        unfinished.header = null
+      bytes = joinKept(unfinished, chunk)
+      if (unfinished.isWaiting) {
+        unfinished.kept = bytes
+        // It was resumed by ws, or by the inbox.
+        transport.pause()
+        return
       }
+      start = this.#continueFrame(socket, transport, unfinished, bytes)
     }
     const words = wordsOf(bytes)
     while (start < bytes.length) {
-      if (!header.read(bytes, start)) {
-        this.#unfinishedOf(socket, transport).header = Buffer.from(bytes.subarray(start))
+      if (socket[kUnfinished]?.isWaiting === true || !header.read(bytes, start)) {
+        this.#unfinishedOf(socket, transport).kept = compact(bytes.subarray(start))
         return
       }
       const end = start + header.size + header.length
@@ -161,9 +186,10 @@ export class FrameReader {
 
   /** Whether the frame of `header`, which has arrived whole, can be delivered without ws. */
   #isOurs (socket: ReadSocket): boolean {
-    const { maxPayload } = this.#limits
-    return header.isWholeMessage && header.isMasked && socket[kUnfinished]?.isFragmented !== true &&
-      (header.length <= maxPayload || maxPayload === 0)
+    const { maxPayload, isDeferred } = this.#limits
+    if (isDeferred || !header.isWholeMessage || !header.isMasked) return false
+    const { fragments } = socket[kUnfinished] ?? NOTHING
+    return fragments === 0 && (header.length <= maxPayload || maxPayload === 0)
   }
 
   /** Delivers the message at `start`. False if it is not valid: then ws is to refuse it. */
@@ -214,35 +240,88 @@ export class FrameReader {
       unfinished.missing = missing
       unfinished.key = turnKey(key, end - payload)
       unfinished.first = first
-      unfinished.isFragmented ||= !isFinal
+      if (!isFinal) unfinished.fragments++
     }
-    return giveFrame(socket, transport, bytes.subarray(start, end), first, missing === 0)
+    return this.#giveFrame(socket, transport, bytes.subarray(start, end), first, missing === 0)
       ? end
       : bytes.length
   }
 
-  /** Gives ws the next part of a frame. Returns where the next frame begins. */
+  /** Gives ws the next part of a frame, if one is missing. Returns where the next frame begins. */
   #continueFrame (
     socket: ReadSocket, transport: Transport, unfinished: Unfinished, bytes: Buffer
   ): number {
+    if (unfinished.missing === 0) return 0
     const end = Math.min(unfinished.missing, bytes.length)
     unmask(bytes, wordsOf(bytes), 0, end, unfinished.key)
     unfinished.missing -= end
     unfinished.key = turnKey(unfinished.key, end)
     const part = end === bytes.length ? bytes : bytes.subarray(0, end)
-    return giveFrame(socket, transport, part, unfinished.first, unfinished.missing === 0)
+    return this.#giveFrame(socket, transport, part, unfinished.first, unfinished.missing === 0)
       ? end
       : bytes.length
+  }
+
+  /**
+   * Gives ws a frame, or a part of one. Returns whether more may follow.
+   *
+   * @param first the first byte of the header of the frame
+   */
+  #giveFrame (
+    socket: ReadSocket, transport: Transport, bytes: Buffer, first: number, isLast: boolean
+  ): boolean {
+    header.first = first
+    const { isFinal, opcode } = header
+    const isShown = giveAndLook(socket, transport, bytes)
+    const unfinished = socket[kUnfinished]
+    if (unfinished?.isOver === true) return false
+    if (!isLast) return true
+    if (isFinal && opcode !== CLOSE) return this.#onFinalFrame(socket, transport, opcode, isShown)
+    const { maxFragments } = this.#limits
+    const isOver = opcode === CLOSE ||
+      (maxFragments > 0 && unfinished !== null && unfinished.fragments > maxFragments)
+    if (isOver) stopReading(socket)
+    return !isOver
+  }
+
+  /** ws has got a final frame. Returns whether more may follow. */
+  #onFinalFrame (
+    socket: ReadSocket, transport: Transport, opcode: number, isShown: boolean
+  ): boolean {
+    if (!isShown && !this.#limits.isDeferred) {
+      stopReading(socket)
+      return false
+    }
+    if (isShown && socket[kUnfinished] === null) return true
+    const unfinished = this.#unfinishedOf(socket, transport)
+    if (!isControl(opcode)) unfinished.fragments = 0
+    if (isShown) return true
+    // Chunks that are queued in ws behind a frame that it then refuses would end the process.
+    unfinished.isWaiting = true
+    transport.pause()
+    return true
+  }
+
+  /** ws has shown the frame that it had got: reads what has been kept since. */
+  readOn (socket: ReadSocket): void {
+    const { transport } = socket[kOutbox]
+    const unfinished = socket[kUnfinished]
+    if (transport === null || unfinished === null) return
+    const { kept } = unfinished
+    if (kept !== null && !unfinished.isOver) {
+      unfinished.kept = null
+      this.#read(transport as Transport, kept)
+    }
+    if (socket[kUnfinished]?.isWaiting !== true && !socket.isPaused) transport.resume()
   }
 
   #unfinishedOf (socket: ReadSocket, transport: Transport): Unfinished {
     const known = socket[kUnfinished]
     if (known !== null) return known
+    transport.prependListener('end', this.#onEnd)
     // When a transport with unread data is destroyed, ws reads that data past this class.
     transport.prependListener('close', this.#onClose)
-    const unfinished: Unfinished = {
-      header: null, missing: 0, key: 0, first: 0, isFragmented: false, isOver: false
-    }
+    const unfinished = { ...NOTHING }
     socket[kUnfinished] = unfinished
     return unfinished
   }
@@ -259,26 +338,27 @@ function giveTo (transport: Transport, bytes: Buffer): void {
   listenerOfWs?.call(transport, bytes)
 }
 
-/**
- * Gives ws a frame, or a part of one. Returns whether more may follow.
- *
- * @param first the first byte of the header of the frame
- */
-function giveFrame (
-  socket: ReadSocket, transport: Transport, bytes: Buffer, first: number, isLast: boolean
-): boolean {
-  header.first = first
-  const { isFinal, opcode } = header
+/** Gives ws bytes. Returns whether it has emitted a message, a ping or a pong meanwhile. */
+function giveAndLook (socket: ReadSocket, transport: Transport, bytes: Buffer): boolean {
   const earlier = awaited
   awaited = socket
   giveTo(transport, bytes)
   const isShown = awaited !== socket
   awaited = earlier
-  if (!isLast || !isFinal) return socket[kUnfinished]?.isOver !== true
-  if (opcode === CLOSE || !isShown) {
-    stopReading(socket)
-    return false
-  }
-  if (!isControl(opcode) && socket[kUnfinished] !== null) socket[kUnfinished].isFragmented = false
-  return true
+  return isShown
+}
+
+/** The transport has ended: ws gets what is left, as one chunk. */
+function giveKept (transport: Transport): void {
+  const socket = transport[kSocket]
+  const { kept, isOver } = socket[kUnfinished] ?? NOTHING
+  if (isOver) return
+  stopReading(socket)
+  if (kept !== null) giveTo(transport, kept)
+}
+
+function joinKept (unfinished: Unfinished, chunk: Buffer): Buffer {
+  const { kept } = unfinished
+  unfinished.kept = null
+  return kept === null ? chunk : Buffer.concat([kept, chunk])
 }

@@ -39,7 +39,8 @@ export type UpgradeCallback = (socket: StreamSocket, request: IncomingMessage) =
  */
 export class WebSocketStreamServer extends WebSocketServer<typeof StreamSocket> {
   readonly streamSettings: StreamSettings
-  #reader: FrameReader | null = null
+  /** By whether ws defers messages. */
+  readonly #readers = new Map<boolean, FrameReader>()
 
   /**
    * @param onStream added as a listener of `stream`
@@ -64,21 +65,27 @@ export class WebSocketStreamServer extends WebSocketServer<typeof StreamSocket> 
     super.handleUpgrade(request, transport, head, (socket, request) => {
       socket[kOutbox].attach(transport)
       socket[kSettings] = this.streamSettings
-      if (isUnread) this.#readerFor(socket)?.attach(socket, transport)
+      if (isUnread) this.#readerFor(socket).attach(socket, transport)
       callback(socket, request)
     })
   }
 
-  /** Null where ws delivers messages later than they arrive, so that they would be overtaken. */
-  #readerFor ({ extensions }: StreamSocket): FrameReader | null {
-    const { maxPayload, skipUTF8Validation, allowSynchronousEvents } = this.options
-    if (allowSynchronousEvents === false || extensions !== '') return null
+  /** The reader of the connections that have the extensions of a socket, or none. */
+  #readerFor ({ extensions }: StreamSocket): FrameReader {
+    const { maxPayload, maxFragments, skipUTF8Validation, allowSynchronousEvents } = this.options
+    const isDeferred = extensions !== '' || allowSynchronousEvents === false
     const limits = {
-      maxPayload: Number(maxPayload), skipUTF8Validation: skipUTF8Validation === true
+      maxPayload: Number(maxPayload),
+      maxFragments: Number(maxFragments),
+      skipUTF8Validation: skipUTF8Validation === true,
+      isDeferred
     }
+    const known = this.#readers.get(isDeferred)
     // An application may change the options of a server.
-    if (this.#reader?.hasLimits(limits) !== true) this.#reader = new FrameReader(limits)
-    return this.#reader
+    if (known?.hasLimits(limits) === true) return known
+    const reader = new FrameReader(limits)
+    this.#readers.set(isDeferred, reader)
+    return reader
   }
 
   #emitStream (socket: StreamSocket, request: IncomingMessage): void {
