@@ -1,150 +1,114 @@
 /**
- * Reads the frames of a connection where they have arrived, in front of ws. A whole short message,
- * which most frames are, goes to the inbox without ws. All other frames go to ws, unmasked and with
- * a key of zeros, which spares ws the unmasking; ws checks, joins and refuses them.
+ * Reads the frames of connections where they have arrived, in front of ws. A whole message without
+ * an extension, which most frames are, goes to the inbox without ws. All other frames go to ws,
+ * unmasked and with a key of zeros, which spares ws the unmasking; ws checks, joins and refuses
+ * them.
  *
- * | after                              | the next bytes are                  | until        |
- * |------------------------------------|-------------------------------------|--------------|
- * | a whole frame                      | a frame: read here, or given to ws  |              |
- * | a part of a header                 | the rest of it; the part is kept    | the header   |
- * | a part of a frame that ws gets     | the rest of it, given to ws         | its end      |
- * | a frame without FIN                | frames that are all given to ws     | ws's message |
- * | a close frame, or a refused frame  | dropped                             | the end      |
+ * | after                             | the next bytes are                   | until               |
+ * |-----------------------------------|--------------------------------------|---------------------|
+ * | a whole frame                     | a frame: read here, or given to ws   |                     |
+ * | a part of a header                | the rest of it; the part is kept     | the header is whole |
+ * | a part of a frame that ws gets    | the rest of it, given to ws          | the frame is whole  |
+ * | a frame without FIN               | frames that are all given to ws      | a final data frame  |
+ * | a final frame that ws defers      | kept, and the transport is paused    | ws shows the frame  |
+ * | a close frame, or a refused frame | dropped                              | the connection ends |
  *
- * ws tells only on the next tick that it refuses a frame, and what follows in the chunk must not be
- * delivered. But each final frame that ws takes shows itself at once, by `message`, `ping` or
- * `pong`. So a final frame that does not was refused.
+ * A final frame that does not show itself is refused: see `handover.ts`. Where ws defers frames,
+ * because it inflates messages or emits one in a turn of the event loop, it gets one final frame at
+ * a time. Chunks that queue in ws 8.23 behind a frame that ws then refuses would end the process.
  */
 import { isUtf8 } from 'node:buffer'
 import type { Duplex } from 'node:stream'
-import { isDeepStrictEqual } from 'node:util'
 import { CLOSE, FrameHeader, isControl, KEY_SIZE, TEXT } from '../protocol/frame-header'
 import { readKey, turnKey, unmask, wordsOf } from '../protocol/mask'
 import { compact } from './compact'
 import { deliverHere, demandOf, takesText } from './delivery'
+import { giveToWs, replaceListener, show, type DataListener } from './handover'
 import { inboxOf, type InboxSocket } from './inbox'
-import { kInbox, kOutbox, kOwner, kReader, kUnfinished } from './symbols'
+import { kInbox, kOwner, kProgress, kReader } from './symbols'
+import { Unfinished, type Progress } from './unfinished'
 
-/** What the messages of a server's connections may be. */
-export interface MessageLimits {
+/** What the messages of a server's connections may be, and how ws gives them. */
+export interface ReadingOptions {
   /** Bytes of the longest message; 0 is no limit. */
   readonly maxPayload: number
   /** Frames of a message; 0 is no limit. */
   readonly maxFragments: number
   readonly skipUTF8Validation: boolean
-  /** ws emits messages later than it gets them, because it inflates them for example. */
+  /** ws emits messages later than it gets them. */
   readonly isDeferred: boolean
-}
-
-/** What is left of one chunk for the next one. */
-export interface Unfinished {
-  /** Bytes from the beginning of a frame on: a part of its header, or what has to wait for ws. */
-  kept: Buffer | null
-  /** Bytes that are missing of the payload of a frame that ws gets. */
-  missing: number
-  /** The key for these bytes. */
-  key: number
-  /** The first byte of the header of this frame. */
-  first: number
-  /** Frames of a message that ws has got, without the last one. */
-  fragments: number
-  /** ws has got a final frame, and has not shown it yet. */
-  isWaiting: boolean
-  /** Nothing more is read. */
-  readonly isOver: boolean
 }
 
 /** The WebSocket of a connection, as the reader of its frames sees it. */
 export interface ReadSocket extends InboxSocket {
-  readonly [kOutbox]: { readonly transport: Duplex | null }
   [kReader]: FrameReader | null
-  [kUnfinished]: Unfinished | null
+  [kProgress]: Progress
 }
 
 /** On a transport: the socket whose frames it brings. */
 const kSocket = Symbol('fastify-websocket.socket')
 
 type Transport = Duplex & { [kSocket]: ReadSocket }
-type DataListener = (this: Duplex, chunk: Buffer) => void
-
-const NOTHING: Unfinished = {
-  kept: null, missing: 0, key: 0, first: 0, fragments: 0, isWaiting: false, isOver: false
-}
-const OVER: Unfinished = { ...NOTHING, isOver: true }
 
 /** One header for all frames: none is needed any more when the next one is read. */
 const header = new FrameHeader()
 
-/** The listener that ws adds for `data`, the same for all transports; null until it is known. */
-let listenerOfWs: DataListener | null = null
-
-/** The socket whose final frame ws has got, until the frame shows itself. */
-let awaited: ReadSocket | null = null
+/** ws has refused a frame of a socket: what still comes is dropped. */
+export function stopReading (socket: ReadSocket): void {
+  socket[kProgress] = 'over'
+}
 
 /** ws has emitted a message, a ping or a pong of a socket. */
 export function onShown (socket: ReadSocket): void {
-  if (awaited === socket) awaited = null
-  const unfinished = socket[kUnfinished]
-  if (unfinished === null || !unfinished.isWaiting) return
-  unfinished.isWaiting = false
+  show(socket)
+  const progress = socket[kProgress]
+  if (!(progress instanceof Unfinished) || !progress.isWaiting) return
+  progress.isWaiting = false
   // When ws has finished with the frame.
-  process.nextTick(readOn, socket)
+  process.nextTick(readOn, socket, progress.transport)
 }
 
-function readOn (socket: ReadSocket): void {
-  socket[kReader]?.readOn(socket)
-}
-
-/** ws has refused a frame of a socket, or the socket has ended: what still comes is dropped. */
-export function stopReading (socket: ReadSocket): void {
-  socket[kUnfinished] = OVER
+function readOn (socket: ReadSocket, transport: Transport): void {
+  socket[kReader]?.readOn(socket, transport)
 }
 
 /** Reads the frames of a server's connections; see the header of this file. */
 export class FrameReader {
-  readonly #limits: MessageLimits
+  readonly #options: ReadingOptions
   readonly #onData: DataListener
-  readonly #onEnd: (this: Duplex) => void
   readonly #onClose: (this: Duplex) => void
 
-  constructor (limits: MessageLimits) {
-    this.#limits = limits
+  constructor (options: ReadingOptions) {
+    this.#options = options
     const read = (transport: Duplex, chunk: Buffer): void => {
+      // The listeners are only on transports that have the symbol.
       this.#read(transport as Transport, chunk)
     }
     this.#onData = function (chunk) { read(this, chunk) }
-    this.#onEnd = function () { giveKept(this as Transport) }
     this.#onClose = function () {
       const rest: Buffer | null = this.read()
       if (rest !== null) read(this, rest)
-      giveKept(this as Transport)
+      onEnd.call(this)
     }
   }
 
-  hasLimits (limits: MessageLimits): boolean {
-    return isDeepStrictEqual(limits, this.#limits)
+  hasOptions (options: ReadingOptions): boolean {
+    const { maxPayload, maxFragments, skipUTF8Validation } = this.#options
+    return maxPayload === options.maxPayload && maxFragments === options.maxFragments &&
+      skipUTF8Validation === options.skipUTF8Validation
   }
 
-  /**
-   * Takes the frames of a connection from ws, whose listener for `data` must be the only one: where
-   * another library has its own, ws reads on.
-   */
+  /** Takes the frames of a connection from ws, whose listener is the only one for `data`. */
   attach (socket: ReadSocket, transport: Duplex): void {
-    // The type of `listeners` knows no arguments.
-    const [listener, ...others] = transport.listeners('data') as DataListener[]
-    if (listener === undefined || others.length > 0) return
-    listenerOfWs ??= listener
-    if (listener !== listenerOfWs) return
+    if (!replaceListener(transport, this.#onData)) return
     socket[kReader] = this
     Object.assign(transport, { [kSocket]: socket })
-    transport.on('data', this.#onData)
-    transport.off('data', listener)
   }
 
   /** The connection is closed. */
   detach (transport: Duplex): void {
     transport.off('data', this.#onData)
-    transport.off('end', this.#onEnd)
+    transport.off('end', onEnd)
     transport.off('close', this.#onClose)
   }
 
@@ -157,39 +121,38 @@ export class FrameReader {
   }
 
   #readChunk (socket: ReadSocket, transport: Transport, chunk: Buffer): void {
-    let bytes = chunk
-    let start = 0
-    const unfinished = socket[kUnfinished]
-    if (unfinished !== null) {
-      if (unfinished.isOver) return
-      bytes = joinKept(unfinished, chunk)
-      if (unfinished.isWaiting) {
-        unfinished.kept = bytes
-        // It was resumed by ws, or by the inbox.
-        transport.pause()
-        return
-      }
-      start = this.#continueFrame(socket, transport, unfinished, bytes)
+    const progress = socket[kProgress]
+    if (progress === 'over') return
+    const bytes = progress === null ? chunk : progress.join(chunk)
+    if (progress !== null && progress.isWaiting) {
+      progress.kept = bytes
+      // It was resumed by ws, or by the inbox.
+      transport.pause()
+      return
     }
     const words = wordsOf(bytes)
+    let start = progress === null ? 0 : this.#continueFrame(socket, progress, bytes, words)
     while (start < bytes.length) {
-      if (socket[kUnfinished]?.isWaiting === true || !header.read(bytes, start)) {
+      if (isWaiting(socket[kProgress]) || !header.read(bytes, start)) {
         this.#unfinishedOf(socket, transport).kept = compact(bytes.subarray(start))
         return
       }
       const end = start + header.size + header.length
-      start = end <= bytes.length && this.#isOurs(socket) && this.#take(socket, bytes, words, start)
-        ? end
-        : this.#give(socket, transport, bytes, words, start)
+      const isTaken = end <= bytes.length && this.#isOurs(socket) &&
+        this.#take(socket, bytes, words, start)
+      start = isTaken ? end : this.#give(socket, transport, bytes, words, start)
     }
   }
 
+  // --- Messages that are read here ---
+
   /** Whether the frame of `header`, which has arrived whole, can be delivered without ws. */
   #isOurs (socket: ReadSocket): boolean {
-    const { maxPayload, isDeferred } = this.#limits
+    const { maxPayload, isDeferred } = this.#options
     if (isDeferred || !header.isWholeMessage || !header.isMasked) return false
-    const { fragments } = socket[kUnfinished] ?? NOTHING
-    return fragments === 0 && (header.length <= maxPayload || maxPayload === 0)
+    const progress = socket[kProgress]
+    const isFragmented = progress instanceof Unfinished && progress.fragments > 0
+    return !isFragmented && (header.length <= maxPayload || maxPayload === 0)
   }
 
   /** Delivers the message at `start`. False if it is not valid: then ws is to refuse it. */
@@ -206,7 +169,7 @@ export class FrameReader {
       return true
     }
     const text = bytes.subarray(payload, end)
-    if (!isAscii && !this.#limits.skipUTF8Validation && !isUtf8(text)) {
+    if (!isAscii && !this.#options.skipUTF8Validation && !isUtf8(text)) {
       // It is without its mask now.
       bytes.fill(0, payload - KEY_SIZE, payload)
       return false
@@ -215,10 +178,9 @@ export class FrameReader {
     return true
   }
 
-  /**
-   * Gives ws the frame at `start`, or the part of it that has arrived. Returns where the next one
-   * begins.
-   */
+  // --- Frames that ws gets ---
+
+  /** Gives ws what has arrived of the frame at `start`. Returns where the next frame begins. */
   #give (
     socket: ReadSocket, transport: Transport, bytes: Buffer, words: Int32Array, start: number
   ): number {
@@ -226,7 +188,7 @@ export class FrameReader {
     if (!isMasked) {
       // ws refuses it, and needs no more of the chunk for that.
       stopReading(socket)
-      giveTo(transport, bytes.subarray(start))
+      giveToWs(socket, transport, bytes.subarray(start))
       return bytes.length
     }
     const payload = start + size
@@ -242,89 +204,70 @@ export class FrameReader {
       unfinished.first = first
       if (!isFinal) unfinished.fragments++
     }
-    return this.#giveFrame(socket, transport, bytes.subarray(start, end), first, missing === 0)
-      ? end
-      : bytes.length
+    const isShown = giveToWs(socket, transport, bytes.subarray(start, end))
+    if (missing === 0) this.#onGiven(socket, transport, first, isShown)
+    return socket[kProgress] === 'over' ? bytes.length : end
   }
 
   /** Gives ws the next part of a frame, if one is missing. Returns where the next frame begins. */
   #continueFrame (
-    socket: ReadSocket, transport: Transport, unfinished: Unfinished, bytes: Buffer
+    socket: ReadSocket, unfinished: Unfinished, bytes: Buffer, words: Int32Array
   ): number {
     if (unfinished.missing === 0) return 0
+    const { transport, first, key } = unfinished
     const end = Math.min(unfinished.missing, bytes.length)
-    unmask(bytes, wordsOf(bytes), 0, end, unfinished.key)
+    unmask(bytes, words, 0, end, key)
     unfinished.missing -= end
-    unfinished.key = turnKey(unfinished.key, end)
-    const part = end === bytes.length ? bytes : bytes.subarray(0, end)
-    return this.#giveFrame(socket, transport, part, unfinished.first, unfinished.missing === 0)
-      ? end
-      : bytes.length
+    unfinished.key = turnKey(key, end)
+    const isShown = giveToWs(socket, transport, bytes.subarray(0, end))
+    if (unfinished.missing === 0) this.#onGiven(socket, transport, first, isShown)
+    return socket[kProgress] === 'over' ? bytes.length : end
   }
 
-  /**
-   * Gives ws a frame, or a part of one. Returns whether more may follow.
-   *
-   * @param first the first byte of the header of the frame
-   */
-  #giveFrame (
-    socket: ReadSocket, transport: Transport, bytes: Buffer, first: number, isLast: boolean
-  ): boolean {
+  /** ws has got a whole frame; `first` is the first byte of its header. */
+  #onGiven (socket: ReadSocket, transport: Duplex, first: number, isShown: boolean): void {
+    const { maxFragments, isDeferred } = this.#options
     header.first = first
     const { isFinal, opcode } = header
-    const isShown = giveAndLook(socket, transport, bytes)
-    const unfinished = socket[kUnfinished]
-    if (unfinished?.isOver === true) return false
-    if (!isLast) return true
-    if (isFinal && opcode !== CLOSE) return this.#onFinalFrame(socket, transport, opcode, isShown)
-    const { maxFragments } = this.#limits
-    const isOver = opcode === CLOSE ||
-      (maxFragments > 0 && unfinished !== null && unfinished.fragments > maxFragments)
-    if (isOver) stopReading(socket)
-    return !isOver
+    const progress = socket[kProgress]
+    if (progress === 'over') return
+    if (opcode === CLOSE) stopReading(socket)
+    else if (!isFinal) {
+      if (maxFragments > 0 && Number(progress?.fragments) > maxFragments) stopReading(socket)
+    } else if (!isShown && !isDeferred) stopReading(socket)
+    else {
+      if (progress !== null && !isControl(opcode)) progress.fragments = 0
+      if (!isShown) this.#wait(socket, transport)
+    }
   }
 
-  /** ws has got a final frame. Returns whether more may follow. */
-  #onFinalFrame (
-    socket: ReadSocket, transport: Transport, opcode: number, isShown: boolean
-  ): boolean {
-    if (!isShown && !this.#limits.isDeferred) {
-      stopReading(socket)
-      return false
-    }
-    if (isShown && socket[kUnfinished] === null) return true
-    const unfinished = this.#unfinishedOf(socket, transport)
-    if (!isControl(opcode)) unfinished.fragments = 0
-    if (isShown) return true
-    // Chunks that are queued in ws behind a frame that it then refuses would end the process.
-    unfinished.isWaiting = true
+  #wait (socket: ReadSocket, transport: Duplex): void {
+    this.#unfinishedOf(socket, transport).isWaiting = true
     transport.pause()
-    return true
   }
 
   /** ws has shown the frame that it had got: reads what has been kept since. */
-  readOn (socket: ReadSocket): void {
-    const { transport } = socket[kOutbox]
-    const unfinished = socket[kUnfinished]
-    if (transport === null || unfinished === null) return
-    const { kept } = unfinished
-    if (kept !== null && !unfinished.isOver) {
-      unfinished.kept = null
-      this.#read(transport as Transport, kept)
-    }
-    if (socket[kUnfinished]?.isWaiting !== true && !socket.isPaused) transport.resume()
+  readOn (socket: ReadSocket, transport: Transport): void {
+    const progress = socket[kProgress]
+    const kept = progress instanceof Unfinished ? progress.takeKept() : null
+    if (kept !== null) this.#read(transport, kept)
+    if (!isWaiting(socket[kProgress]) && !socket.isPaused) transport.resume()
   }
 
-  #unfinishedOf (socket: ReadSocket, transport: Transport): Unfinished {
-    const known = socket[kUnfinished]
-    if (known !== null) return known
-    transport.prependListener('end', this.#onEnd)
+  #unfinishedOf (socket: ReadSocket, transport: Duplex): Unfinished {
+    const progress = socket[kProgress]
+    if (progress instanceof Unfinished) return progress
+    transport.prependListener('end', onEnd)
     // When a transport with unread data is destroyed, ws reads that data past this class.
     transport.prependListener('close', this.#onClose)
-    const unfinished = { ...NOTHING }
-    socket[kUnfinished] = unfinished
+    const unfinished = new Unfinished(transport)
+    socket[kProgress] = unfinished
     return unfinished
   }
+}
+
+function isWaiting (progress: Progress): boolean {
+  return progress instanceof Unfinished && progress.isWaiting
 }
 
 function receive (socket: ReadSocket, data: Buffer, isBinary: boolean): void {
@@ -332,33 +275,12 @@ function receive (socket: ReadSocket, data: Buffer, isBinary: boolean): void {
   else inboxOf(socket).receive(data, isBinary)
 }
 
-/** Gives ws bytes that its own listener would have got. */
-function giveTo (transport: Transport, bytes: Buffer): void {
-  // It is known, because a transport that is read has had it.
-  listenerOfWs?.call(transport, bytes)
-}
-
-/** Gives ws bytes. Returns whether it has emitted a message, a ping or a pong meanwhile. */
-function giveAndLook (socket: ReadSocket, transport: Transport, bytes: Buffer): boolean {
-  const earlier = awaited
-  awaited = socket
-  giveTo(transport, bytes)
-  const isShown = awaited !== socket
-  awaited = earlier
-  return isShown
-}
-
 /** The transport has ended: ws gets what is left, as one chunk. */
-function giveKept (transport: Transport): void {
-  const socket = transport[kSocket]
-  const { kept, isOver } = socket[kUnfinished] ?? NOTHING
-  if (isOver) return
+function onEnd (this: Duplex): void {
+  // It is only on transports that have the symbol.
+  const socket = (this as Transport)[kSocket]
+  const progress = socket[kProgress]
   stopReading(socket)
-  if (kept !== null) giveTo(transport, kept)
-}
-
-function joinKept (unfinished: Unfinished, chunk: Buffer): Buffer {
-  const { kept } = unfinished
-  unfinished.kept = null
-  return kept === null ? chunk : Buffer.concat([kept, chunk])
+  const kept = progress instanceof Unfinished ? progress.takeKept() : null
+  if (kept !== null) giveToWs(socket, this, kept)
 }

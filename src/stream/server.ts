@@ -74,7 +74,7 @@ export class WebSocketStreamServer extends WebSocketServer<typeof StreamSocket> 
   #readerFor ({ extensions }: StreamSocket): FrameReader {
     const { maxPayload, maxFragments, skipUTF8Validation, allowSynchronousEvents } = this.options
     const isDeferred = extensions !== '' || allowSynchronousEvents === false
-    const limits = {
+    const options = {
       maxPayload: Number(maxPayload),
       maxFragments: Number(maxFragments),
       skipUTF8Validation: skipUTF8Validation === true,
@@ -82,8 +82,8 @@ export class WebSocketStreamServer extends WebSocketServer<typeof StreamSocket> 
     }
     const known = this.#readers.get(isDeferred)
     // An application may change the options of a server.
-    if (known?.hasLimits(limits) === true) return known
-    const reader = new FrameReader(limits)
+    if (known?.hasOptions(options) === true) return known
+    const reader = new FrameReader(options)
     this.#readers.set(isDeferred, reader)
     return reader
   }

@@ -10,15 +10,16 @@ import { Closing, type ClosingSocket } from './closing'
 import type { StreamReader } from './delivery'
 import { isRefusedFrame } from './errors'
 import { guardHandler, type EventHandler } from './event-handler'
-import { onShown, stopReading, type FrameReader, type Unfinished } from './frame-reader'
+import { onShown, stopReading, type FrameReader } from './frame-reader'
 import { inboxOf, onReaderChange, receive, type Inbox } from './inbox'
 import { Outbox, type SendCallback } from './outbox'
 import { callFor, type ConnectionOwner } from './owner'
 import type { Data, SendOptions } from './send-data'
 import { StreamSettings } from './settings'
 import {
-  kEnded, kInbox, kOutbox, kOwner, kReader, kSettings, kStream, kUnfinished, kWhenClosed
+  kEnded, kInbox, kOutbox, kOwner, kReader, kSettings, kStream, kProgress, kWhenClosed
 } from './symbols'
+import type { Progress } from './unfinished'
 
 /** The events of `connection.socket` and what their listeners get. */
 export interface SocketEvents {
@@ -55,7 +56,7 @@ export class StreamSocket extends WebSocket implements ClosingSocket {
   [kSettings] = StreamSettings.defaults;
   [kInbox]: Inbox | null = null;
   [kReader]: FrameReader | null = null;
-  [kUnfinished]: Unfinished | null = null
+  [kProgress]: Progress = null
   readonly [kOutbox] = new Outbox(this)
   #binaryType: BinaryType = 'nodebuffer'
   /** How the connection ends, and then how it has; null while it is open. */

@@ -1,0 +1,47 @@
+/**
+ * How ws gets bytes of a connection that it does not read itself: by the listener for `data` that
+ * ws has added to the transport, which was taken off there.
+ *
+ * ws tells only on the next tick that it refuses a frame. But each final frame that ws takes shows
+ * itself at once, by a `message`, a `ping` or a `pong`, unless ws defers it.
+ */
+import type { Duplex } from 'node:stream'
+
+/** A listener for the `data` of a transport, which it gets as `this`. */
+export type DataListener = (this: Duplex, chunk: Buffer) => void
+
+/** The listener of ws, the same for all transports; null until the first one is taken off. */
+let listenerOfWs: DataListener | null = null
+
+/** The socket whose bytes ws has got, until a frame of it shows itself. */
+let awaited: object | null = null
+
+/**
+ * Takes the listener of ws off a transport, after `listener` was put in its place. False if the
+ * transport has another one than ws adds: a tracing agent may wrap it.
+ */
+export function replaceListener (transport: Duplex, listener: DataListener): boolean {
+  // The types of Node.js do not know the arguments of a listener.
+  const [present = listener] = transport.listeners('data') as DataListener[]
+  listenerOfWs ??= present
+  if (present !== listenerOfWs) return false
+  transport.on('data', listener)
+  transport.off('data', present)
+  return true
+}
+
+/** Gives ws bytes. Returns whether a frame of `socket` has shown itself meanwhile. */
+export function giveToWs (socket: object, transport: Duplex, bytes: Buffer): boolean {
+  const earlier = awaited
+  awaited = socket
+  // The type cannot know that a listener was taken off before.
+  listenerOfWs?.call(transport, bytes)
+  const isShown = awaited !== socket
+  awaited = earlier
+  return isShown
+}
+
+/** A frame of a socket has shown itself. */
+export function show (socket: object): void {
+  if (awaited === socket) awaited = null
+}

@@ -1,0 +1,42 @@
+/**
+ * What is left of one chunk of a connection for the next one. Most connections never have any of
+ * it: their chunks end where a frame ends.
+ */
+import type { Duplex } from 'node:stream'
+
+/** See the header of this file. */
+export class Unfinished {
+  readonly transport: Duplex
+  /** Bytes from the beginning of a frame on: a part of its header, or what has to wait for ws. */
+  kept: Buffer | null = null
+  /** Bytes that are missing of the payload of a frame that ws gets. */
+  missing = 0
+  /** The key for these bytes. */
+  key = 0
+  /** The first byte of the header of this frame. */
+  first = 0
+  /** Frames of a message that ws has got, without the last one. */
+  fragments = 0
+  /** ws has got a final frame, and has not shown it yet. */
+  isWaiting = false
+
+  constructor (transport: Duplex) {
+    this.transport = transport
+  }
+
+  /** The bytes that were kept, which are kept no longer. */
+  takeKept (): Buffer | null {
+    const { kept } = this
+    this.kept = null
+    return kept
+  }
+
+  /** A chunk with the bytes in front of it that were kept. */
+  join (chunk: Buffer): Buffer {
+    const kept = this.takeKept()
+    return kept === null ? chunk : Buffer.concat([kept, chunk])
+  }
+}
+
+/** Null while nothing is left; `over` when nothing more is read. */
+export type Progress = Unfinished | 'over' | null
