@@ -17,6 +17,8 @@ const LENGTH = 0x7f
 const LENGTH_IN_16_BITS = 126
 const LENGTH_IN_64_BITS = 127
 
+const MAX_16_BITS = 0xffff
+
 /** Whether frames with an opcode are control frames: close, ping and pong. */
 export function isControl (opcode: number): boolean {
   return opcode >= CLOSE
@@ -64,4 +66,20 @@ export class FrameHeader {
     else this.length = bytes.readUInt32BE(start + 2) * 2 ** 32 + bytes.readUInt32BE(start + 6)
     return true
   }
+}
+
+/**
+ * Whether a header of which only a part has arrived may be that of a whole message that is not too
+ * long. A single byte may be the beginning of anything.
+ *
+ * @param maxPayload bytes of the longest message; 0 is no limit
+ */
+export function mayBeWhole (part: Buffer, maxPayload: number): boolean {
+  const [first, second] = part
+  if (first === undefined || second === undefined) return true
+  const isMessage = first === (FIN | TEXT) || first === (FIN | BINARY)
+  if (!isMessage || (second & MASKED) === 0) return false
+  const short = second & LENGTH
+  if (short === LENGTH_IN_64_BITS) return false
+  return maxPayload === 0 || (short === LENGTH_IN_16_BITS ? MAX_16_BITS : short) <= maxPayload
 }

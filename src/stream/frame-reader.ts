@@ -4,14 +4,14 @@
  * unmasked and with a key of zeros, which spares ws the unmasking; ws checks, joins and refuses
  * them.
  *
- * | after                             | the next bytes are                   | until               |
- * |-----------------------------------|--------------------------------------|---------------------|
- * | a whole frame                     | a frame: read here, or given to ws   |                     |
- * | a part of a header                | the rest of it; the part is kept     | the header is whole |
- * | a part of a frame that ws gets    | the rest of it, given to ws          | the frame is whole  |
- * | a frame without FIN               | frames that are all given to ws      | a final data frame  |
- * | a final frame that ws defers      | kept, and the transport is paused    | ws shows the frame  |
- * | a close frame, or a refused frame | dropped                              | the connection ends |
+ * | after                             | the next bytes are                  | until               |
+ * |-----------------------------------|-------------------------------------|---------------------|
+ * | a whole frame                     | a frame: read here, or given to ws  |                     |
+ * | a part of a header                | the rest of it; the part is kept    | the header is whole |
+ * | a part of a frame that ws gets    | the rest of it, given to ws         | the frame is whole  |
+ * | a frame without FIN               | frames that are all given to ws     | a final data frame  |
+ * | a final frame that ws defers      | kept, and the transport is paused   | ws shows the frame  |
+ * | a close frame, or a refused frame | dropped                             | the connection ends |
  *
  * A final frame that does not show itself is refused: see `handover.ts`. Where ws defers frames,
  * because it inflates messages or emits one in a turn of the event loop, it gets one final frame at
@@ -19,36 +19,17 @@
  */
 import { isUtf8 } from 'node:buffer'
 import type { Duplex } from 'node:stream'
-import { CLOSE, FrameHeader, isControl, KEY_SIZE, TEXT } from '../protocol/frame-header'
+import { CLOSE, FrameHeader, isControl, KEY_SIZE, mayBeWhole, TEXT } from '../protocol/frame-header'
 import { readKey, turnKey, unmask, wordsOf } from '../protocol/mask'
 import { compact } from './compact'
 import { deliverHere, demandOf, takesText } from './delivery'
 import { giveToWs, replaceListener, show, type DataListener } from './handover'
-import { inboxOf, type InboxSocket } from './inbox'
+import { inboxOf } from './inbox'
+import {
+  kSocket, type ReadingOptions, type ReadSocket, type SocketReader, type Transport
+} from './read-socket'
 import { kInbox, kOwner, kProgress, kReader } from './symbols'
 import { Unfinished, type Progress } from './unfinished'
-
-/** What the messages of a server's connections may be, and how ws gives them. */
-export interface ReadingOptions {
-  /** Bytes of the longest message; 0 is no limit. */
-  readonly maxPayload: number
-  /** Frames of a message; 0 is no limit. */
-  readonly maxFragments: number
-  readonly skipUTF8Validation: boolean
-  /** ws emits messages later than it gets them. */
-  readonly isDeferred: boolean
-}
-
-/** The WebSocket of a connection, as the reader of its frames sees it. */
-export interface ReadSocket extends InboxSocket {
-  [kReader]: FrameReader | null
-  [kProgress]: Progress
-}
-
-/** On a transport: the socket whose frames it brings. */
-const kSocket = Symbol('fastify-websocket.socket')
-
-type Transport = Duplex & { [kSocket]: ReadSocket }
 
 /** One header for all frames: none is needed any more when the next one is read. */
 const header = new FrameHeader()
@@ -73,7 +54,7 @@ function readOn (socket: ReadSocket, transport: Transport): void {
 }
 
 /** Reads the frames of a server's connections; see the header of this file. */
-export class FrameReader {
+export class FrameReader implements SocketReader {
   readonly #options: ReadingOptions
   readonly #onData: DataListener
   readonly #onClose: (this: Duplex) => void
@@ -105,7 +86,6 @@ export class FrameReader {
     Object.assign(transport, { [kSocket]: socket })
   }
 
-  /** The connection is closed. */
   detach (transport: Duplex): void {
     transport.off('data', this.#onData)
     transport.off('end', onEnd)
@@ -134,7 +114,7 @@ export class FrameReader {
     let start = progress === null ? 0 : this.#continueFrame(socket, progress, bytes, words)
     while (start < bytes.length) {
       if (isWaiting(socket[kProgress]) || !header.read(bytes, start)) {
-        this.#unfinishedOf(socket, transport).kept = compact(bytes.subarray(start))
+        this.#keep(socket, transport, bytes.subarray(start))
         return
       }
       const end = start + header.size + header.length
@@ -144,6 +124,17 @@ export class FrameReader {
     }
   }
 
+  /** Keeps the beginning of a frame until more of it has arrived, or ws is ready for it. */
+  #keep (socket: ReadSocket, transport: Transport, bytes: Buffer): void {
+    const unfinished = this.#unfinishedOf(socket, transport)
+    unfinished.kept = compact(bytes)
+    if (unfinished.isWaiting || mayBeWhole(bytes, this.#options.maxPayload)) return
+    // ws may refuse the frame for what it has of the header.
+    const { given } = unfinished
+    unfinished.given = bytes.length
+    giveToWs(socket, transport, Buffer.from(bytes.subarray(given)))
+  }
+
   // --- Messages that are read here ---
 
   /** Whether the frame of `header`, which has arrived whole, can be delivered without ws. */
@@ -151,8 +142,9 @@ export class FrameReader {
     const { maxPayload, isDeferred } = this.#options
     if (isDeferred || !header.isWholeMessage || !header.isMasked) return false
     const progress = socket[kProgress]
-    const isFragmented = progress instanceof Unfinished && progress.fragments > 0
-    return !isFragmented && (header.length <= maxPayload || maxPayload === 0)
+    // ws has a part of the message, or of the frame.
+    const isOfWs = progress instanceof Unfinished && progress.fragments + progress.given > 0
+    return !isOfWs && (header.length <= maxPayload || maxPayload === 0)
   }
 
   /** Delivers the message at `start`. False if it is not valid: then ws is to refuse it. */
@@ -187,15 +179,19 @@ export class FrameReader {
     const { first, isFinal, isMasked, size, length } = header
     if (!isMasked) {
       // ws refuses it, and needs no more of the chunk for that.
+      giveToWs(socket, transport, bytes.subarray(start + this.#takeGiven(socket)))
       stopReading(socket)
-      giveToWs(socket, transport, bytes.subarray(start))
       return bytes.length
     }
     const payload = start + size
     const end = Math.min(payload + length, bytes.length)
-    const key = readKey(bytes, payload - KEY_SIZE)
-    unmask(bytes, words, payload, end, key)
-    bytes.fill(0, payload - KEY_SIZE, payload)
+    const given = this.#takeGiven(socket)
+    // ws takes the mask off itself where it has a part of the header already.
+    const key = given > 0 ? 0 : readKey(bytes, payload - KEY_SIZE)
+    if (given === 0) {
+      unmask(bytes, words, payload, end, key)
+      bytes.fill(0, payload - KEY_SIZE, payload)
+    }
     const missing = payload + length - end
     if (missing > 0 || !isFinal) {
       const unfinished = this.#unfinishedOf(socket, transport)
@@ -204,9 +200,18 @@ export class FrameReader {
       unfinished.first = first
       if (!isFinal) unfinished.fragments++
     }
-    const isShown = giveToWs(socket, transport, bytes.subarray(start, end))
+    const isShown = giveToWs(socket, transport, bytes.subarray(start + given, end))
     if (missing === 0) this.#onGiven(socket, transport, first, isShown)
     return socket[kProgress] === 'over' ? bytes.length : end
+  }
+
+  /** How many bytes of the header of a frame ws has got before the header was whole. */
+  #takeGiven (socket: ReadSocket): number {
+    const progress = socket[kProgress]
+    if (!(progress instanceof Unfinished)) return 0
+    const { given } = progress
+    progress.given = 0
+    return given
   }
 
   /** Gives ws the next part of a frame, if one is missing. Returns where the next frame begins. */
@@ -246,7 +251,6 @@ export class FrameReader {
     transport.pause()
   }
 
-  /** ws has shown the frame that it had got: reads what has been kept since. */
   readOn (socket: ReadSocket, transport: Transport): void {
     const progress = socket[kProgress]
     const kept = progress instanceof Unfinished ? progress.takeKept() : null
@@ -281,6 +285,7 @@ function onEnd (this: Duplex): void {
   const socket = (this as Transport)[kSocket]
   const progress = socket[kProgress]
   stopReading(socket)
-  const kept = progress instanceof Unfinished ? progress.takeKept() : null
-  if (kept !== null) giveToWs(socket, this, kept)
+  if (!(progress instanceof Unfinished)) return
+  const kept = progress.takeKept()
+  if (kept !== null) giveToWs(socket, this, kept.subarray(progress.given))
 }

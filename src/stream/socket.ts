@@ -10,10 +10,11 @@ import { Closing, type ClosingSocket } from './closing'
 import type { StreamReader } from './delivery'
 import { isRefusedFrame } from './errors'
 import { guardHandler, type EventHandler } from './event-handler'
-import { onShown, stopReading, type FrameReader } from './frame-reader'
+import { onShown, stopReading } from './frame-reader'
 import { inboxOf, onReaderChange, receive, type Inbox } from './inbox'
 import { Outbox, type SendCallback } from './outbox'
 import { callFor, type ConnectionOwner } from './owner'
+import type { SocketReader } from './read-socket'
 import type { Data, SendOptions } from './send-data'
 import { StreamSettings } from './settings'
 import {
@@ -55,7 +56,7 @@ export class StreamSocket extends WebSocket implements ClosingSocket {
   [kOwner]: ConnectionOwner | null = null;
   [kSettings] = StreamSettings.defaults;
   [kInbox]: Inbox | null = null;
-  [kReader]: FrameReader | null = null;
+  [kReader]: SocketReader | null = null;
   [kProgress]: Progress = null
   readonly [kOutbox] = new Outbox(this)
   #binaryType: BinaryType = 'nodebuffer'

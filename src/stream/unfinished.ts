@@ -9,6 +9,8 @@ export class Unfinished {
   readonly transport: Duplex
   /** Bytes from the beginning of a frame on: a part of its header, or what has to wait for ws. */
   kept: Buffer | null = null
+  /** How many of these bytes ws has got already, for it may refuse a part of a header. */
+  given = 0
   /** Bytes that are missing of the payload of a frame that ws gets. */
   missing = 0
   /** The key for these bytes. */

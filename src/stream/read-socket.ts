@@ -1,0 +1,37 @@
+/** What is to be known of a connection to read its frames: its options, socket and transport. */
+import type { Duplex } from 'node:stream'
+import type { InboxSocket } from './inbox'
+import type { kProgress, kReader } from './symbols'
+import type { Progress } from './unfinished'
+
+/** What the messages of a server's connections may be, and how ws gives them. */
+export interface ReadingOptions {
+  /** Bytes of the longest message; 0 is no limit. */
+  readonly maxPayload: number
+  /** Frames of a message; 0 is no limit. */
+  readonly maxFragments: number
+  readonly skipUTF8Validation: boolean
+  /** ws emits messages later than it gets them. */
+  readonly isDeferred: boolean
+}
+
+/** The reader of a socket's frames. */
+export interface SocketReader {
+  /** ws has shown the frame that it had got: reads what has been kept since. */
+  readOn (socket: ReadSocket, transport: Transport): void
+  /** The connection is closed. */
+  detach (transport: Duplex): void
+}
+
+/** The WebSocket of a connection, as the reader of its frames sees it. */
+export interface ReadSocket extends InboxSocket {
+  /** Null where ws reads. */
+  [kReader]: SocketReader | null
+  [kProgress]: Progress
+}
+
+/** On a transport: the socket whose frames it brings. */
+export const kSocket = Symbol('fastify-websocket.socket')
+
+/** A transport whose frames are read here. */
+export type Transport = Duplex & { [kSocket]: ReadSocket }
