@@ -1,12 +1,14 @@
 import { join } from 'node:path'
 import type { FastifyInstance, FastifyReply } from 'fastify'
 import t, { test } from 'tap'
-import { applicationOf, rootOf } from '../../src/routes/registry'
 import { kReplyWatcher } from '../../src/handshake/symbols'
+import { applicationOf, rootOf, watchNewInstances } from '../../src/routes/registry'
 import { ROOT, run } from '../helpers/program'
 import { createFastify } from '../helpers/servers'
 
 t.setTimeout(120_000)
+
+watchNewInstances()
 
 const SOURCES = join(ROOT, 'src')
 
