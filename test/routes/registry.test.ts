@@ -166,3 +166,30 @@ test('the newest instance is the one whose hooks Fastify runs last', async (t) =
   t.strictSame(order, ['first', 'inner', 'outer', 'second', 'innermost'])
   t.equal(last, instances.get('innermost'))
 })
+
+for (const which of ['first', 'second']) {
+  test(`two copies of the module do not disturb each other, the ${which} registered`, async (t) => {
+    const output = await run(t, process.execPath, reload(2, `
+      const { WebSocket } = require('ws')
+      const [first, second] = copies
+      console.log(first === second)
+      const fastify = require('fastify')()
+      fastify.register(${which})
+      fastify.get('/plain', async () => 'plain')
+      fastify.get('/echo', { websocket: true }, (connection, req, request) => {
+        console.log(typeof connection.socket.send, req.url, request.url)
+      })
+      fastify.inject('/plain').then((response) => { console.log(response.body) })
+      fastify.listen({ port: 0, host: '127.0.0.1' }).then((origin) => {
+        const socket = new WebSocket(origin.replace('http', 'ws') + '/echo')
+        socket.on('open', () => {
+          console.log('open')
+          socket.terminate()
+          fastify.close()
+        })
+      })`))
+    t.strictSame(output.split('\n').sort(), [
+      '', 'false', 'function /echo /echo', 'open', 'plain'
+    ])
+  })
+}
