@@ -193,3 +193,12 @@ for (const which of ['first', 'second']) {
     ])
   })
 }
+
+test('for an instance without GET routes Fastify prints "(empty tree)"', async (t) => {
+  const fastify = createFastify(t)
+  t.equal(fastify.printRoutes({ method: 'GET' }), '(empty tree)')
+  fastify.post('/', async () => 'plain')
+  t.equal(fastify.printRoutes({ method: 'GET' }), '(empty tree)')
+  fastify.get('/', async () => 'plain')
+  t.not(fastify.printRoutes({ method: 'GET' }), '(empty tree)')
+})
