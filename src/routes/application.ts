@@ -3,8 +3,8 @@
  * records of all applications of the process, `declared-route.ts` adds routes to a record, and
  * `upgrade-or-plain.ts` reads it when a request comes.
  *
- * Several copies of this library in one process share the records, so the version in the name
- * of the symbol in `registry.ts` changes when a type in this file does.
+ * Several copies of this library in one process share the records. So when a type in this file
+ * changes, the number in the name of the symbol `kRegistry` changes too.
  */
 import type { FastifyInstance, FastifyReply, FastifyRequest, onRequestHookHandler } from 'fastify'
 import type { IncomingMessage } from 'node:http'

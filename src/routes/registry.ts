@@ -17,7 +17,10 @@ import { createLateFilter } from './upgrade-or-plain'
 /** Fastify announces every new instance on this channel, as its documentation says. */
 const CHANNEL = 'fastify.initialization'
 
-/** On the channel: the registry of the process. The number changes when `Application` does. */
+/**
+ * On the channel: the registry of the process. Other copies of this library look for this name, so
+ * it stays. Its number changes when the types of `application.ts` do.
+ */
 const kRegistry = Symbol.for('fastify-websocket.recorder.1')
 
 interface Registry {
