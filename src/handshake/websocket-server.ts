@@ -4,12 +4,13 @@ import type { IncomingMessage, Server } from 'node:http'
 import type { Duplex } from 'node:stream'
 import { toError } from '../observe/thrown'
 import { upgradeOf } from './response'
+import type { ConnectionOwner } from '../stream/owner'
 import {
   WebSocketStreamServer, type UpgradeCallback, type WebSocketStreamServerOptions
 } from '../stream/server'
 import { StreamSocket } from '../stream/socket'
 import { SocketStream } from '../stream/duplex'
-import { kReport, kWhenClosed } from '../stream/symbols'
+import { kOwner, kWhenClosed } from '../stream/symbols'
 
 const CAPTURE_REJECTIONS = { captureRejections: true }
 
@@ -75,11 +76,9 @@ export class RouteServer extends WebSocketStreamServer {
   override [EventEmitter.captureRejectionSymbol] (
     error: Error, _event: string | symbol, ...[connection]: unknown[]
   ): void {
-    if (connection instanceof StreamSocket || connection instanceof SocketStream) {
-      connection[kReport](error)
-    } else {
-      process.emitWarning(toError(error))
-    }
+    const owner = ownerOf(connection)
+    if (owner === null) process.emitWarning(toError(error))
+    else owner.report(error)
   }
 
   override emit (event: string | symbol, ...args: unknown[]): boolean {
@@ -117,6 +116,12 @@ class LimitedServer extends WebSocketStreamServer {
   override listenerCount (event: string | symbol): number {
     return this.#server.listenerCount(event)
   }
+}
+
+/** What answers for the connection that a listener of `connection` or `stream` has got. */
+function ownerOf (connection: unknown): ConnectionOwner | null {
+  const socket = connection instanceof SocketStream ? connection.socket : connection
+  return socket instanceof StreamSocket ? socket[kOwner] : null
 }
 
 /** Keeps a connection in `sockets`, unless ws does, before `callback` gets it. */

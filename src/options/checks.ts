@@ -1,6 +1,6 @@
 /** The checks of single values of options, and their words for error messages. */
 import { InvalidOptionError } from '../stream/errors'
-import { MAX_DELAY } from '../stream/settings'
+import { MAX_INT32 } from '../stream/settings'
 
 /** A rule for one option: its name, which values it may have, and those in words. */
 export type Check = readonly [name: string, isValid: (value: unknown) => boolean, wanted: string]
@@ -8,7 +8,7 @@ export type Check = readonly [name: string, isValid: (value: unknown) => boolean
 const MAX_PORT = 65_535
 
 /** The largest limit that ws takes. ws counts in 32 bits: a larger number would be no limit. */
-export const MAX_LIMIT = 2 ** 31 - 1
+export const MAX_LIMIT = MAX_INT32
 
 /** Describes the values that {@link isCount} allows, for error messages. */
 export const COUNT = 'an integer from 0'
@@ -17,7 +17,7 @@ export const COUNT = 'an integer from 0'
 export const LIMIT = `an integer from 0 to ${MAX_LIMIT}`
 
 /** Describes the values that {@link isDelay} allows. */
-export const DELAY = `an integer from 0 to ${MAX_DELAY}`
+export const DELAY = `an integer from 0 to ${MAX_INT32}`
 
 /**
  * Checks options against rules. As in ws, an option that is undefined or null counts as not given.
@@ -75,7 +75,7 @@ export function isLimit (value: unknown): boolean {
 }
 
 export function isDelay (value: unknown): boolean {
-  return isCount(value) && value <= MAX_DELAY
+  return isCount(value) && value <= MAX_INT32
 }
 
 /** The check of an option that `false` turns off. */
