@@ -1,4 +1,10 @@
+/**
+ * The errors of the plugin: those of bad use, which are thrown at registration, and those that
+ * refuse an upgrade. The errors of streams, which know nothing of Fastify, are in
+ * `stream/errors.ts`. `docs/errors.md` explains all of them.
+ */
 import createError from '@fastify/error'
+import { RETRY_AFTER } from './protocol/retry-after'
 
 // --- Bad use, thrown at registration ---
 
@@ -39,13 +45,13 @@ export const ListenError = createError<
   [address: string, message: string, options: { cause: unknown }]
 >('FST_WS_LISTEN', 'cannot listen on %s: %s', 500)
 
-/** The server speaks HTTP/2 alone, which has no upgrades. */
+/** The server speaks only HTTP/2, which has no upgrades. */
 export const Http2UnsupportedError = createError(
   'FST_WS_HTTP2_UNSUPPORTED',
   'WebSockets over HTTP/2 are not supported: serve HTTP/1, or HTTP/2 with `https.allowHTTP1`, ' +
   'or give option port, server or noServer', 500, TypeError)
 
-/** Another plugin has what this one needs for itself. Arguments: what, and what to do. */
+/** Another plugin uses a name or a server that this one needs. Arguments: what, and what to do. */
 export const ClashError = createError<[problem: string, options?: { cause: unknown }]>(
   'FST_WS_CLASH', 'fastify-websocket clashes with another plugin: %s', 500)
 
@@ -61,15 +67,15 @@ export class MethodNotAllowedError extends createError(
   readonly headers = { allow: 'GET' }
 }
 
-/** The request has as many headers as Node.js keeps, or more. */
+/** The request has as many headers as Node.js keeps: there may have been more. */
 export const HeadersTooLargeError = createError(
   'FST_WS_HEADERS_TOO_LARGE', 'too many headers', 431)
 
-/** A hook answered 101, which only the handshake of a websocket route can. */
+/** A hook answered with the status 101, which only the handshake may send. */
 export const UnexpectedSwitchError = createError(
   'FST_WS_UNEXPECTED_SWITCH', 'the status 101 is for the handshake of a websocket route', 500)
 
-/** A callback that has to answer at once has returned a promise. Arguments: its name. */
+/** A callback that has to answer synchronously has returned a promise. Arguments: its name. */
 export const AsyncCallbackError = createError<[name: string]>(
   'FST_WS_ASYNC_CALLBACK', '%s must answer at once, and has returned a promise', 500, TypeError)
 
@@ -92,21 +98,18 @@ export const UnknownRouteError = createError<[url: string]>(
 export const OriginNotAllowedError = createError(
   'FST_WS_ORIGIN_NOT_ALLOWED', 'the origin is not allowed', 403)
 
-/** Seconds after which a client that was refused for a time may come again. */
-export const RETRY_AFTER = 10
-
-/** The upgrade came while the server is closing. Its `headers` go into the answer. */
+/** The upgrade came while the server closes. The `headers` of the error go into the answer. */
 export class ClosingError extends createError(
   'FST_WS_CLOSING', 'the server is closing', 503) {
   readonly headers = { 'retry-after': String(RETRY_AFTER) }
 }
 
-/** There are as many connections as `maxConnections` allows. Its `headers` go into the answer. */
+/** There are `maxConnections` connections. The `headers` of the error go into the answer. */
 export class TooManyConnectionsError extends createError(
   'FST_WS_TOO_MANY_CONNECTIONS', 'too many connections', 503) {
   readonly headers = { 'retry-after': String(RETRY_AFTER) }
 }
 
-/** `fastify.injectWS` got another answer than the handshake. Arguments: the status. */
+/** The server refused the upgrade of `fastify.injectWS`. Arguments: the status. */
 export const InjectRefusedError = createError<[statusCode: number]>(
   'FST_WS_INJECT_REFUSED', 'the server answered the upgrade with %s')

@@ -1,3 +1,4 @@
+/** The entry of the package: everything that can be imported, and nothing else. */
 import type { FastifyInstance } from 'fastify'
 import fastifyPlugin from 'fastify-plugin'
 import { registerWebsocket } from './plugin'
@@ -58,8 +59,9 @@ Object.assign(fastifyWebsocket, {
 
 export = fastifyWebsocket
 
-// In lines of this form Node.js looks for what an ES module can import by name. They do nothing
-// else: the exports are the properties of the function, which the compiler assigns last.
+// Node.js looks for lines of this form to find the names that an ES module can import. The lines do
+// nothing else: the exports are the properties of the function above, which the compiler assigns
+// to `module.exports` last.
 module.exports.default = fastifyWebsocket
 module.exports.fastifyWebsocket = fastifyWebsocket
 module.exports.createServer = stream.createServer

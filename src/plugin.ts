@@ -1,4 +1,7 @@
-/** What registering the plugin does to a Fastify instance: options, decorators, hooks. */
+/**
+ * Registers the plugin on a Fastify instance: checks the options, adds decorators and hooks, and
+ * creates a `Registration`, which does the rest. Begin to read here.
+ */
 import type { FastifyInstance, FastifyRequest } from 'fastify'
 import { ClashError } from './errors'
 import { upgradeOf } from './handshake/response'
@@ -7,9 +10,14 @@ import { resolveOptions } from './options/plugin-options'
 import { checkRuntime } from './options/runtime'
 import { Registration } from './registration'
 import { declareGlobalRoute } from './routes/global-route'
-import { applicationOf } from './routes/registry'
-import { kPlugin, pluginOf, routesOf } from './routes/websocket-route'
+import { watchExistingInstances } from './routes/late-load'
+import { kPlugin, pluginOf, routesOf } from './routes/registered-plugin'
+import { applicationOf, watchNewInstances } from './routes/registry'
 import type { WebsocketPluginOptions } from './types'
+
+// This happens when the package is loaded, because routes may be declared before the plugin runs.
+watchNewInstances()
+watchExistingInstances()
 
 /** Adds WebSocket routes to `fastify` and the instances below it. */
 export async function registerWebsocket (
@@ -30,14 +38,14 @@ export async function registerWebsocket (
 
   fastify.addHook('onReady', async () => {
     await registration.open()
-    // Now that all instances exist: the hooks of the user come first, wherever they are declared.
+    // Only now all instances exist. On the newest one, this hook runs after all hooks of the user.
     applicationOf(fastify).last.addHook('preClose', () => closeTogether(fastify))
   })
   applicationOf(fastify).onClosing.push(() => { registration.refuse() })
   fastify.addHook('onClose', () => registration.close())
 }
 
-/** @throws FST_WS_CLASH, if the name of a decorator is taken */
+/** @throws FST_WS_CLASH if there is a decorator of this name */
 function claimName<Name extends string> (name: Name, decorate: (name: Name) => unknown): void {
   try {
     decorate(name)
@@ -52,26 +60,26 @@ function takenName (name: string): string {
     'register one of the two in a scope of its own'
 }
 
-/** The property `ws` of requests. In a scope below, another plugin may have one of its own. */
+/** The property `ws` of requests. Another plugin may set its own in a scope below. */
 const WS_PROPERTY = {
   getter (this: FastifyRequest): boolean {
     return upgradeOf(this.raw) !== undefined
   },
-  // @fastify/websocket sets it. Without a setter each request of its scope would throw.
+  // @fastify/websocket sets `ws`. Without a setter, each request of its scope would throw.
   setter (this: FastifyRequest, value: boolean): void {
     const isPlain = { configurable: true, enumerable: true, writable: true }
     Object.defineProperty(this, 'ws', { value, ...isPlain })
   }
 }
 
-/** @throws the first problem of the routes that were declared before the plugin was there */
+/** @throws the first problem of the routes that were declared before the plugin was registered */
 function checkRoutes (fastify: FastifyInstance): void {
   for (const { instance, problem } of routesOf(fastify)) {
     if (problem !== null && pluginOf(instance) !== undefined) throw problem
   }
 }
 
-/** The registrations of an application, of which all instances share `routing`. */
+/** The registrations of an application, by `routing`, which all of its instances share. */
 const registrations = new WeakMap<object, Registration[]>()
 
 function siblingsOf ({ routing }: FastifyInstance): Registration[] {
@@ -80,7 +88,10 @@ function siblingsOf ({ routing }: FastifyInstance): Registration[] {
   return siblings
 }
 
-/** Fastify runs its hooks one after the other, but the clients of all are to go at once. */
+/**
+ * Closes the clients of all registrations at once. Fastify would run a hook of each registration
+ * after the other, and the waiting times would add up.
+ */
 async function closeTogether (fastify: FastifyInstance): Promise<void> {
   await Promise.all(siblingsOf(fastify).map((each) => each.closeClients()))
 }

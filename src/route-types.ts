@@ -1,4 +1,7 @@
-/** What the plugin adds to the types of Fastify: decorators, and routes that take WebSockets. */
+/**
+ * The types that the plugin adds to those of Fastify: decorators, and routes that take WebSockets.
+ * This is the only `declare module 'fastify'` of the package.
+ */
 import type {
   ContextConfigDefault, FastifyBaseLogger, FastifySchema, FastifyTypeProvider,
   FastifyTypeProviderDefault, RawReplyDefaultExpression, RawRequestDefaultExpression, RawServerBase,
@@ -7,7 +10,7 @@ import type {
 import type { WebSocketStreamServer } from './stream/server'
 import type { InjectWebsocket, WebsocketConnectionOptions, WebsocketHandler } from './types'
 
-/** A full route declaration without a plain HTTP side: `websocket` and one handler. */
+/** The full declaration of a route for WebSockets only: `websocket` and one handler. */
 export interface WebsocketRouteOptions<
   RawServer extends RawServerBase = RawServerDefault,
   RawRequest extends RawRequestDefaultExpression<RawServer> =
@@ -38,18 +41,18 @@ type RouteWebsocket = true | WebsocketConnectionOptions
 declare const declared: unique symbol
 
 /**
- * The `websocket` of a websocket route, as `onRoute` hooks read it. No plain value is of this type:
- * Fastify's own overloads, which know only handlers of HTTP, must not match such a route.
+ * The `websocket` of a websocket route, as `onRoute` hooks read it. No value that a user writes has
+ * this type. So Fastify's own overloads, which know only HTTP handlers, never match such a route.
  */
 type DeclaredWebsocket = RouteWebsocket & { readonly [declared]: never }
 
-/** `never` if the type tells whether the route is a websocket route, else `unknown`. */
+/** `unknown` if the type leaves open whether the route takes WebSockets, else `never`. */
 type IfUndecided<Websocket> =
   [Extract<Websocket, false>] extends [never]
     ? never
     : [Exclude<Websocket, false | undefined>] extends [never] ? never : unknown
 
-/** Options of a route, with another `websocket`. */
+/** `Options` of a route, in which `websocket` has another type. */
 type WithWebsocket<Options, Websocket> = Omit<Options, 'websocket'> & { websocket: Websocket }
 
 type WebsocketMethod = 'GET' | 'HEAD' | 'get' | 'head'
@@ -62,9 +65,9 @@ declare module 'fastify' {
     /** The WebSocket server: a ws `WebSocketServer` that emits `connection` and `stream`. */
     websocketServer: WebSocketStreamServer
     /**
-     * Connects a ws client to a path of the application, in memory: nothing listens, and the
-     * application is made ready if it is not. Messages that come before there is a `message`
-     * listener wait for it. The client is closed with the application.
+     * Connects a ws client to a path of the application, in memory: no port is opened. Calls
+     * `ready()` first. Messages that come before there is a `message` listener wait for it. The
+     * client is closed with the application.
      *
      * @param path with its query; default: `/`
      * @throws FST_WS_INJECT_REFUSED, an {@link InjectRefusal}, and what ws's client throws
@@ -100,7 +103,7 @@ declare module 'fastify' {
       }
     ): FastifyInstance<RawServer, RawRequest, RawReply, Logger, TypeProvider>
 
-    /** Declares a route of which only the value of `websocket` tells what it takes. */
+    /** Declares a route whose `websocket` is a variable, whose value decides what it takes. */
     route<
       RouteGeneric extends RouteGenericInterface = RouteGenericInterface,
       ContextConfig = ContextConfigDefault,
@@ -123,7 +126,7 @@ declare module 'fastify' {
     RawServer, RawRequest, RawReply, RouteGeneric,
     ContextConfig, SchemaCompiler, TypeProvider, Logger
   > {
-    /** The handler of this GET route takes WebSocket connections, with these options of them. */
+    /** Makes the handler of this GET route take WebSocket connections, with these options. */
     websocket?: false | DeclaredWebsocket
   }
 

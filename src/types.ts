@@ -1,4 +1,7 @@
-/** The types that users of the plugin see. */
+/**
+ * The types of the plugin that users see: handlers, options, and `injectWS`. The additions to the
+ * types of Fastify are in `route-types.ts`.
+ */
 import type {
   ContextConfigDefault, FastifyBaseLogger, FastifyError, FastifyInstance, FastifyRequest,
   FastifySchema, FastifyTypeProvider, FastifyTypeProviderDefault, RawReplyDefaultExpression,
@@ -18,7 +21,7 @@ import type { SocketStream } from './stream/duplex'
  *
  * @param connection the Duplex; its `socket` is the WebSocket
  * @param req the raw request of the upgrade
- * @param request Fastify's request: params, query, log and whatever hooks put on it
+ * @param request Fastify's request: params, query, log, and properties that hooks have added
  */
 export type WebsocketHandler<
   RawServer extends RawServerBase = RawServerDefault,
@@ -39,15 +42,12 @@ export type WebsocketHandler<
   >
 ) => unknown
 
-/**
- * Gets what goes wrong on a connection after the 101. It decides whether the
- * connection is closed.
- */
+/** Gets each error of a connection after the 101, and decides whether the connection is closed. */
 export type WebsocketErrorHandler = (
   this: FastifyInstance, error: Error, connection: SocketStream, request: FastifyRequest
 ) => unknown
 
-/** What `verifyClient` gets to decide on. */
+/** The client that `verifyClient` decides on. */
 export interface ClientInfo {
   /** The `Origin` header, if there is one. */
   origin: string | undefined
@@ -56,20 +56,20 @@ export interface ClientInfo {
   req: IncomingMessage
 }
 
-/** Answer of a `verifyClient` with two parameters. A refusal is a 401 unless it says otherwise. */
+/** Answers for a `verifyClient` with two parameters. A refusal without a code is a 401. */
 export type VerifyCallback = (
   isAllowed: boolean, code?: number, message?: string, headers?: OutgoingHttpHeaders
 ) => void
 
 /**
- * Decides whether a client may connect. With two parameters it answers through the callback, with
- * fewer by what it returns or what the promise it returns resolves to.
+ * Decides whether a client may connect. A function with two parameters answers by the callback. One
+ * with fewer answers by its return value, or by the value of the promise that it returns.
  */
 export type VerifyClient = (info: ClientInfo, callback: VerifyCallback) => unknown
 
 /**
- * Decides by the `Origin` header of an upgrade, undefined where a client that is no browser sends
- * none.
+ * Decides by the `Origin` header of an upgrade. The origin is undefined if there is no such header:
+ * every browser sends one.
  */
 export type OriginCheck = (
   origin: string | undefined, request: FastifyRequest
@@ -78,28 +78,27 @@ export type OriginCheck = (
 /** An origin such as `https://example.com`, a pattern of origins, or `'same-host'`. */
 export type AllowedOrigin = string | RegExp
 
-/** What can be set for all routes in the options of the plugin, and for one as `websocket`. */
+/** Options that can be set for all routes, in the plugin, and for one route, as its `websocket`. */
 export interface WebsocketConnectionOptions {
   /**
-   * Milliseconds of silence after which a peer is pinged, and that it then has to answer before it
-   * is cut off. `false` turns it off. Default: 30000.
+   * Milliseconds of silence after which the peer is pinged. If it does not answer within the same
+   * time, its connection is terminated. `false` turns this off. Default: 30000.
    */
   heartbeat?: number | false | undefined
   /**
-   * Longest message that is accepted, in bytes; 0 is no limit. Default: the `bodyLimit` of Fastify,
-   * 1 MiB.
+   * The longest message that is accepted, in bytes; 0 is no limit. Default: the `bodyLimit` of
+   * Fastify, 1 MiB.
    */
   maxPayload?: number | undefined
   /**
-   * Most bytes that may be unsent to a peer when `socket.send` is called: beyond, the connection is
-   * closed with 1013. Default: `false`, no limit.
+   * The most bytes that may be unsent to a peer when `socket.send` is called. With more, the
+   * connection is closed with 1013. Default: `false`, no limit.
    */
   maxBackpressure?: number | false | undefined
   /**
-   * Whose pages may connect: `'same-host'`, origins, patterns of them, a list, or a function. A
-   * client without an `Origin` header is no browser and passes all but a function. An empty list
-   * lets no page in.
-   * Default: `false`, everybody.
+   * The origins whose pages may connect: `'same-host'`, an origin, a pattern, a list of these, or
+   * a function. A client without an `Origin` header is no browser, and only a function can refuse
+   * it. An empty list refuses every page. Default: `false`, every origin.
    */
   origin?: AllowedOrigin | readonly AllowedOrigin[] | OriginCheck | false | undefined
 }
@@ -109,8 +108,8 @@ export interface WebsocketServerOptions extends Omit<
   WebSocketStreamServerOptions, 'closeTimeout' | 'maxBackpressure' | 'server' | 'verifyClient'
 > {
   /**
-   * Server whose upgrades are taken instead of those of the Fastify instance. It is
-   * never closed here.
+   * The server whose upgrades are taken instead of those of the Fastify instance. The plugin never
+   * closes it.
    */
   server?: HttpServer | HttpsServer | null | undefined
   /** Decides whether a client may connect. */
@@ -120,20 +119,20 @@ export interface WebsocketServerOptions extends Omit<
 /** Options of the plugin. `maxPayload` for all routes is one of `options`, as in ws. */
 export interface WebsocketPluginOptions extends Omit<WebsocketConnectionOptions, 'maxPayload'> {
   /**
-   * Handler of every upgrade that no websocket route takes, below the prefix it is
-   * registered under.
+   * The handler of every upgrade that no websocket route takes, below the prefix of the instance
+   * that registers the plugin.
    */
   handle?: WebsocketHandler | undefined
   /** Gets every error of a connection. Default: log it and close that connection. */
   errorHandler?: WebsocketErrorHandler | undefined
   /**
-   * Milliseconds that a peer has to answer a close frame, once that has left the process, before it
-   * is terminated; before, a peer that takes less than 1 KiB a second for as long is.
-   * Default: 10000.
+   * Milliseconds that a peer has to answer a close frame that has left the process. After that its
+   * connection is terminated. While data is still unsent, a connection is terminated if the peer
+   * takes less than 1 KiB a second for as long. Default: 10000.
    */
   closeTimeout?: number | undefined
   /**
-   * Most connections at a time. An upgrade beyond gets a 503; with 0 every one.
+   * The most connections at a time. Further upgrades get a 503; with 0, every upgrade does.
    * Default: `false`, no limit.
    */
   maxConnections?: number | false | undefined
@@ -141,7 +140,7 @@ export interface WebsocketPluginOptions extends Omit<WebsocketConnectionOptions,
   options?: WebsocketServerOptions | undefined
 }
 
-/** The upgrade request that `fastify.injectWS` makes: options of ws's client. */
+/** The upgrade request of `fastify.injectWS`: options of ws's client, and those below. */
 export interface InjectWebsocketInit extends Pick<
   ClientOptions,
   'origin' | 'perMessageDeflate' | 'maxPayload' | 'protocolVersion' | 'handshakeTimeout' |
@@ -156,15 +155,15 @@ export interface InjectWebsocketInit extends Pick<
   remoteAddress?: string | undefined
 }
 
-/** What `fastify.injectWS` calls on the way. If one fails, so does the injection. */
+/** Functions that `fastify.injectWS` calls. If one of them fails, `injectWS` rejects. */
 export interface InjectWebsocketOptions {
-  /** Gets the client before it connects, to listen from the first moment. */
+  /** Gets the client before it connects, so that it can add listeners for every event. */
   onInit?: ((socket: WebSocket) => unknown) | undefined
-  /** Gets the client when it is connected, before any message, and is awaited. */
+  /** Gets the client when it is connected, before any message. `injectWS` awaits the result. */
   onOpen?: ((socket: WebSocket) => unknown) | undefined
 }
 
-/** The refusal of an upgrade, that `fastify.injectWS` rejects with. */
+/** The error that `fastify.injectWS` rejects with when the server refuses the upgrade. */
 export interface InjectRefusal extends FastifyError {
   statusCode: number
   headers: IncomingHttpHeaders

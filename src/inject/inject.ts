@@ -1,3 +1,8 @@
+/**
+ * `fastify.injectWS`: a client of ws that is connected to the application in memory, for tests. The
+ * client and the HTTP server each get one end of a `MemorySocket` pair, so both sides run the real
+ * code of Node.js and ws, and no port is opened.
+ */
 import type { FastifyInstance } from 'fastify'
 import type { ClientRequest, IncomingMessage, Server } from 'node:http'
 import type { Socket } from 'node:net'
@@ -13,8 +18,8 @@ import type {
 const LOOPBACK = '127.0.0.1'
 
 /**
- * A client that keeps the messages it gets before anybody listens, all of them, for the first
- * `message` listener, who gets them on the next tick.
+ * A client that keeps all messages that arrive before there is a `message` listener. The first
+ * listener gets them on the next tick.
  */
 class InjectedSocket extends WebSocket {
   #kept: unknown[][] = []
@@ -58,12 +63,12 @@ function connect (
   return new Promise((resolve, reject) => {
     const socket = new InjectedSocket(urlOf(path), protocols, {
       ...clientOptions,
-      // ws hands them to Node.js, which takes more than the types of ws say.
+      // ws passes the headers on to Node.js, which takes more kinds of values than ws's types say.
       headers: headers as Record<string, string>,
-      // Node.js takes any Duplex; its types say Socket.
+      // Node.js takes any Duplex as the connection. Its types demand a Socket.
       createConnection: () => {
         const transport = connectInMemory(server, remoteAddress)
-        // That of `net.connect` does it, too. ws ends it with the handshake.
+        // `net.connect` does the same, so ws expects it, and ends the timeout after the handshake.
         return transport.setTimeout(clientOptions.handshakeTimeout ?? 0) as Duplex as Socket
       }
     })
@@ -72,7 +77,7 @@ function connect (
     }
     const onFailed = (error: unknown): void => {
       reject(error)
-      // To cut off a client that is still connecting is an error to ws.
+      // ws emits an error when a client is terminated that is still connecting.
       socket.on('error', () => {})
       socket.terminate()
     }
@@ -89,7 +94,7 @@ function connect (
   })
 }
 
-/** Calls what the test has given, at once. Rejects if that throws or rejects. */
+/** Calls `onInit` or `onOpen` of the test synchronously. Rejects if that throws or rejects. */
 async function tell (
   socket: WebSocket, callback: ((socket: WebSocket) => unknown) | undefined
 ): Promise<void> {
@@ -98,23 +103,27 @@ async function tell (
 
 function connectInMemory (server: Server, remoteAddress: string): MemorySocket {
   const [near, far] = MemorySocket.pair(remoteAddress, isSecure(server))
-  // As on every socket that a server has accepted: servers of HTTP/2 look for themselves there.
+  // Every accepted socket has this property. HTTP/2 servers of Node.js read it.
   Object.assign(far, { server })
   emitConnection(server, far)
   return near
 }
 
-/** Nothing is encrypted in memory: the server is only told so. */
+/** The URL for ws. It is never `wss:`, because nothing is encrypted in memory. */
 function urlOf (path: string): string {
   return `ws://localhost${path.startsWith('/') ? path : `/${path}`}`
 }
 
-/** @throws if the connection breaks before the end */
+/**
+ * Reads the whole answer of a refusal.
+ *
+ * @throws if the connection breaks before the end
+ */
 async function readRefusal (response: IncomingMessage): Promise<InjectRefusal> {
   const { statusCode = 0, headers, socket } = response
   response.setEncoding('utf8')
   const body = (await response.toArray()).join('')
-  // The connection may be one that is kept alive.
+  // The server may keep the connection alive for more requests, which will not come.
   socket.destroy()
   return Object.assign(new InjectRefusedError(statusCode), { statusCode, headers, body })
 }

@@ -1,4 +1,4 @@
-/** As they are when this module is loaded: the fake timers of a test replace the global ones. */
+/** The real timers: a test may later replace the global ones by fake timers. */
 const { setInterval, clearInterval } = globalThis
 
 const A_DAY = 24 * 60 * 60 * 1000
@@ -7,8 +7,8 @@ let count = 0
 let timer: NodeJS.Timeout | undefined
 
 /**
- * Keeps the process alive until {@link release} has been called as often, as a handle of the system
- * does: what exists only in memory would let Node.js end in the middle of a test.
+ * Keeps the process alive until {@link release} has been called as often. Without this, Node.js
+ * would end in the middle of a test, because a socket in memory is no handle of the system.
  */
 export function hold (): void {
   if (count++ === 0) timer = setInterval(() => {}, A_DAY)

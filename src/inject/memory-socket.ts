@@ -1,22 +1,27 @@
+/**
+ * A connection inside the process: two sockets, each of which reads what the other one writes.
+ * `inject.ts` gives one to ws's client and the other to the HTTP server.
+ */
 import { Duplex } from 'node:stream'
 import { hold, release } from './keep-alive'
 import { onNextTurn } from '../connection/next-turn'
 
 type Callback = (error?: Error | null) => void
 
-/** Bytes that wait for the reader before a writer feels it: what a system keeps for a socket. */
+/** Bytes that wait for the reader before writes wait. A system keeps about as many for a socket. */
 const SYSTEM_BUFFER = 64 * 1024
 
+/** As a chunk: the other side has ended. */
 const END = null
 
-/** What a socket over TLS has and others have not, as far as HTTP servers look at it. */
+/** The properties of a TLS socket that HTTP servers read. */
 const TLS_PROPERTIES = { encrypted: true, authorized: false, alpnProtocol: 'http/1.1' }
 
 /**
- * One end of a connection that never leaves the process. It behaves like a `net.Socket`: what is
- * written arrives in a later turn of the event loop and waits there until it is read, each side
- * ends on its own, and after `destroy()` the other side reads what was sent, then the end. While
- * something can arrive, the process stays alive.
+ * One end of a connection in memory. It behaves like a `net.Socket`: written bytes arrive in
+ * a later turn of the event loop and wait until they are read, each side ends on its own, and
+ * after `destroy()` the other side reads the bytes that were sent, then the end. While bytes can
+ * arrive, the process stays alive.
  */
 export class MemorySocket extends Duplex {
   readonly remoteFamily: string
@@ -30,17 +35,17 @@ export class MemorySocket extends Duplex {
   #peer: MemorySocket = this
   #sent = 0
   #timer: NodeJS.Timeout | undefined
-  /** What the peer has sent and the reader has not asked for yet. */
+  /** Chunks that the peer has sent and that have not been pushed to the reader yet. */
   #arrived: Array<Buffer | typeof END> = []
   #arrivedBytes = 0
   #isAsked = false
   #isDelivering = false
   #isHolding = false
-  /** Lets the peer write on, or tells it that what waits for room is lost. */
+  /** The callback of the peer's write that waits for room, with an error if its bytes are lost. */
   #onRoom: Callback | null = null
 
   private constructor (readonly remoteAddress: string) {
-    // Like the sockets of an HTTP server, which end their side themselves.
+    // The same as for the sockets of an HTTP server: each side ends only when told to.
     super({ allowHalfOpen: true })
     this.remoteFamily = remoteAddress.includes(':') ? 'IPv6' : 'IPv4'
     this.ref()
@@ -99,7 +104,7 @@ export class MemorySocket extends Duplex {
     return this
   }
 
-  /** Ends, and destroys when all that was written has been sent. */
+  /** Ends, and destroys the socket after the last written byte has been sent. */
   destroySoon (): void {
     this.end(() => { this.destroy() })
   }
@@ -156,13 +161,13 @@ export class MemorySocket extends Duplex {
     onNextTurn(() => { this.#deliver() })
   }
 
-  /** One read for each turn of the event loop, so that what it sets off is done before the next. */
+  /** Delivers one chunk. The next one comes in a later turn, after the effects of this one. */
   #deliver (): void {
     this.#isDelivering = false
     const chunk = this.#isAsked && !this.destroyed ? this.#arrived.shift() : undefined
     if (chunk === undefined) return
     if (chunk !== END) this.#count(chunk)
-    // As on a socket of the system, which nothing can come from any more.
+    // Nothing more can arrive, so the socket need not keep the process alive.
     else this.unref()
     this.#isAsked = false
     this.push(chunk)
@@ -182,7 +187,7 @@ export class MemorySocket extends Duplex {
   }
 }
 
-/** The error of a write, as the system gives it. */
+/** An error like that of a failed write to a socket of the system. */
 function createWriteError (code: string): Error {
   return Object.assign(new Error(`write ${code}`), { code, syscall: 'write' })
 }

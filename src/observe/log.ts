@@ -1,16 +1,17 @@
+/** Logging that never throws, whatever error is logged and whatever the logger does. */
 import type { FastifyBaseLogger } from 'fastify'
 import { codeOf, textOf } from './thrown'
 
-/** The levels that the plugin logs errors at. */
+/** The levels at which the plugin logs. */
 type Level = 'debug' | 'info' | 'warn' | 'error'
 
-/** A logger, as far as errors need it. */
+/** The methods of a logger that the plugin calls. */
 type ErrorLog = Pick<FastifyBaseLogger, Level>
 
 /**
- * Logs an error and never throws. The serializer of the logger may throw (pino writes to the errors
- * that it serializes, and a frozen one refuses that): then a copy of the error is logged, and if
- * that fails too, its text. A logger that takes none of them gets nothing.
+ * Logs an error and never throws. The serializer of the logger may throw: pino's changes the error,
+ * which fails if the error is frozen. Then a copy of the error is logged, and if that fails too,
+ * only its text. If the logger throws again, nothing is logged.
  *
  * @param fields logged beside the error
  */
@@ -27,7 +28,7 @@ export function logError (
   }
 }
 
-/** Logs a text and never throws, whatever the stream of the logger does. */
+/** Logs a text and never throws, even if the logger does. */
 export function logText (log: ErrorLog, level: Level, text: string): void {
   succeeds(() => { log[level](text) })
 }
@@ -42,7 +43,7 @@ function succeeds (attempt: () => void): boolean {
 }
 
 /**
- * A new Error with the message, stack and code of another one, and without its other properties.
+ * A new Error with the message, stack and code of `error`, and without its other properties.
  *
  * @throws what a getter of the error throws
  */

@@ -1,14 +1,14 @@
 import { inspect } from 'node:util'
 
 /**
- * What was thrown, as an Error whose `message`, `stack` and `code` can be read. A thrown value that
- * is none, or whose parts throw when they are read, becomes the cause of a new Error.
+ * Returns `thrown` if it is an Error whose `message` and `stack` can be read. Any other value, and
+ * an Error whose getters throw, becomes the cause of a new Error.
  */
 export function toError (thrown: unknown): Error {
   try {
     if (thrown instanceof Error && isReadable(thrown)) return thrown
   } catch {
-    // A revoked proxy throws already when it is asked for its class.
+    // `instanceof` throws for a revoked proxy.
   }
   return new Error(textOf(thrown), { cause: thrown })
 }
@@ -18,7 +18,7 @@ function isReadable ({ message, stack }: Error): boolean {
   return typeof message === 'string' && (stack === undefined || typeof stack === 'string')
 }
 
-/** A value as text. Never throws, whatever the value does when it is inspected. */
+/** A value as text. Never throws, even if the value throws when it is inspected. */
 export function textOf (value: unknown): string {
   try {
     return inspect(value)

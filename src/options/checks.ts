@@ -1,3 +1,4 @@
+/** The checks of single values of options, and their words for error messages. */
 import { InvalidOptionError } from '../stream/errors'
 import { MAX_INT32 } from '../stream/settings'
 
@@ -6,16 +7,20 @@ export type Check = readonly [name: string, isValid: (value: unknown) => boolean
 
 const MAX_PORT = 65_535
 
-/** Most that ws takes as a limit: it counts in 32 bits, and more would be no limit. */
-export const MAX_LIMIT = 2 ** 31 - 1
+/** The largest limit that ws takes. ws counts in 32 bits: a larger number would be no limit. */
+export const MAX_LIMIT = MAX_INT32
 
-// What is wanted, for the messages of errors.
+/** Describes the values that {@link isCount} allows, for error messages. */
 export const COUNT = 'an integer from 0'
+
+/** Describes the values that {@link isLimit} allows. */
 export const LIMIT = `an integer from 0 to ${MAX_LIMIT}`
+
+/** Describes the values that {@link isDelay} allows. */
 export const DELAY = `an integer from 0 to ${MAX_INT32}`
 
 /**
- * Checks options against rules. An option that is undefined or null is not given, as in ws.
+ * Checks options against rules. As in ws, an option that is undefined or null counts as not given.
  *
  * @throws FST_WS_INVALID_OPTION
  */
@@ -31,8 +36,8 @@ export function isFunction (value: unknown): boolean {
 }
 
 /**
- * Whether a value is an object that holds options under their names, of a class or a module
- * perhaps. A Map, an array, a Date and their like hold nothing there.
+ * Whether a value is an object whose properties can be options: a plain object, an instance of
+ * a class, or a module. A Map, an array or a Date is not, because it has no such properties.
  */
 export function isObject (value: unknown): value is object {
   return OPTION_HOLDERS.includes(Object.prototype.toString.call(value))
@@ -52,7 +57,7 @@ export function isString (value: unknown): boolean {
   return typeof value === 'string'
 }
 
-/** Whether `value` can be the path of a request; ws compares them without their query. */
+/** Whether `value` can be the path of a request. ws compares paths without their query. */
 export function isPath (value: unknown): boolean {
   return typeof value === 'string' && value.startsWith('/') && !value.includes('?')
 }
@@ -73,7 +78,7 @@ export function isDelay (value: unknown): boolean {
   return isCount(value) && value <= MAX_INT32
 }
 
-/** `false` turns an option off; otherwise it must be valid. */
+/** The check of an option that `false` turns off. */
 export function isFalseOr (isValid: (value: unknown) => boolean) {
   return (value: unknown): boolean => value === false || isValid(value)
 }

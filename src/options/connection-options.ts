@@ -1,3 +1,7 @@
+/**
+ * The options that a route can have of its own, as `websocket: { … }`, and that the plugin has for
+ * all routes: heartbeat, maxPayload, maxBackpressure and origin.
+ */
 import { checkAll, isCount, isFalseOr, isLimit, isObject, LIMIT, type Check } from './checks'
 import { InvalidOptionError } from '../stream/errors'
 import { readOptions } from '../stream/given'
@@ -7,7 +11,7 @@ import { warnOfShortDelays } from './short-delays'
 import { MAX_INT32 } from '../stream/settings'
 import type { OriginCheck, WebsocketConnectionOptions } from '../types'
 
-/** The options that a route can have of its own and that the plugin has for all. */
+/** The rules of these options. `maxPayload` is not here: its place in the plugin is `options`. */
 export const CONNECTION_OPTIONS: readonly Check[] = [
   ['heartbeat', isFalseOr(isInterval), `an integer from 1 to ${MAX_INT32} or false`],
   ['maxBackpressure', isFalseOr(isLimit), `${LIMIT} or false`],
@@ -25,13 +29,13 @@ export interface ConnectionSettings {
   readonly heartbeat: number | false
   readonly maxPayload: number
   readonly maxBackpressure: number | false
-  /** Null if every origin is. */
+  /** Null if every origin is allowed. */
   readonly isAllowedOrigin: OriginCheck | null
 }
 
 /**
- * Reads the `websocket` of a route, a boolean or options. Returns a checked copy of the options,
- * because what the route declared may change until the first upgrade comes; null if it has none.
+ * Reads the `websocket` of a route, which is a boolean or an object of options. Returns a checked
+ * copy of the options, because the object may change until the first upgrade comes, or null.
  *
  * @throws FST_WS_INVALID_OPTION, FST_WS_MISPLACED_OPTION, FST_WS_UNKNOWN_OPTION,
  * FST_WS_UNSUPPORTED_OPTION
@@ -49,7 +53,7 @@ export function readRouteOption (websocket: unknown): WebsocketConnectionOptions
   return Array.isArray(origin) ? { ...options, origin: [...origin] } : options
 }
 
-/** What is given of checked options, and of `defaults` what is not. */
+/** Completes checked options by `defaults`. */
 export function resolveConnectionOptions (
   { heartbeat, maxPayload, maxBackpressure, origin }: WebsocketConnectionOptions,
   defaults: ConnectionSettings

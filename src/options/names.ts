@@ -1,27 +1,30 @@
-// Which name is an option where: of the plugin, in its `options`, or in the `websocket` of a route.
-// A name that stands in the wrong place, or that is mistyped, would be ignored without a word, and
-// with it the guard that it stands for. So such a name is an error, which says what to write.
+/**
+ * The names of all options, by the object that they belong to: the options of the plugin, its
+ * `options`, or the `websocket` of a route. An option in the wrong object, or with a typing error
+ * in its name, would have no effect, although it may be meant to protect the application. So such
+ * a name is an error, and its message says what to write.
+ */
 import { isServer } from './checks'
 import { MisplacedOptionError, UnknownOptionError } from '../errors'
 import { UnsupportedOptionError } from '../stream/errors'
 import { OWN_CLASS, WS_OPTIONS } from '../stream/server'
 
-/** An object that options stand in. */
+/** An object that holds options. */
 export interface OptionPlace {
-  /** What a message puts before a name, to say where it stands. */
+  /** The text before a name in a message, which says where the option is. */
   readonly prefix: string
   readonly names: readonly string[]
-  /** Names that are nothing like an option may be here. */
+  /** Whether the object may have unknown names that do not resemble the name of an option. */
   readonly isOpen: boolean
 }
 
-/** Not an option of the plugin, which needs its own class of sockets. */
+/** An option of ws that the plugin refuses, because it needs its own class of sockets. */
 const CLASS_OPTION = 'WebSocket'
 
-/** An option of ws that the plugin has itself. */
+/** An option of ws that is an option of the plugin itself, outside of `options`. */
 const CLOSE_TIMEOUT = 'closeTimeout'
 
-/** What to write instead of an option of `@fastify/websocket` that is not one here. */
+/** For options of `@fastify/websocket` that do not exist here: what to write instead. */
 const FOREIGN: Readonly<Record<string, string>> = {
   preClose: "it is a hook here, fastify.addHook('preClose', …)"
 }
@@ -37,7 +40,7 @@ export const PLUGIN_PLACE: OptionPlace = {
   isOpen: true
 }
 
-/** What the option `options` may have. */
+/** The option `options`. */
 export const SERVER_PLACE: OptionPlace = {
   prefix: 'options.',
   names: [
@@ -47,7 +50,7 @@ export const SERVER_PLACE: OptionPlace = {
   isOpen: false
 }
 
-/** What `perMessageDeflate` of ws 8 may have; ws does not tell, and may get more. */
+/** `perMessageDeflate` of ws 8. ws exports no list of these names, and may add more. */
 export const DEFLATE_PLACE: OptionPlace = {
   prefix: 'options.perMessageDeflate.',
   names: [
@@ -57,32 +60,35 @@ export const DEFLATE_PLACE: OptionPlace = {
   isOpen: true
 }
 
-/** What the `websocket` of a route may have. */
+/** The `websocket` of a route. */
 export const ROUTE_PLACE: OptionPlace = {
   prefix: 'websocket.',
   names: ['heartbeat', 'maxPayload', 'maxBackpressure', 'origin'],
   isOpen: false
 }
 
-/** Where a misplaced option may belong; what a route can have, the plugin can have for all. */
+/** Where a misplaced option may belong. The plugin has all options that a route can have. */
 const HOMES = [PLUGIN_PLACE, SERVER_PLACE]
 
-/** Among the options of an application, these say nothing of what the plugin was meant to do. */
+/**
+ * Options of the plugin's `options` that are also common options of applications. Among the options
+ * of an application they are no sign of a mistake.
+ */
 const COMMON_NAMES = ['host', 'port', 'backlog', 'server']
 
-/** Shorter names are near to too many words. */
+/** Letters. A shorter name resembles too many other words. */
 const MIN_MISTYPED = 5
 
 /** Options of the plugin whose names mean something else in the declaration of a route. */
 const FASTIFY_NAMES = ['path', 'errorHandler', ...COMMON_NAMES]
 
-/** What makes a websocket route of a route. */
+/** The options that make a route a websocket route. */
 const ROUTE_MARKS = ['websocket', 'wsHandler']
 
 /**
- * Refuses names that are no options where they stand. In a place that is open, and of the methods
- * of a class, only those are refused that are options elsewhere or nearly are. A name whose value
- * is undefined or null is none.
+ * Refuses names that are no options of a place. If the place is open, and for names that are not
+ * enumerable, such as methods of a class, only two kinds are refused: options of another place, and
+ * names that resemble an option. A name whose value is undefined or null counts as absent.
  *
  * @throws FST_WS_MISPLACED_OPTION, FST_WS_UNKNOWN_OPTION, FST_WS_UNSUPPORTED_OPTION
  */
@@ -130,8 +136,8 @@ function homeOf (name: string): string | undefined {
 }
 
 /**
- * Refuses options of WebSockets that stand in the declaration of a route, beside its `websocket`,
- * and names that nearly make a websocket route of it.
+ * Refuses options of WebSockets that are beside the `websocket` of a route and not in it, and names
+ * that resemble `websocket` or `wsHandler`.
  *
  * @throws FST_WS_MISPLACED_OPTION, FST_WS_UNKNOWN_OPTION
  */
@@ -150,7 +156,7 @@ export function checkDeclaration (route: object, isWebsocket: boolean): void {
   }
 }
 
-/** The option that `name` may be a slip of: of this place first, or else of another. */
+/** The option that may be meant by `name`. Options of this place come first. */
 function nearestTo (name: string, place: OptionPlace): string | undefined {
   const known = [place, ...HOMES].flatMap(({ prefix, names }) => {
     return names.map((known) => ({ path: prefix + known, name: known }))
@@ -161,7 +167,7 @@ function nearestTo (name: string, place: OptionPlace): string | undefined {
   })?.path
 }
 
-/** Whether the words differ by at most a letter, or by two neighbours that changed places. */
+/** Whether the words differ by at most one letter, or by two letters that changed places. */
 function isSlipOf (word: string, other: string): boolean {
   const shorter = Math.min(word.length, other.length)
   let start = 0

@@ -1,3 +1,7 @@
+/**
+ * The options of the plugin: `resolveOptions` checks them and adds the defaults, which are in this
+ * file. The defaults of streams are in `stream/settings.ts`.
+ */
 import type { FastifyInstance } from 'fastify'
 import {
   checkAll, COUNT, DELAY, isBoolean, isBooleanOrObject, isCount, isDelay, isFalseOr, isFunction,
@@ -17,9 +21,13 @@ import type {
   WebsocketServerOptions
 } from '../types'
 
+/** Milliseconds. */
 const DEFAULT_CLOSE_TIMEOUT = 10_000
 
-/** The share of Fastify's `pluginTimeout`, which bounds `close()` too, that clients get of it. */
+/** Milliseconds. */
+const DEFAULT_HEARTBEAT = 30_000
+
+/** The part of Fastify's `pluginTimeout` that clients get, because `close()` must end within it. */
 const SHUTDOWN_SHARE = 0.9
 
 /** Where the plugin's own server listens. */
@@ -29,11 +37,9 @@ export interface ListenSettings {
   readonly backlog: number | undefined
 }
 
-const DEFAULT_HEARTBEAT = 30_000
-
 /**
- * A quarter of what ws allows. An unfinished message holds on to all the memory that its fragments
- * arrived in, 64 KiB each in the worst case.
+ * A quarter of ws's own default. Until a message is complete, ws keeps the buffers in which its
+ * fragments arrived, in the worst case 64 KiB for each fragment.
  */
 const DEFAULT_MAX_FRAGMENTS = 4096
 
@@ -73,7 +79,7 @@ const EXCLUSIVE_OPTIONS = [
   ['port', 'noServer']
 ] as const
 
-/** Names the options themselves, in the message of an error. */
+/** In the message of an error, the name of the whole object of options. */
 const ALL_OPTIONS = 'object of the plugin'
 
 /** Checked, complete options of the plugin. */
@@ -84,15 +90,15 @@ export interface PluginSettings {
   readonly shutdownTimeout: number
   /** Infinity for no limit. */
   readonly maxConnections: number
-  /** What holds for connections whose route says nothing else. */
+  /** For connections whose route has no options of its own. */
   readonly connection: ConnectionSettings
-  /** Server whose upgrades are taken; null for the one of the Fastify instance. */
+  /** The server whose upgrades are taken, or null for the server of the Fastify instance. */
   readonly server: NonNullable<WebsocketServerOptions['server']> | null
-  /** Address of a server of the plugin's own, or null. */
+  /** The address of the server that the plugin opens itself, or null. */
   readonly listen: ListenSettings | null
   readonly noServer: boolean
   readonly verifyClient: VerifyClient | null
-  /** For ws and the streams. */
+  /** The options for ws and the streams. */
   readonly websocket: WebSocketStreamServerOptions
 }
 
@@ -160,12 +166,12 @@ function readServerOptions (input: WebsocketServerOptions): Given<WebsocketServe
   return options
 }
 
-/** 0 is a valid limit: every upgrade is refused. */
+/** Infinity for no limit. 0 is a valid limit: then every upgrade is refused. */
 function limitOf (value: number | false | undefined): number {
   return value === false ? Infinity : value ?? Infinity
 }
 
-/** Milliseconds after which `fastify.close()` would fail, with some to spare; 0 is no limit. */
+/** Milliseconds, a little less than those after which `fastify.close()` would fail. */
 function shutdownLimit ({ initialConfig: { pluginTimeout } }: FastifyInstance): number {
   return pluginTimeout ? pluginTimeout * SHUTDOWN_SHARE : Infinity
 }

@@ -1,8 +1,8 @@
 import { UnsupportedRuntimeError } from '../errors'
 
 /**
- * Refuses runtimes that replace ws. There connections open and seem to work, but streams stay empty
- * and an error of a handler ends the process.
+ * Refuses runtimes that replace ws by a module of their own. Connections open there, but their
+ * streams stay empty, and an error of a handler ends the process.
  *
  * @param versions `process.versions`
  * @throws FST_WS_UNSUPPORTED_RUNTIME

@@ -1,15 +1,16 @@
+/** A warning for delays that may be meant as seconds. All delays of the plugin are milliseconds. */
 import type { OptionPlace } from './names'
 
 /** Options in milliseconds. Other libraries have such options in seconds. */
 const DELAYS = ['heartbeat', 'closeTimeout', 'pauseTimeout']
 
-/** Milliseconds. Less is hardly ever meant, except for tests, so that it is not an error. */
+/** Milliseconds. A shorter delay makes sense in tests, so it is a warning and not an error. */
 const MIN_USUAL_DELAY = 500
 
-/** Warnings that were given: an option may be read more than once. */
+/** The warnings so far. An option may be read more than once, and is warned of once. */
 const given = new Set<string>()
 
-/** Warns once of each value that looks like seconds; 0 and false do not. */
+/** Warns once of each delay that looks like seconds. 0 and `false` do not. */
 export function warnOfShortDelays (options: object, { prefix }: OptionPlace): void {
   for (const name of DELAYS) {
     const value: unknown = Reflect.get(options, name)

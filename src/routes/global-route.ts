@@ -1,15 +1,21 @@
+/**
+ * The route that the option `handle` becomes. It is a GET route of every path below the prefix, for
+ * upgrades only, so that an upgrade to `handle` runs all hooks. The user's own routes come first.
+ */
 import type { FastifyInstance } from 'fastify'
 import type { IncomingMessage } from 'node:http'
 import { upgradeOf } from '../handshake/response'
-import { routesOf, type DeclaredRoute } from './websocket-route'
 import type { WebsocketHandler } from '../types'
+import type { DeclaredRoute } from './application'
+import { noop } from './noop'
+import { routesOf } from './registered-plugin'
 
 const STRATEGY = 'fastifyWebsocket'
 const UPGRADE = Symbol('upgrade')
 
 /**
- * Declares the route that the global `handle` is: a GET of any path below the prefix of `fastify`.
- * Being constrained to upgrades, it never collides with a `*` route of the user.
+ * Declares the route of the global `handle`: GET of any path below the prefix of `fastify`. Its
+ * constraint lets only upgrades in, so it never collides with a `*` route of the user.
  */
 export function declareGlobalRoute (fastify: FastifyInstance, handle: WebsocketHandler): void {
   if (!fastify.hasConstraintStrategy(STRATEGY)) {
@@ -22,18 +28,18 @@ export function declareGlobalRoute (fastify: FastifyInstance, handle: WebsocketH
   }
 }
 
-/** A constraint that only an upgrade meets. Its value in a route is the route's own URL. */
+/** A constraint that only upgrades meet. A route gives it the URL of the route as value. */
 function createStrategy (routes: readonly DeclaredRoute[]) {
   return {
     name: STRATEGY,
     storage: <Handler>() => new GlobalRouteStorage<Handler>(routes),
-    validate: (): void => {},
+    validate: noop,
     deriveConstraint: (req: IncomingMessage): symbol | undefined =>
       upgradeOf(req) === undefined ? undefined : UPGRADE
   }
 }
 
-/** The global routes of one node of the router. */
+/** The routes of global handlers that share one path in the router, by their URLs. */
 class GlobalRouteStorage<Handler> {
   readonly #routes: readonly DeclaredRoute[]
   readonly #handlers = new Map<unknown, Handler>()
@@ -55,7 +61,10 @@ class GlobalRouteStorage<Handler> {
   }
 }
 
-/** A constrained route comes first in the router, but the user's own websocket route must. */
+/**
+ * Whether `route` is a websocket route of the user that takes the upgrades of `globalUrl`. The
+ * router tries routes with a constraint first, so it would prefer the global route.
+ */
 function isOverride (route: DeclaredRoute, globalUrl: unknown): boolean {
   const { url, isWebsocket, constraints } = route
   if (!isWebsocket || Object.keys(constraints).length > 0) return false

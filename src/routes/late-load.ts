@@ -1,26 +1,32 @@
 /**
- * What makes `require('fastify-websocket')` work on a line after the Fastify instance was made, as
- * in `fastify.register(require('fastify-websocket'))` with the routes on the next lines.
+ * Makes `require('fastify-websocket')` work on a line after the Fastify instance was made, as in
+ * `fastify.register(require('fastify-websocket'))` with the routes on the next lines.
  *
  * No public interface of Fastify tells of an instance that exists already: its channel announces
- * only new ones, and `register` calls the plugin when the routes have long been declared. But every
- * route goes through find-my-way, the router that Fastify uses, with a context that names the
- * instance. So where Fastify was loaded first, the method `on` of the router is watched until the
- * next tick, and then put back. The first route tells of the instance, which from then on announces
- * its routes itself. How that first route was declared is told by the HEAD route that Fastify
- * declares right behind it with the same options.
+ * only new instances, and `register` calls the plugin after the next lines have declared their
+ * routes. But Fastify gives every route to its router, find-my-way, with a context that names the
+ * instance. So if Fastify was loaded first, this file replaces the method `on` of the router until
+ * the next tick.
+ *
+ * 1. The first route of an instance reaches `on`. From then on an `onRoute` hook of the instance
+ *    tells of its later routes.
+ * 2. `on` does not get the options of the first route. But Fastify declares a HEAD route with the
+ *    same options right after a GET route, and of that the `onRoute` hook tells.
+ * 3. With these options the first route is recorded, and its handler is replaced in its context.
  */
 import type { FastifyInstance, RouteOptions } from 'fastify'
 import { createRequire } from 'node:module'
 import { isObject } from '../options/checks'
-import { adoptLate, applicationOf, watchLate, type RouteHandler } from './registry'
+import { adoptLate } from './declared-route'
+import { applicationOf, watchLate } from './registry'
+import type { RouteHandler } from './upgrade-or-plain'
 
-/** What Fastify hands its router with a route. */
+/** The object that Fastify gives its router with a route. */
 interface RouteContext {
   readonly server: FastifyInstance
-  /** Its `url` is the same for both paths of the route `/` below a prefix. */
+  /** Below a prefix, the route `/` has two paths. `config.url` is the same for both. */
   readonly config: { readonly url: string }
-  /** Fastify declares a HEAD route for the route, if that is for GET. */
+  /** Whether Fastify declares a HEAD route for the route, if it is a GET route. */
   readonly exposeHeadRoute: boolean
   handler: RouteHandler
 }
@@ -29,11 +35,11 @@ interface Router {
   on (...args: unknown[]): unknown
 }
 
-/** On the watching `on`: several copies of this library need only one. */
+/** Marks the watching `on`, so that a second copy of this library does not watch as well. */
 const kWatching = Symbol.for('fastify-websocket.watching')
 
-/** Finds the Fastify instances that declare routes before the next tick. */
-export function watchLoad (): void {
+/** Finds the existing Fastify instances that declare routes before the next tick. */
+export function watchExistingInstances (): void {
   const router = findRouter()
   if (router === null || kWatching in router.on) return
   const { on } = router
@@ -41,37 +47,37 @@ export function watchLoad (): void {
   let isOver = false
   const watchingOn = function (this: unknown, ...args: unknown[]): unknown {
     const [method, , , , context] = args
-    if (!isOver && isRouteContext(context)) first = see([method].flat(), context, first)
+    if (!isOver && isRouteContext(context)) first = watchRoute([method].flat(), context, first)
     return Reflect.apply(on, this, args)
   }
   router.on = Object.assign(watchingOn, { [kWatching]: true })
   process.nextTick(() => {
     isOver = true
-    // Else another library has put its own function around this one, which now only passes on.
+    // If another library has put its own function around ours, ours stays and only calls `on`.
     if (router.on === watchingOn) router.on = on
   })
 }
 
-/** The prototype of the routers of a Fastify that is loaded already, or null. */
+/** The prototype of Fastify's routers, or null if Fastify has not been loaded yet. */
 function findRouter (): Router | null {
   try {
     const fastify = require.resolve('fastify')
     if (require.cache[fastify] === undefined) return null
     return createRequire(fastify)('find-my-way').prototype
   } catch {
-    // In a bundle, or where Fastify is out of reach, modules are not found by their names.
+    // In a bundle, and where this file cannot resolve Fastify, there is no module to be found.
     return null
   }
 }
 
-/** Whether a route is of an instance of Fastify. Handlers of its 404 routes come without. */
+/** Whether a context belongs to a route of an instance. The contexts of 404 handlers do not. */
 function isRouteContext (context: unknown): context is RouteContext {
   return isObject(context) && 'server' in context && isObject(context.server) &&
     'routing' in context.server
 }
 
-/** Returns the route whose HEAD route, or second path, may come next. */
-function see (
+/** Returns the first route whose HEAD route, or whose second path, may come next. */
+function watchRoute (
   methods: unknown[], context: RouteContext, first: FirstRoute | null
 ): FirstRoute | null {
   const { server } = context
@@ -84,9 +90,9 @@ function see (
 class FirstRoute {
   readonly #methods: unknown[]
   readonly #context: RouteContext
-  /** The instance had other routes before, of which nothing is known. */
+  /** The application had GET routes before, and nothing is known of them. */
   readonly #hadRoutes: boolean
-  /** Whatever Fastify has declared since belongs to this route, too. */
+  /** Fastify has since declared only the HEAD routes of this route. */
   #isLast: boolean
   #wrap: ((handler: RouteHandler) => RouteHandler) | null = null
 
@@ -95,7 +101,8 @@ class FirstRoute {
     this.#methods = methods
     this.#context = context
     this.#isLast = exposeHeadRoute && methods.includes('GET') && !methods.includes('HEAD')
-    // Comes before the hook of the recorder, which knows a HEAD route by the GET route before it.
+    // This hook runs before the one that `watchLate` adds, which would take the HEAD route for a
+    // mistake, because the GET route is not recorded yet.
     server.addHook('onRoute', (options) => { this.#seeNext(options) })
     const application = watchLate(server)
     this.#hadRoutes = application.hasUnknown
@@ -107,14 +114,15 @@ class FirstRoute {
     this.#isLast &&= options.method === 'HEAD' &&
       (options.url === config.url || options.url === `${config.url}/`)
     if (!this.#isLast || this.#wrap !== null) return
-    // Fastify has checked these methods.
+    // Strings, as Fastify has checked.
     const method = this.#methods as string[]
-    this.#wrap = adoptLate(server, { ...options, url: config.url, method })
+    const application = applicationOf(server)
+    this.#wrap = adoptLate(server, { ...options, url: config.url, method }, application)
     this.#context.handler = this.#wrap(this.#context.handler)
-    applicationOf(server).hasUnknown = this.#hadRoutes
+    application.hasUnknown = this.#hadRoutes
   }
 
-  /** Below a prefix, the route `/` has a second path, which `onRoute` does not announce. */
+  /** Below a prefix, the route `/` has a second path. `onRoute` hooks are not told of it. */
   seeAgain (context: RouteContext): void {
     const { server, config } = this.#context
     if (!this.#isLast || this.#wrap === null || context === this.#context) return

@@ -1,28 +1,35 @@
+/**
+ * Answers, before a request is dispatched, whether its path has a websocket route. Two things need
+ * this: the trailing slash, which does not matter for a websocket route, and a server with other
+ * `upgrade` listeners, where only upgrades to our routes are ours.
+ */
 import type { FastifyInstance } from 'fastify'
 import type { IncomingMessage } from 'node:http'
 import createRouter from 'find-my-way'
 import { givenOf } from '../stream/given'
-import { pluginOf, type DeclaredRoute, type RoutePlugin } from './websocket-route'
+import type { DeclaredRoute } from './application'
+import { noop } from './noop'
+import { pluginOf, type RoutePlugin } from './registered-plugin'
 
 interface PathStore {
   isWebsocket: boolean
-  /** Who takes upgrades of the path. Constraints may tell several apart. */
+  /** The plugins that take upgrades of the path: several if routes differ in constraints. */
   readonly plugins: Set<RoutePlugin>
   readonly isWildcard: boolean
 }
 
 interface Match extends Omit<PathStore, 'isWildcard'> {
-  /** The path was declared, and not just a wildcard or a parameter that takes it too. */
+  /** A route has this very path. False for a match of a wildcard or of an empty parameter. */
   readonly isPrecise: boolean
 }
 
-/** Answers, before a request is dispatched, whether its path has a websocket route. */
+/** The paths of an application's GET routes, and which of them take WebSockets. */
 export class WebsocketPaths {
-  // Fastify's own router with the GET routes alone; constraints are left to the real one.
+  // A second router with only the GET routes. Constraints are ignored here: Fastify's checks them.
   readonly #table: ReturnType<typeof createRouter>
-  /** Where the router sees the end of the path of a URL. */
+  /** Matches the first character of a URL that is not part of its path. */
   readonly #pathEnd: RegExp
-  /** The paths that need no router: it would find just them. */
+  /** Paths of websocket routes that contain no pattern: a set finds them faster than the router. */
   readonly #fixed = new Set<string>()
 
   /** @param routes all GET routes of the application, which is ready */
@@ -55,13 +62,14 @@ export class WebsocketPaths {
     if (known !== undefined) return known
     const isWildcard = url.endsWith('*')
     const store: PathStore = { isWebsocket: false, plugins: new Set(), isWildcard }
-    this.#table.on('GET', url, unused, store)
+    // The table is only searched: no handler is ever called.
+    this.#table.on('GET', url, noop, store)
     return store
   }
 
   /**
-   * The URL under which the websocket route for `url` is declared, which may differ from it in a
-   * trailing slash, or null if there is none.
+   * Finds the websocket route for `url`. Returns `url`, or `url` with a trailing slash more or less
+   * if the route is declared so, or null if there is no websocket route.
    */
   resolve (url: string): string | null {
     if (this.#fixed.has(url)) return url
@@ -73,7 +81,7 @@ export class WebsocketPaths {
     return exact?.isWebsocket === true ? url : null
   }
 
-  /** Whether a request whose URL `resolve` has put right is for a plugin whose server wants it. */
+  /** Whether a plugin wants the request, whose URL is what `resolve` returned. */
   claims (request: IncomingMessage): boolean {
     const { url = '/' } = request
     const plugins = this.#find(url)?.plugins ?? []
@@ -84,16 +92,16 @@ export class WebsocketPaths {
     const found = this.#table.find('GET', url)
     if (found === null) return null
     const { isWildcard, ...store }: PathStore = found.store
-    // To the router, `/a/` is `/a/:id` with an empty id.
+    // The router matches `/a/` with `/a/:id`, and the id is empty.
     const hasEmptyParameter = Object.values(found.params).includes('')
     return { ...store, isPrecise: !isWildcard && !hasEmptyParameter }
   }
 }
 
-/** What makes the URL of a route more than a path. */
+/** Matches a route's URL that stands for more than one path. */
 const PATTERN = /[:*(]/
 
-/** The two paths of a route whose last parameter is optional, which the router keeps apart. */
+/** A route whose last parameter is optional has two paths, which the router keeps separately. */
 function expandOptional (url: string): string[] {
   const optional = /\/:[^/()]*\?(?=\/|$)/.exec(url)
   if (optional === null) return [url]
@@ -101,9 +109,6 @@ function expandOptional (url: string): string[] {
   const after = url.slice(optional.index + optional[0].length)
   return [before + optional[0].slice(0, -1) + after, before + after || '/']
 }
-
-/** The table is only asked, never dispatched. To call this is allowed and does nothing. */
-const unused = Function.prototype as () => void
 
 function toggleTrailingSlash (url: string, pathEnd: RegExp): string {
   const end = url.search(pathEnd)

@@ -1,8 +1,10 @@
 /**
- * Takes the upgrades of a server into one Fastify application. The raw request is dispatched by
- * Fastify's router, with a response of ours, so that an upgrade runs the whole request lifecycle.
+ * Takes the upgrades of a server into one Fastify application. Fastify's router dispatches the raw
+ * request with a response that we made, so an upgrade runs all hooks like any request.
+ *
+ * `listener.ts` chooses the application of an upgrade. From here the way goes on through the hooks
+ * to the handler of the route, which `routes/upgrade-or-plain.ts` has wrapped.
  */
-
 import type { FastifyInstance } from 'fastify'
 import type { IncomingMessage, Server } from 'node:http'
 import { ClosingError } from '../errors'
@@ -13,10 +15,10 @@ import { asksForWebSocket, findHeadProblem } from '../handshake/request-checks'
 import { logError } from '../observe/log'
 import { UpgradeAnswer } from '../handshake/response'
 import { createRouted, onRouting, watchRouting } from './routed-url'
-import { routesOf } from '../routes/websocket-route'
+import { routesOf } from '../routes/registered-plugin'
 import type { UpgradeTransport } from '../handshake/transport'
 
-/** What emits `upgrade`: an HTTP or HTTPS server. */
+/** An HTTP or HTTPS server, which emits `upgrade`. */
 export type UpgradeSource = Pick<
   Server,
   'prependListener' | 'off' | 'listenerCount' | 'emit' | 'maxHeadersCount' | 'maxRequestsPerSocket'
@@ -24,14 +26,14 @@ export type UpgradeSource = Pick<
 
 /** Takes upgrades of a server into the router of one Fastify application. */
 export class ApplicationUpgrades {
-  /** Upgrades that hooks, or the application's checks, have not decided yet. */
+  /** Upgrades without an answer yet: hooks or checks of the application still run. */
   readonly undecided = new Set<UpgradeAnswer>()
 
   readonly #source: UpgradeSource
   readonly #fastify: FastifyInstance
   #paths: WebsocketPaths | null = null
   #isClosing = false
-  /** The time that upgrades have while the application closes is over. */
+  /** The application closes, and the time that upgrades had to get an answer is over. */
   #isOver = false
   #timer: NodeJS.Timeout | undefined
 
@@ -51,8 +53,8 @@ export class ApplicationUpgrades {
   }
 
   /**
-   * New upgrades, and those that wait for an earlier answer, get a 503 from now on. Those that have
-   * no answer after `timeout` milliseconds, because the earlier one does not end, are cut off.
+   * From now on new upgrades get a 503, and so do those that wait for an earlier answer on their
+   * socket. Upgrades that have no answer after `timeout` milliseconds are cut off.
    */
   close (timeout: number): void {
     if (this.#isClosing) return
@@ -63,14 +65,14 @@ export class ApplicationUpgrades {
     }, timeout).unref()
   }
 
-  /** The application has closed. */
+  /** Stops the timer, when the application has closed. */
   end (): void {
     clearTimeout(this.#timer)
   }
 
   /**
-   * Whether a route of the application takes the upgrade. A route for HTTP alone claims nothing:
-   * another listener may own upgrades of its path, as Vite does of `/`, which is the page as well.
+   * Whether a route of the application takes the upgrade. A route for HTTP only claims nothing,
+   * because another listener may take upgrades of its path: Vite does of `/`, the path of the page.
    */
   claims (request: IncomingMessage): boolean {
     const routed = createRouted(this.#fastify, request)
@@ -78,11 +80,11 @@ export class ApplicationUpgrades {
     return this.#knownPaths.claims(routed)
   }
 
-  /** Answers an upgrade, when the answers to earlier requests on its socket are out. */
+  /** Answers an upgrade, after the answers to earlier requests on its socket. */
   answer (transport: UpgradeTransport): void {
     const answer = new UpgradeAnswer(transport)
     this.#proceed(transport, answer)
-    // Most upgrades meet no hook that waits, and need no watch over their socket.
+    // Most upgrades run no asynchronous hook, are settled now, and need no watch over their socket.
     if (answer.isSettled) return
     answer.watch()
     this.undecided.add(answer)
@@ -98,7 +100,7 @@ export class ApplicationUpgrades {
     else this.#servePlainly(transport, answer)
   }
 
-  /** Answers an upgrade with an error, past the router. */
+  /** Answers an upgrade with an error, without the router. */
   refuse (transport: UpgradeTransport, error: unknown): void {
     this.#log(error)
     const answer = new UpgradeAnswer(transport)
@@ -108,27 +110,28 @@ export class ApplicationUpgrades {
 
   #dispatch (request: IncomingMessage, answer: UpgradeAnswer): void {
     const { maxHeadersCount } = this.#source
-    // With `return503OnClosing: false` Fastify would run hooks, and `close()` would not wait.
+    // With `return503OnClosing: false`, Fastify would dispatch the upgrade while it closes, and
+    // `close()` would not wait for the answer.
     const problem = this.#isClosing ? new ClosingError() : findHeadProblem(request, maxHeadersCount)
     if (problem !== null) {
       answer.refuse(problem)
       return
     }
     // RFC 6455 section 4.2.1 asks for an `Upgrade` that contains "websocket", and RFC 9110
-    // section 7.8 lets the server choose from the list. ws wants to see the choice alone.
+    // section 7.8 lets the server choose from the list. ws accepts nothing beside the choice.
     request.headers.upgrade = 'websocket'
     answer.attachTo(request)
     onRouting(request, this.#correctUrl)
     try {
       this.#fastify.routing(request, answer.raw)
     } catch (error) {
-      // What the application has Fastify do before any hook, as its `rewriteUrl`, has thrown.
+      // A function of the application that runs before all hooks, as `rewriteUrl`, has thrown.
       this.#log(error)
       answer.refuse(error)
     }
   }
 
-  /** A trailing slash more or less than the route has does not matter. */
+  /** Adds or removes a trailing slash where the websocket route is declared the other way. */
   #correctUrl = (request: IncomingMessage & { originalUrl?: string }): void => {
     const { url = '/', originalUrl = url } = request
     const routeUrl = this.#knownPaths.resolve(url)
@@ -142,8 +145,9 @@ export class ApplicationUpgrades {
   }
 
   /**
-   * Serves a request for a protocol that is not spoken here as the plain HTTP that it also is, for
-   * a server may ignore an `Upgrade` (RFC 9110 section 7.8).
+   * Serves a request for another protocol than WebSocket as plain HTTP, because a server may ignore
+   * an `Upgrade` header (RFC 9110 section 7.8). The head of the request, without the header, goes
+   * back into the socket, and the socket to the HTTP server.
    */
   #servePlainly (transport: UpgradeTransport, answer: UpgradeAnswer): void {
     const { request, socket } = transport
@@ -155,11 +159,11 @@ export class ApplicationUpgrades {
       answer.refuse(error)
       return
     }
-    // What may run is the keep-alive timeout of an earlier request.
+    // The keep-alive timeout of an earlier request may still run.
     request.socket.setTimeout(0)
     emitConnection(this.#source, socket)
     transport.release()
-    // What has watched the socket until now has paused it.
+    // `UpgradeTransport` has paused the socket.
     socket.resume()
   }
 

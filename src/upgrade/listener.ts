@@ -1,12 +1,11 @@
 /**
- * The `upgrade` events of one server. They go to a Fastify application, to another listener of the
- * server, or back to the server as plain HTTP.
+ * The `upgrade` events of one server, for all applications on it.
  *
- * Alone on the server, an application answers at once. Beside other listeners it decides on the
- * next tick: what another listener has begun to read or write is left alone, what a route claims
- * is answered, and the rest waits for another listener, for a time.
+ * If no other library listens for upgrades of the server, an application answers each upgrade at
+ * once. If another one listens, the decision comes on the next tick: an upgrade whose socket the
+ * other listener has begun to read or write is left alone, an upgrade that a route claims is
+ * answered, and any other waits some time for the other listener (`unclaimed.ts`).
  */
-
 import type { FastifyInstance } from 'fastify'
 import type { IncomingMessage } from 'node:http'
 import type { Duplex } from 'node:stream'
@@ -17,7 +16,7 @@ import { asksForHttp, asksForWebSocket } from '../handshake/request-checks'
 import { UpgradeTransport } from '../handshake/transport'
 import { UnclaimedUpgrades } from './unclaimed'
 
-/** Milliseconds that other listeners of the server have to answer what is not ours. */
+/** Milliseconds that other listeners of the server have to answer an upgrade without a route. */
 const UNCLAIMED_TIMEOUT = 10_000
 
 /** The one listener of a server, for all applications that take its upgrades. */
@@ -26,10 +25,10 @@ export class UpgradeListener {
   readonly #unclaimed: UnclaimedUpgrades
   /** By `routing`, which all instances of an application share. */
   readonly #known = new WeakMap<object, ApplicationUpgrades>()
-  /** Those that take upgrades now, once for each of their registrations. */
+  /** The applications that take upgrades now, once for each registration of the plugin in them. */
   #attached: ApplicationUpgrades[] = []
 
-  /** @param unclaimedTimeout milliseconds until an upgrade that nobody answers gets a 404 */
+  /** @param unclaimedTimeout milliseconds until an upgrade without an answer gets a 404 */
   constructor (source: UpgradeSource, unclaimedTimeout = UNCLAIMED_TIMEOUT) {
     this.#source = source
     this.#unclaimed = new UnclaimedUpgrades(unclaimedTimeout, this.#giveUp)
@@ -43,23 +42,24 @@ export class UpgradeListener {
     return upgrades
   }
 
-  /** Begins to take upgrades, for one registration of the plugin. */
+  /** Begins to take upgrades for one registration of the plugin. */
   attach (upgrades: ApplicationUpgrades): void {
-    // First of all, so that what the other listeners do to a socket is seen to be theirs.
+    // Our listener must be the first: what happens to a socket later is the work of another one.
     if (this.#attached.length === 0) this.#source.prependListener('upgrade', this.#onUpgrade)
     this.#attached.push(upgrades)
   }
 
-  /** The registration has closed. */
+  /** Ends `attach` of one registration, which has closed. */
   detach (upgrades: ApplicationUpgrades): void {
     this.#attached.splice(this.#attached.indexOf(upgrades), 1)
     if (this.#attached.length === 0) this.#source.off('upgrade', this.#onUpgrade)
   }
 
   /**
-   * An application is closing: on its own server, other listeners have no more time.
+   * Refuses upgrades to an application that is closing. If the server closes with the application,
+   * the time of the other listeners is over.
    *
-   * @param timeout milliseconds that upgrades without an answer have
+   * @param timeout milliseconds until upgrades that have no answer yet are cut off
    */
   close (upgrades: ApplicationUpgrades, timeout: number): void {
     upgrades.close(timeout)
@@ -76,12 +76,12 @@ export class UpgradeListener {
     process.nextTick(this.#share, transport)
   }
 
-  /** No other listener is there: every upgrade is answered. */
+  /** Answers an upgrade of a server that has no other listener. */
   #answer (transport: UpgradeTransport): void {
     const [first] = this.#attached
-    const isAlone = this.#attached.at(-1) === first
+    const isOnly = this.#attached.at(-1) === first
     try {
-      const chosen = isAlone ? first : this.#findClaimant(transport.request)
+      const chosen = isOnly ? first : this.#findClaimant(transport.request)
       const upgrades = chosen ?? this.#anyone
       upgrades?.answer(transport)
     } catch (error) {
@@ -89,6 +89,7 @@ export class UpgradeListener {
     }
   }
 
+  /** Decides on an upgrade that another listener may have taken. */
   #share = (transport: UpgradeTransport): void => {
     if (transport.isTaken) return
     try {
@@ -100,25 +101,25 @@ export class UpgradeListener {
     }
   }
 
-  /** The application whose route takes the upgrade, rather one that is not closing. */
+  /** The application whose route takes the upgrade. One that is not closing is preferred. */
   #findClaimant (request: IncomingMessage): ApplicationUpgrades | undefined {
-    // What is only HTTP in another form has no other owner, and any application can serve it.
+    // An upgrade to a form of HTTP, such as h2c, is served as plain HTTP, by any application.
     if (!asksForWebSocket(request)) return asksForHttp(request) ? this.#anyone : undefined
     const claimants = this.#attached.filter((upgrades) => upgrades.claims(request))
     return claimants.find(({ isClosing }) => !isClosing) ?? claimants[0]
   }
 
-  /** An application that answers what none claims, rather one that is not closing. */
+  /** Any application, for an upgrade that no route claims. One that is not closing is preferred. */
   get #anyone (): ApplicationUpgrades | undefined {
     return this.#attached.find(({ isClosing }) => !isClosing) ?? this.#attached[0]
   }
 
-  /** The application's `shouldHandle` has thrown. */
+  /** Answers with an error that `shouldHandle` of the user has thrown. */
   #fail (transport: UpgradeTransport, error: unknown): void {
     this.#anyone?.refuse(transport, error)
   }
 
-  /** Answers what no other listener has answered in time. */
+  /** Answers an upgrade that no other listener has answered in time. */
   #giveUp = (transport: UpgradeTransport): void => {
     if (transport.isTaken) return
     const upgrades = this.#anyone
@@ -130,7 +131,7 @@ export class UpgradeListener {
 const listeners = new WeakMap<UpgradeSource, UpgradeListener>()
 
 /**
- * The listener of a server, which is asked for on behalf of `fastify`.
+ * The one listener of a server. Its options can only be seen if it is the server of `fastify`.
  *
  * @throws FST_WS_HTTP2_UNSUPPORTED
  */

@@ -1,3 +1,6 @@
+/**
+ * The server that the plugin opens for the option `port`. It is for upgrades only.
+ */
 import {
   createServer, STATUS_CODES, type IncomingMessage, type OutgoingHttpHeaders, type Server,
   type ServerResponse
@@ -6,16 +9,21 @@ import { once } from 'node:events'
 import { ListenError } from '../errors'
 import { toError } from '../observe/thrown'
 import type { ListenSettings } from '../options/plugin-options'
+import { RETRY_AFTER_EARLY } from '../protocol/retry-after'
 
 /**
- * A server for upgrades alone, of the `port` option. It answers plain requests with 426, and
- * upgrades with 503 until it has a listener for them.
+ * Creates a server that answers plain requests with 426. It answers upgrades with 503 until it has
+ * an `upgrade` listener.
  */
 export function createUpgradeServer (): Server {
   return createServer(answerPlainRequest)
 }
 
-/** @throws FST_WS_LISTEN, with the address in the message */
+/**
+ * Waits until the server listens.
+ *
+ * @throws FST_WS_LISTEN, with the address in the message
+ */
 export async function listen (
   server: Server, { port, host, backlog }: ListenSettings
 ): Promise<void> {
@@ -27,14 +35,13 @@ export async function listen (
   }
 }
 
-/** Seconds after which a client that came before the application was ready may come again. */
-const EARLY_RETRY = 1
-
 function answerPlainRequest (request: IncomingMessage, response: ServerResponse): void {
-  // Without a listener for upgrades, Node.js takes them for plain requests.
-  const isUpgrade = request.headers.upgrade !== undefined
-  if (isUpgrade) answer(response, 503, { 'retry-after': String(EARLY_RETRY), connection: 'close' })
-  else answer(response, 426, { upgrade: 'websocket' })
+  // Without an `upgrade` listener, Node.js emits an upgrade as a plain request.
+  if (request.headers.upgrade === undefined) {
+    answer(response, 426, { upgrade: 'websocket' })
+    return
+  }
+  answer(response, 503, { 'retry-after': String(RETRY_AFTER_EARLY), connection: 'close' })
 }
 
 function answer (response: ServerResponse, status: number, headers: OutgoingHttpHeaders): void {

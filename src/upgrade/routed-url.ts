@@ -1,44 +1,48 @@
+/**
+ * The URL that Fastify looks up for a request, which the option `rewriteUrl` may have changed. No
+ * public interface tells the rewritten URL before the lookup. But Fastify derives the values of
+ * constraints from the rewritten request just before its router reads the URL. So this file adds
+ * a constraint, which no route has, and whose derivation calls a listener.
+ */
 import type { FastifyInstance } from 'fastify'
 import { ServerResponse, type IncomingMessage } from 'node:http'
+import { noop } from '../routes/noop'
 
 /**
- * On a raw request: what to do with it when Fastify, which may have rewritten its URL, is about
- * to look that up. Two copies of this library share the one strategy that looks for it.
+ * On a raw request: the listener to call when Fastify is about to look up its URL. An application
+ * has one constraint strategy, which all copies of this library share, so the symbol is shared.
  */
 const kOnRouting = Symbol.for('fastify-websocket.on-routing')
 
 const STRATEGY = 'fastifyWebsocketUrl'
 
-/** Ends the way of a request before anything of the application sees it. */
+/** Thrown to end the dispatch of a request before a hook or a handler sees it. */
 const STOP = new Error('the URL is known')
 
 type RequestListener = (request: IncomingMessage) => void
 
-/**
- * Makes `onRouting` and `createRouted` work. Nothing public tells whether an application has the
- * option `rewriteUrl`, but a constraint is derived from the request as rewritten, just before the
- * router reads its URL. This one has no value, so that it decides nothing.
- */
+/** Adds the constraint to an application. `onRouting` and `createRouted` need it. */
 export function watchRouting (fastify: FastifyInstance): void {
   if (fastify.hasConstraintStrategy(STRATEGY)) return
   fastify.addConstraintStrategy({
     name: STRATEGY,
-    // So that it is derived although no route has it.
+    // Without this, Fastify would not derive a constraint that no route has.
     mustMatchWhenDerived: true,
-    // Never called, because no route has it.
-    storage: Function.prototype as never,
+    // The router asks for a storage when a route has the constraint, so for this one it never does.
+    // The type demands one all the same.
+    storage: noop as never,
     deriveConstraint: (request: IncomingMessage & { [kOnRouting]?: RequestListener }) => {
       request[kOnRouting]?.(request)
     }
   })
 }
 
-/** Calls `listener` when Fastify routes `request`, with the URL as `rewriteUrl` has left it. */
+/** Calls `listener` when Fastify looks up `request`, after `rewriteUrl` has changed its URL. */
 export function onRouting (request: IncomingMessage, listener: RequestListener): void {
   Object.assign(request, { [kOnRouting]: listener })
 }
 
-/** A request as Fastify would route it. The request itself stays as it is, and no hook runs. */
+/** A copy of the request with the URL that Fastify would look up. No hook runs. */
 export function createRouted (fastify: FastifyInstance, request: IncomingMessage): IncomingMessage {
   const heir: IncomingMessage = Object.create(request)
   onRouting(heir, stop)

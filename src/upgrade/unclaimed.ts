@@ -1,10 +1,10 @@
 import type { UpgradeTransport } from '../handshake/transport'
 
-/** Upgrades that are not ours, and that other listeners have some time to answer. */
+/** Upgrades that no route of ours claims. Other listeners have some time to answer them. */
 export class UnclaimedUpgrades {
   readonly #timeout: number
   readonly #giveUp: (transport: UpgradeTransport) => void
-  /** How to forget each. */
+  /** For each upgrade, the function that ends its wait. */
   readonly #waiting = new Map<UpgradeTransport, () => void>()
   #isClosing = false
 
@@ -29,7 +29,7 @@ export class UnclaimedUpgrades {
     this.#waiting.set(transport, forget)
   }
 
-  /** The other listeners have no more time. */
+  /** Ends the time of the other listeners, now and for upgrades that come later. */
   close (): void {
     this.#isClosing = true
     for (const [transport, forget] of this.#waiting) {

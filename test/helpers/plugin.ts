@@ -8,6 +8,11 @@ export const echo: fastifyWebsocket.WebsocketHandler = (connection) => {
   socket.on('message', (message) => { socket.send(message) })
 }
 
+/** A handler that sends `text`, by which a test sees that this handler has run. */
+export function say (text: string): fastifyWebsocket.WebsocketHandler {
+  return (connection) => { connection.socket.send(text) }
+}
+
 /** What a test serves, all of it optional. */
 export interface Served {
   plugin?: fastifyWebsocket.WebsocketPluginOptions

@@ -16,6 +16,12 @@ export class Warnings {
     t.teardown(() => { process.off('warning', onWarning) })
   }
 
+  /** The codes of all so far, or the messages of those without one. */
+  async codes (): Promise<string[]> {
+    await turn()
+    return this.#seen.map(({ code, message }) => code ?? message)
+  }
+
   /** The messages of those with this code so far. */
   async with (code: string): Promise<string[]> {
     await turn()

@@ -234,7 +234,7 @@ test('over https the connection counts as secure', async (t) => {
     http2: () => Fastify({ http2: true, https: { ...CERTIFICATE, allowHTTP1: true } })
   }
   for (const create of Object.values(servers)) {
-    // Its type says TLS; here it is an application like others.
+    // For Fastify's types, an application over TLS is of another type. The plugin takes both.
     const fastify = create() as unknown as FastifyInstance
     t.teardown(() => fastify.close())
     fastify.register(fastifyWebsocket)

@@ -1,13 +1,8 @@
 import { test } from 'tap'
 import fastifyWebsocket from '../../src/index'
 import { connect, refused } from '../helpers/client'
-import { serve } from '../helpers/plugin'
+import { say, serve } from '../helpers/plugin'
 import { createFastify, listen } from '../helpers/servers'
-
-/** A handler that says who it is. */
-function say (text: string): fastifyWebsocket.WebsocketHandler {
-  return (connection) => { connection.socket.send(text) }
-}
 
 test('handle takes every upgrade that no websocket route takes', async (t) => {
   const { fastify, origin } = await serve(t, {

@@ -1,392 +1,351 @@
-// Each section of the README of fastify-websocket 0.5.0 in its own idiom: Fastify is loaded and the
-// instance made first, then `register(require('fastify-websocket'))`, the routes on the next lines.
+// The instances are made before our module is loaded, so only its types are imported on top, and
+// each test loads the module anew.
+import { Module } from 'node:module'
 import { join } from 'node:path'
+import type { FastifyInstance } from 'fastify'
+import createRouter from 'find-my-way'
 import t, { test } from 'tap'
-import { connect, refused, type Client } from '../helpers/client'
-import { Program, ROOT, run } from '../helpers/program'
-import type { Teardown } from '../helpers/servers'
+import type fastifyWebsocket from '../../src/index'
+import { connect, refused } from '../helpers/client'
+import { ROOT } from '../helpers/program'
+import { createFastify, listen, type Teardown } from '../helpers/servers'
+import { Warnings } from '../helpers/warnings'
 
-t.setTimeout(120_000)
-
-const SOURCE = JSON.stringify(join(ROOT, 'src', 'index.ts'))
-
-/** The arguments that run a program of CommonJS on our source. */
-function argumentsOf (program: string): string[] {
-  const source = `'use strict'\n${program.replaceAll("'fastify-websocket'", SOURCE)}`
-  return ['--import', 'tsx', '--input-type=commonjs', '--eval', source]
+declare module 'fastify' {
+  interface FastifyRequest {
+    user: string
+  }
 }
 
-const LISTEN = `
-  fastify.listen({ port: 0, host: '127.0.0.1' }, (err, address) => {
-    if (err) {
-      fastify.log.error(err)
-      process.exit(1)
+type Plugin = typeof fastifyWebsocket
+
+function loadPlugin (): Plugin {
+  return require('../../src/index')
+}
+
+const SOURCES = join(ROOT, 'src')
+
+/** Loads the plugin as if it had not been loaded before. */
+function reloadPlugin (): Plugin {
+  for (const file of Object.keys(require.cache)) {
+    if (file.startsWith(SOURCES)) delete require.cache[file]
+  }
+  return loadPlugin()
+}
+
+/** A handler that sends `text`, and what it has got. */
+function say (text: string): fastifyWebsocket.WebsocketHandler {
+  return function ({ socket }, req, request) {
+    socket.send([text, req.url, request.user, this.prefix].join(' ').trim())
+  }
+}
+
+async function answerOf (t: Teardown, url: string): Promise<string> {
+  return (await connect(t, url)).nextText()
+}
+
+/** Made before any copy of our module is loaded. */
+const older = Array.from({ length: 40 }, () => createFastify(t))
+const olderWithoutHead = createFastify(t, { exposeHeadRoutes: false })
+
+function takeOlder (): FastifyInstance {
+  const fastify = older.pop()
+  if (fastify === undefined) throw new Error('make more of them')
+  return fastify
+}
+
+const [withGet, withOptions, withScopes] = [takeOlder(), takeOlder(), takeOlder()]
+
+test('an instance that had GET routes before our module was loaded gets a warning', async (t) => {
+  const warnings = new Warnings(t)
+  withGet.get('/', async () => 'plain')
+  await withGet.register(loadPlugin())
+  t.match(
+    await warnings.with('FST_WS_LOADED_LATE'), [/Load it before the instance is created/]
+  )
+})
+
+test('one that had routes of other methods alone gets none', async (t) => {
+  const warnings = new Warnings(t)
+  // What @fastify/cors declares.
+  withOptions.options('*', async () => 'preflight')
+  await withOptions.register(loadPlugin())
+  t.strictSame(await warnings.codes(), [])
+})
+
+test('the routes of each scope with the plugin are known, beside another listener', async (t) => {
+  for (const prefix of ['/a', '/b']) {
+    withScopes.register(async (scope) => {
+      await scope.register(loadPlugin())
+      scope.get('/hello', { websocket: true }, ({ socket }) => { socket.send(prefix) })
+    }, { prefix })
+  }
+  withScopes.server.on('upgrade', () => {})
+  const origin = await listen(withScopes)
+  for (const prefix of ['/a', '/b']) {
+    for (const path of [`${prefix}/hello`, `${prefix}/hello/`]) {
+      t.equal(await (await connect(t, origin + path)).nextText(), prefix, path)
     }
-    console.log(address)
-  })`
-
-interface Served {
-  readonly http: string
-  readonly origin: string
-  readonly program: Program
-}
-
-/** Runs a program that listens, and checks that it warns of nothing. */
-async function start (t: Teardown, program: string): Promise<Served> {
-  const running = new Program(t, process.execPath, argumentsOf(program + LISTEN))
-  const http = await running.address()
-  return { http, origin: http.replace('http', 'ws'), program: running }
-}
-
-async function ask (client: Client, text: string): Promise<string> {
-  client.send(text)
-  return client.nextText()
-}
-
-const ECHO = 'function handle (conn) { conn.pipe(conn) }'
-
-test('Global handler: an echo server with path, maxPayload and verifyClient', async (t) => {
-  const { origin } = await start(t, `
-    const fastify = require('fastify')()
-
-    fastify.register(require('fastify-websocket'), {
-      handle,
-      options: {
-        maxPayload: 1048576,
-        path: '/fastify',
-        verifyClient: function (info, next) {
-          if (info.req.headers['x-fastify-header'] !== 'fastify is awesome !') {
-            return next(false)
-          }
-          next(true)
-        }
-      }
-    })
-
-    ${ECHO}`)
-  const headers = { 'x-fastify-header': 'fastify is awesome !' }
-  const client = await connect(t, `${origin}/fastify`, { headers })
-  t.equal(await ask(client, 'hello'), 'hello')
-  t.equal((await refused(t, `${origin}/fastify`)).statusCode, 401)
-  t.equal((await refused(t, origin, { headers })).statusCode, 404)
-  client.send(Buffer.alloc(1048577))
-  t.equal((await client.closed).code, 1009)
+  }
 })
 
-test('Per route handler: connection.socket talks in text, other paths are a 404', async (t) => {
-  const { http, origin, program } = await start(t, `
-    const Fastify = require('fastify')
-    const fastify = Fastify()
+// --- Routes on the lines after `register(require('fastify-websocket'))` ---
 
-    fastify.register(require('fastify-websocket'))
-
-    fastify.get('/', { websocket: true }, (connection, req) => {
-      connection.socket.on('message', message => {
-        if (message === 'hi from client') connection.socket.send('hi from server')
-      })
-    })`)
-  t.equal(await ask(await connect(t, origin), 'hi from client'), 'hi from server')
-  t.equal((await refused(t, `${origin}/unregistered`)).statusCode, 404)
-  const plain = await fetch(http)
-  t.equal(plain.status, 404)
-  t.equal(await plain.text(), '')
-  t.notMatch((await program.kill()).output, /warning/i)
-})
-
-test('Per route handler: the global handler is the default handler', async (t) => {
-  const { origin } = await start(t, `
-    const fastify = require('fastify')()
-
-    ${ECHO}
-
-    fastify.register(require('fastify-websocket'), {
-      handle,
-      options: { maxPayload: 1048576 }
-    })
-
-    fastify.get('/', { websocket: true }, (connection, req) => {
-      connection.socket.on('message', message => {
-        connection.socket.send('hi from server')
-      })
-    })`)
-  t.equal(await ask(await connect(t, origin), 'hi from client'), 'hi from server')
-  t.equal(await ask(await connect(t, `${origin}/elsewhere`), 'echo'), 'echo')
-})
-
-test('Per route handler: wsHandler beside handler in the full declaration', async (t) => {
-  const { http, origin } = await start(t, `
-    const fastify = require('fastify')()
-
-    ${ECHO}
-
-    fastify.register(require('fastify-websocket'), {
-      handle,
-      options: { maxPayload: 1048576 }
-    })
-
-    fastify.route({
-      method: 'GET',
-      url: '/hello',
-      handler: (req, reply) => {
-        reply.send({ hello: 'world' })
-      },
-      wsHandler: (conn, req) => {
-        conn.setEncoding('utf8')
-        conn.write('hello client')
-
-        conn.once('data', chunk => {
-          conn.end()
-        })
-      }
-    })`)
-  t.strictSame(await (await fetch(`${http}/hello`)).json(), { hello: 'world' })
-  const client = await connect(t, `${origin}/hello`)
-  t.equal(await client.nextText(), 'hello client')
-  client.send('hello server')
-  t.equal((await client.closed).code, 1000)
-})
-
-/** What a route answers to a client that connects. */
-const SAY = `
-  const say = (text) => function (connection, req, request) {
-    connection.socket.send([text, req.url, request.user, this.prefix].join(' ').trim())
-  }`
-
-/** What is declared on the lines after `register`, and what `/a` and `/b` then say. */
-const DECLARED: Record<string, [declared: string, answers: Record<string, string>]> = {
-  'two routes': [`
+/** What is declared there, and what the paths then say. */
+const DECLARED: Record<
+  string, [declare: (fastify: FastifyInstance) => unknown, answers: Record<string, string>]
+> = {
+  'two routes': [(fastify) => {
     fastify.get('/a', { websocket: true }, say('a'))
-    fastify.get('/b', { websocket: true }, say('b'))`,
-  { '/a': 'a /a', '/b': 'b /b', '/a/': 'a /a' }],
-  'an HTTP route first': [`
+    fastify.get('/b', { websocket: true }, say('b'))
+  }, { '/a': 'a /a', '/b': 'b /b', '/a/': 'a /a' }],
+  'an HTTP route first': [(fastify) => {
     fastify.get('/plain', async () => 'plain')
-    fastify.get('/a', { websocket: true }, say('a'))`,
-  { '/a': 'a /a' }],
-  'a route for POST first': [`
-    fastify.post('/a', async () => 'plain')
-    fastify.get('/a', { websocket: true }, say('a'))`,
-  { '/a': 'a /a' }],
-  'a route for GET and HEAD second': [`
     fastify.get('/a', { websocket: true }, say('a'))
-    fastify.route({ method: ['GET', 'HEAD'], url: '/b', websocket: true, handler: say('b') })`,
-  { '/a': 'a /a', '/b': 'b /b' }],
-  'parameters, an optional one too': [`
-    fastify.get('/a/:id/:more?', { websocket: true }, say('a'))`,
-  { '/a/1': 'a /a/1', '/a/1/2': 'a /a/1/2' }],
-  'hooks before and after': [`
+  }, { '/a': 'a /a' }],
+  'a route for POST first': [(fastify) => {
+    fastify.post('/a', async () => 'plain')
+    fastify.get('/a', { websocket: true }, say('a'))
+  }, { '/a': 'a /a' }],
+  'a route for GET and HEAD second': [(fastify) => {
+    fastify.get('/a', { websocket: true }, say('a'))
+    fastify.route({ method: ['GET', 'HEAD'], url: '/b', websocket: true, handler: say('b') })
+  }, { '/a': 'a /a', '/b': 'b /b' }],
+  'parameters, an optional one too': [(fastify) => {
+    fastify.get('/a/:id/:more?', { websocket: true }, say('a'))
+  }, { '/a/1': 'a /a/1', '/a/1/2': 'a /a/1/2' }],
+  'hooks before and after': [(fastify) => {
     fastify.decorateRequest('user', '')
     fastify.addHook('onRequest', async (request) => { request.user += 'before' })
     fastify.get('/a', { websocket: true }, say('a'))
     fastify.addHook('onRequest', async (request) => { request.user += '-after' })
-    fastify.get('/b', { websocket: true }, say('b'))`,
-  { '/a': 'a /a before-after', '/b': 'b /b before-after' }],
-  'hooks of the route': [`
+    fastify.get('/b', { websocket: true }, say('b'))
+  }, { '/a': 'a /a before-after', '/b': 'b /b before-after' }],
+  'hooks of the route': [(fastify) => {
     fastify.decorateRequest('user', '')
-    const onRequest = async (request) => { request.user += 'own' }
-    fastify.get('/a', { websocket: true, onRequest }, say('a'))`,
-  { '/a': 'a /a own' }],
-  'options of the route': [`
-    fastify.get('/a', { websocket: { heartbeat: 60000 } }, say('a'))`,
-  { '/a': 'a /a' }],
-  'a scope with a prefix': [`
+    fastify.get('/a', {
+      websocket: true, onRequest: async (request) => { request.user += 'own' }
+    }, say('a'))
+  }, { '/a': 'a /a own' }],
+  'options of the route': [(fastify) => {
+    fastify.get('/a', { websocket: { heartbeat: 60_000 } }, say('a'))
+  }, { '/a': 'a /a' }],
+  'a scope with a prefix': [(fastify) => {
     fastify.register(async (scope) => {
       scope.get('/', { websocket: true }, say('a'))
       scope.get('/b', { websocket: true }, say('b'))
-    }, { prefix: '/a' })`,
-  { '/a': 'a /a  /a', '/a/': 'a /a  /a', '/a/b': 'b /a/b  /a' }]
+    }, { prefix: '/a' })
+  }, { '/a': 'a /a  /a', '/a/': 'a /a  /a', '/a/b': 'b /a/b  /a' }],
+  'a scope without a prefix': [(fastify) => {
+    fastify.register(async (scope) => { scope.get('/a', { websocket: true }, say('a')) })
+  }, { '/a': 'a /a' }]
 }
 
-for (const [what, [declared, answers]] of Object.entries(DECLARED)) {
+for (const [what, [declare, answers]] of Object.entries(DECLARED)) {
   test(`declared on the next lines: ${what}`, async (t) => {
-    const { origin, program } = await start(t, `
-      const fastify = require('fastify')()
-      fastify.register(require('fastify-websocket'))
-      ${SAY}
-      ${declared}`)
+    const warnings = new Warnings(t)
+    const fastify = takeOlder()
+    fastify.register(reloadPlugin())
+    declare(fastify)
+    const origin = await listen(fastify)
     for (const [path, answer] of Object.entries(answers)) {
-      t.equal(await (await connect(t, origin + path)).nextText(), answer, path)
+      t.equal(await answerOf(t, origin + path), answer, path)
+      t.equal((await fastify.inject(path)).statusCode, 404, path)
     }
-    t.notMatch((await program.kill()).output, /warning/i)
+    t.equal((await refused(t, `${origin}/nowhere`)).statusCode, 404)
+    t.strictSame(await warnings.codes(), [])
   })
 }
 
-test('loaded in a scope with a prefix, its first route has both paths', async (t) => {
-  const { http, origin, program } = await start(t, `
-    const fastify = require('fastify')()
-    ${SAY}
-    fastify.register(async (scope) => {
-      scope.register(require('fastify-websocket'))
-      scope.get('/', { websocket: true }, say('first'))
-      scope.get('/a', { websocket: true }, say('a'))
-    }, { prefix: '/scope' })`)
-  const answers = {
-    '/scope': 'first /scope  /scope',
-    '/scope/': 'first /scope  /scope',
-    '/scope/a': 'a /scope/a  /scope'
-  }
-  for (const [path, answer] of Object.entries(answers)) {
-    t.equal(await (await connect(t, `${origin}${path}`)).nextText(), answer, path)
-    for (const method of ['GET', 'HEAD']) {
-      t.equal((await fetch(`${http}${path}`, { method })).status, 404, `${method} ${path}`)
-    }
-  }
-  t.notMatch((await program.kill()).output, /warning/i)
+test('declared after an awaited register, a route takes websockets', async (t) => {
+  const warnings = new Warnings(t)
+  const fastify = takeOlder()
+  await fastify.register(reloadPlugin())
+  fastify.get('/a', { websocket: true }, say('a'))
+  t.equal(await answerOf(t, `${await listen(fastify)}/a`), 'a /a')
+  t.strictSame(await warnings.codes(), [])
 })
 
-test('an upgrade of an HTTP route that came first is a 404, or goes to handle', async (t) => {
-  for (const [options, expected] of [['{}', 404], ['{ handle }', 'handled']]) {
-    const { http, origin } = await start(t, `
-      const fastify = require('fastify')()
-      const handle = (conn) => { conn.socket.send('handled') }
-      fastify.register(require('fastify-websocket'), ${options})
-      fastify.get('/plain', async () => 'plain')`)
-    t.equal(await (await fetch(`${http}/plain`)).text(), 'plain')
-    const answer = expected === 404
-      ? (await refused(t, `${origin}/plain`)).statusCode
-      : await (await connect(t, `${origin}/plain`)).nextText()
-    t.equal(answer, expected)
-  }
+test('routes of another instance may come between the first route and the next', async (t) => {
+  const [fastify, other] = [takeOlder(), takeOlder()]
+  fastify.register(reloadPlugin())
+  fastify.get('/a/:b?', { websocket: true }, say('a'))
+  other.get('/', async () => 'other')
+  fastify.get('/c', { websocket: { heartbeat: 60_000 } }, say('c'))
+  const origin = await listen(fastify)
+  t.equal(await answerOf(t, `${origin}/a`), 'a /a')
+  t.equal(await answerOf(t, `${origin}/a/b`), 'a /a/b')
+  t.equal(await answerOf(t, `${origin}/c`), 'c /c')
+  t.equal((await other.inject('/')).body, 'other')
 })
 
 test('of several instances, one without the plugin stays as it was', async (t) => {
-  const { http, origin, program } = await start(t, `
-    const Fastify = require('fastify')
-    const [fastify, other, without] = [Fastify(), Fastify(), Fastify()]
-    ${SAY}
-    for (const instance of [fastify, other]) instance.register(require('fastify-websocket'))
-    without.get('/', (request, reply) => { reply.send(String(request.raw !== undefined)) })
-    without.get('/a', { websocket: true }, (...args) => { args[1].send(String(args.length)) })
-    other.get('/a', { websocket: true }, say('other'))
-    fastify.get('/a', { websocket: true }, say('fastify'))
-    fastify.get('/b', async () => {
-      const plain = [(await without.inject('/')).body, (await without.inject('/a')).body]
-      await other.ready()
-      const socket = await other.injectWS('/a')
-      const [message] = await require('events').once(socket, 'message')
-      socket.terminate()
-      return [...plain, String(message)]
-    })`)
-  t.equal(await (await connect(t, `${origin}/a`)).nextText(), 'fastify /a')
-  t.strictSame(await (await fetch(`${http}/b`)).json(), ['true', '2', 'other /a'])
-  t.match((await program.kill()).output, /FST_WS_NOT_REGISTERED/)
+  const warnings = new Warnings(t)
+  const [fastify, other, without] = [takeOlder(), takeOlder(), takeOlder()]
+  const plugin = reloadPlugin()
+  for (const instance of [fastify, other]) instance.register(plugin)
+  without.get('/', (request, reply) => { reply.send(String(request.raw !== undefined)) })
+  // With the type of a websocket handler, and called by Fastify as one of its own.
+  without.get('/a', { websocket: true }, (...args) => { Object(args[1]).send(String(args.length)) })
+  other.get('/a', { websocket: true }, say('other'))
+  fastify.get('/a', { websocket: true }, say('fastify'))
+  t.equal(await answerOf(t, `${await listen(fastify)}/a`), 'fastify /a')
+  t.equal(await answerOf(t, `${await listen(other)}/a`), 'other /a')
+  t.equal((await without.inject('/')).body, 'true')
+  t.equal((await without.inject('/a')).body, '2')
+  t.strictSame(await warnings.codes(), ['FST_WS_NOT_REGISTERED'])
+})
+
+test('the first route may have options and a wsHandler', async (t) => {
+  const fastify = takeOlder()
+  fastify.register(reloadPlugin())
+  fastify.route({
+    method: 'GET', url: '/', handler: async () => 'plain', wsHandler: say('websocket')
+  })
+  t.equal(await answerOf(t, await listen(fastify)), 'websocket /')
+  t.equal((await fastify.inject('/')).body, 'plain')
+})
+
+test('an upgrade of a first route for HTTP is a 404, or goes to handle', async (t) => {
+  for (const handle of [undefined, say('handled')]) {
+    const fastify = takeOlder()
+    fastify.register(reloadPlugin(), { handle })
+    fastify.get('/plain', async () => 'plain')
+    const url = `${await listen(fastify)}/plain`
+    if (handle === undefined) t.equal((await refused(t, url)).statusCode, 404)
+    else t.equal(await answerOf(t, url), 'handled /plain')
+    t.equal((await fastify.inject('/plain')).body, 'plain')
+  }
+})
+
+test('loaded in a scope with a prefix, its first route has both paths', async (t) => {
+  const warnings = new Warnings(t)
+  const fastify = takeOlder()
+  fastify.register(async (scope) => {
+    scope.register(reloadPlugin())
+    scope.get('/', { websocket: true }, say('first'))
+    scope.get('/second', { websocket: true }, say('second'))
+    fastify.get('/root', async () => 'root')
+  }, { prefix: '/scope' })
+  const origin = await listen(fastify)
+  const answers = {
+    '/scope': 'first /scope  /scope',
+    '/scope/': 'first /scope  /scope',
+    '/scope/second': 'second /scope/second  /scope'
+  }
+  for (const [url, answer] of Object.entries(answers)) {
+    t.equal(await answerOf(t, origin + url), answer, url)
+    for (const method of ['GET', 'HEAD'] as const) {
+      t.equal((await fastify.inject({ method, url })).statusCode, 404, `${method} ${url}`)
+    }
+  }
+  t.strictSame(await warnings.codes(), [])
 })
 
 test('a wrong first route fails ready() with its error', async (t) => {
-  const output = await run(t, process.execPath, argumentsOf(`
-    const fastify = require('fastify')()
-    fastify.register(require('fastify-websocket'))
-    fastify.get('/a', { websocket: 1 }, () => {})
-    fastify.ready((err) => { console.log(err.code) })`))
-  t.match(output, /FST_WS_INVALID_OPTION/)
+  const fastify = takeOlder()
+  fastify.register(reloadPlugin())
+  const wrong: object = { websocket: 1 }
+  fastify.get('/a', wrong, async () => '')
+  await t.rejects(async () => { await fastify.ready() }, { code: 'FST_WS_INVALID_OPTION' })
 })
 
+// --- Routes that stay unknown ---
+
 /** Ways to declare a first route that has no HEAD route of its own right behind it. */
-const UNKNOWN: Record<string, [options: string, declared: string]> = {
-  'with exposeHeadRoutes: false': [
-    '{ exposeHeadRoutes: false }', "fastify.get('/a', { websocket: true }, say('a'))"
-  ],
-  'with exposeHeadRoute: false, and a HEAD route': ['{}', `
+const UNKNOWN: Record<string, [FastifyInstance, declare: (fastify: FastifyInstance) => unknown]> = {
+  'with exposeHeadRoutes: false': [olderWithoutHead, (fastify) => {
+    fastify.get('/a', { websocket: true }, say('a'))
+  }],
+  'with exposeHeadRoute: false, and a HEAD route': [takeOlder(), (fastify) => {
     fastify.get('/a', { websocket: true, exposeHeadRoute: false }, say('a'))
-    fastify.head('/a', async () => '')`],
-  'for GET and HEAD': ['{}', `
-    fastify.route({ method: ['GET', 'HEAD'], url: '/a', websocket: true, handler: say('a') })`]
+    fastify.head('/a', async () => '')
+  }],
+  'for GET and HEAD': [takeOlder(), (fastify) => {
+    fastify.route({ method: ['GET', 'HEAD'], url: '/a', websocket: true, handler: say('a') })
+  }]
 }
 
-for (const [how, [options, declared]] of Object.entries(UNKNOWN)) {
+for (const [how, [fastify, declare]] of Object.entries(UNKNOWN)) {
   test(`a first route ${how} stays unknown: a warning, and its upgrade is refused`, async (t) => {
-    const { origin, program } = await start(t, `
-      const fastify = require('fastify')(${options})
-      fastify.register(require('fastify-websocket'), { handle: () => {} })
-      ${SAY}
-      ${declared}
-      fastify.get('/b', { websocket: true }, say('b'))`)
+    const warnings = new Warnings(t)
+    fastify.register(reloadPlugin(), { handle: say('handled') })
+    declare(fastify)
+    fastify.get('/b', { websocket: true }, say('b'))
+    const origin = await listen(fastify)
     t.match(await refused(t, `${origin}/a`), {
       statusCode: 500, body: /"code":"FST_WS_UNKNOWN_ROUTE".*before the Fastify instance is created/
     })
-    t.equal(await (await connect(t, `${origin}/b`)).nextText(), 'b /b')
-    t.equal((await connect(t, `${origin}/handled`)).socket.readyState, 1)
-    t.match((await program.kill()).output, /\[FST_WS_LOADED_LATE\] Warning: .*Load it before/)
+    t.equal(await answerOf(t, `${origin}/b`), 'b /b')
+    t.equal(await answerOf(t, `${origin}/handled`), 'handled /handled')
+    t.match(await warnings.with('FST_WS_LOADED_LATE'), [/Load it before/])
   })
 }
 
 test('routes declared before it was loaded stay unknown, wherever they are', async (t) => {
-  const { http, origin, program } = await start(t, `
-    const fastify = require('fastify')()
-    ${SAY}
-    fastify.get('/before', { websocket: true }, say('before'))
-    fastify.register(async (scope) => {
-      scope.get('/inside', { websocket: true }, say('inside'))
-      scope.get('/plain', async () => 'plain')
-    })
-    fastify.register(require('fastify-websocket'))
-    fastify.get('/a', { websocket: true }, say('a'))`)
+  const warnings = new Warnings(t)
+  const fastify = takeOlder()
+  fastify.get('/before', { websocket: true }, say('before'))
+  fastify.register(async (scope) => {
+    scope.get('/inside', { websocket: true }, say('inside'))
+    scope.get('/plain', async () => 'plain')
+  })
+  fastify.register(reloadPlugin())
+  fastify.get('/a', { websocket: true }, say('a'))
+  const origin = await listen(fastify)
   t.equal((await refused(t, `${origin}/before`)).statusCode, 500)
-  t.equal(await (await connect(t, `${origin}/inside`)).nextText(), 'inside /inside')
-  t.equal(await (await fetch(`${http}/plain`)).text(), 'plain')
-  t.equal(await (await connect(t, `${origin}/a`)).nextText(), 'a /a')
+  t.equal(await answerOf(t, `${origin}/inside`), 'inside /inside')
+  t.equal((await fastify.inject('/plain')).body, 'plain')
+  t.equal(await answerOf(t, `${origin}/a`), 'a /a')
   t.equal((await refused(t, `${origin}/nowhere`)).statusCode, 404)
-  t.match((await program.kill()).output, /FST_WS_LOADED_LATE/)
+  t.strictSame(await warnings.codes(), ['FST_WS_LOADED_LATE'])
 })
 
+// --- The router ---
+
+/** The prototype of Fastify's routers, as far as a late load touches it. */
+const ROUTER: { on: Function } = createRouter.prototype
+
 test('the router is as it was on the next tick, however often it was loaded', async (t) => {
-  const output = await run(t, process.execPath, argumentsOf(`
-    require('fastify')
-    const { prototype } = require('find-my-way')
-    const before = Object.getOwnPropertyDescriptor(prototype, 'on')
-    for (let i = 0; i < 3; i++) {
-      require('fastify-websocket')
-      for (const file of Object.keys(require.cache)) {
-        if (file.startsWith(${JSON.stringify(join(ROOT, 'src'))})) delete require.cache[file]
-      }
-    }
-    console.log(prototype.on === before.value)
-    process.nextTick(() => {
-      const after = Object.getOwnPropertyDescriptor(prototype, 'on')
-      console.log(require('util').isDeepStrictEqual(after, before), after.value === before.value)
-    })`))
-  t.equal(output, 'false\ntrue true\n')
+  const before = Object.getOwnPropertyDescriptor(ROUTER, 'on')
+  for (let i = 0; i < 3; i++) reloadPlugin()
+  t.not(ROUTER.on, before?.value)
+  await new Promise<void>((resolve) => { process.nextTick(resolve) })
+  const after = Object.getOwnPropertyDescriptor(ROUTER, 'on')
+  t.strictSame(after, before)
+  t.equal(after?.value, before?.value)
 })
 
 test('a library that wraps the router in the same tick keeps its wrapper', async (t) => {
-  const output = await run(t, process.execPath, argumentsOf(`
-    const fastify = require('fastify')()
-    const { prototype } = require('find-my-way')
-    require('fastify-websocket')
-    const { on } = prototype
-    const wrapper = function (...args) {
-      if (args.length === 5) console.log(args[1])
-      return on.apply(this, args)
-    }
-    prototype.on = wrapper
-    setImmediate(() => {
-      console.log(prototype.on === wrapper)
-      fastify.post('/a', async () => 'a')
-    })`))
-  t.equal(output, 'true\n/a\n')
+  const fastify = takeOlder()
+  const { on } = ROUTER
+  t.teardown(() => { ROUTER.on = on })
+  reloadPlugin()
+  const watching = ROUTER.on
+  t.not(watching, on)
+  reloadPlugin()
+  t.equal(ROUTER.on, watching, 'a second copy does not watch, too')
+  const seen: unknown[] = []
+  const wrapper = function (this: unknown, ...args: unknown[]): unknown {
+    seen.push(args[1])
+    return Reflect.apply(watching, this, args)
+  }
+  ROUTER.on = wrapper
+  await new Promise(setImmediate)
+  t.equal(ROUTER.on, wrapper)
+  fastify.get('/', async () => 'plain')
+  t.ok(seen.includes('/'))
+  t.equal((await fastify.inject('/')).body, 'plain')
 })
 
-test('without Fastify in reach it loads all the same', async (t) => {
-  const output = await run(t, process.execPath, argumentsOf(`
-    const Module = require('module')
-    const { _resolveFilename } = Module
-    Module._resolveFilename = function (name, ...rest) {
-      if (name === 'fastify') throw new Error('out of reach')
-      return _resolveFilename.call(this, name, ...rest)
-    }
-    console.log(typeof require('fastify-websocket'))`))
-  t.equal(output, 'function\n')
-})
-
-test('imported later than a tick by an ES module, a warning says what to do', async (t) => {
-  const output = await run(t, process.execPath, [
-    '--import', 'tsx', '--input-type=module', '--eval', `
-    import Fastify from 'fastify'
-    const fastify = Fastify()
-    fastify.get('/a', { websocket: true }, () => {})
-    await new Promise(setImmediate)
-    const { default: plugin } = await import(${SOURCE})
-    await fastify.register(plugin)
-    await fastify.close()`
-  ])
-  t.match(output, /\[FST_WS_LOADED_LATE\] Warning: .*Load it before the instance is created/)
+test('it loads where Fastify is out of reach', async (t) => {
+  // Not in the types of Node.js.
+  const resolver = Module as unknown as { _resolveFilename: Function }
+  const resolve = resolver._resolveFilename
+  t.teardown(() => { resolver._resolveFilename = resolve })
+  resolver._resolveFilename = function (this: unknown, ...args: unknown[]): unknown {
+    if (args[0] === 'fastify') throw new Error('out of reach')
+    return Reflect.apply(resolve, this, args)
+  }
+  t.type(reloadPlugin(), 'function')
 })

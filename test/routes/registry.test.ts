@@ -1,12 +1,14 @@
 import { join } from 'node:path'
 import type { FastifyInstance, FastifyReply } from 'fastify'
 import t, { test } from 'tap'
-import { applicationOf, rootOf } from '../../src/routes/registry'
 import { kReplyWatcher } from '../../src/handshake/symbols'
+import { applicationOf, rootOf, watchNewInstances } from '../../src/routes/registry'
 import { ROOT, run } from '../helpers/program'
 import { createFastify } from '../helpers/servers'
 
 t.setTimeout(120_000)
+
+watchNewInstances()
 
 const SOURCES = join(ROOT, 'src')
 
@@ -163,4 +165,40 @@ test('the newest instance is the one whose hooks Fastify runs last', async (t) =
   await fastify.close()
   t.strictSame(order, ['first', 'inner', 'outer', 'second', 'innermost'])
   t.equal(last, instances.get('innermost'))
+})
+
+for (const which of ['first', 'second']) {
+  test(`two copies of the module do not disturb each other, the ${which} registered`, async (t) => {
+    const output = await run(t, process.execPath, reload(2, `
+      const { WebSocket } = require('ws')
+      const [first, second] = copies
+      console.log(first === second)
+      const fastify = require('fastify')()
+      fastify.register(${which})
+      fastify.get('/plain', async () => 'plain')
+      fastify.get('/echo', { websocket: true }, (connection, req, request) => {
+        console.log(typeof connection.socket.send, req.url, request.url)
+      })
+      fastify.inject('/plain').then((response) => { console.log(response.body) })
+      fastify.listen({ port: 0, host: '127.0.0.1' }).then((origin) => {
+        const socket = new WebSocket(origin.replace('http', 'ws') + '/echo')
+        socket.on('open', () => {
+          console.log('open')
+          socket.terminate()
+          fastify.close()
+        })
+      })`))
+    t.strictSame(output.split('\n').sort(), [
+      '', 'false', 'function /echo /echo', 'open', 'plain'
+    ])
+  })
+}
+
+test('for an instance without GET routes Fastify prints "(empty tree)"', async (t) => {
+  const fastify = createFastify(t)
+  t.equal(fastify.printRoutes({ method: 'GET' }), '(empty tree)')
+  fastify.post('/', async () => 'plain')
+  t.equal(fastify.printRoutes({ method: 'GET' }), '(empty tree)')
+  fastify.get('/', async () => 'plain')
+  t.not(fastify.printRoutes({ method: 'GET' }), '(empty tree)')
 })

@@ -56,7 +56,7 @@ test('a Unix socket is served', async (t) => {
 })
 
 test('https is served', async (t) => {
-  // The types of Fastify tell an application over https from the others; here it is one.
+  // For Fastify's types, an application over https is of another type. The plugin takes both.
   const fastify: unknown = Fastify({ https: CERTIFICATE })
   await assertSecure(t, fastify as FastifyInstance)
 })
@@ -117,7 +117,7 @@ const HTTP2_ALONE = {
 
 for (const [name, create] of Object.entries(HTTP2_ALONE)) {
   test(`${name} is a clear error at start`, async (t) => {
-    // Its type says HTTP/2; here it is an application like others.
+    // For Fastify's types, an application over HTTP/2 is of another type.
     const fastify = create() as unknown as FastifyInstance
     t.teardown(() => fastify.close())
     fastify.register(fastifyWebsocket)

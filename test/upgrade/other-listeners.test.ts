@@ -32,7 +32,7 @@ async function serveBeside (
   return { fastify, origin }
 }
 
-/** A ws server of somebody else, that greets. */
+/** A ws server of another library, which greets its clients. */
 function createStranger (t: Teardown): WebSocketServer {
   const server = new WebSocketServer({ noServer: true })
   server.on('connection', (socket) => {
@@ -117,7 +117,7 @@ for (const order of ORDERS) {
     const stranger = createStranger(t)
     const { fastify, origin } = await serveBeside(t, order, (request, transport, head) => {
       if (!request.url?.startsWith('/theirs')) return
-      // Later, as somebody does who asks a database first.
+      // Later, as a listener does that asks a database first.
       setImmediate(() => {
         stranger.handleUpgrade(request, transport, head, (socket) => {
           stranger.emit('connection', socket, request)
@@ -176,7 +176,7 @@ test('two applications share one server', async (t) => {
   t.strictSame(both.unread, [], 'one answer')
 })
 
-/** Milliseconds that others have to answer; nothing else here takes as long. */
+/** Milliseconds that other listeners have to answer. No other timer here has this delay. */
 const PATIENCE = 44_444
 
 /** A listener on a server that a stranger listens to, too, and what waits for the stranger. */

@@ -15,7 +15,7 @@ function rewriteUrl ({ url = '' }: IncomingMessage): string {
 /** Beside how many other `upgrade` listeners. */
 const NEIGHBOURS = [0, 1]
 
-/** A route that tells what URL it sees, and who else listens. */
+/** Serves a route that sends the URL that it sees, beside other `upgrade` listeners. */
 async function serveRewritten (
   t: Teardown, neighbours: number, server: FastifyServerOptions, url = '/echo', more: object = {}
 ): Promise<{ fastify: FastifyInstance, origin: string }> {
@@ -37,7 +37,7 @@ for (const neighbours of NEIGHBOURS) {
   const beside = `beside ${neighbours} other listeners`
 
   test(`the rewritten URL is the one that counts, ${beside}`, async (t) => {
-    // Nothing waits for others: they would have this time.
+    // No upgrade waits for another listener, which would set a timer with this delay.
     const timers = holdTimers(t, 10_000)
     const { origin } = await serveRewritten(t, neighbours, { rewriteUrl })
     for (const [path, seen] of [

@@ -1,0 +1,130 @@
+/**
+ * Records a route when it is declared: which handler takes its upgrades, whether the declaration is
+ * right, and what a wrong one causes. The hook `onRoute` of `registry.ts` calls `adoptRoute` for
+ * nearly every route; `late-load.ts` calls `adoptLate` for a route that Fastify has taken before.
+ */
+import type { FastifyInstance, RouteOptions } from 'fastify'
+import { InvalidMethodError, InvalidWsHandlerError } from '../errors'
+import { toError } from '../observe/thrown'
+import { readRouteOption } from '../options/connection-options'
+import { checkDeclaration } from '../options/names'
+import type { WebsocketHandler } from '../types'
+import type { Application, DeclaredRoute, WebsocketTarget } from './application'
+import { createUpgradeFilter, wrapHandler, type RouteHandler } from './upgrade-or-plain'
+
+/** Records a route, and puts the upgrade filter and the wrapped handler into its options. */
+export function adoptRoute (
+  instance: FastifyInstance, options: RouteOptions, application: Application
+): void {
+  const target = recordRoute(instance, options, application)
+  if (target === undefined) return
+  const isWebsocketOnly = target !== null && options.wsHandler === undefined
+  // The plain side of such a route is a 404, which @fastify/swagger is not to describe.
+  if (isWebsocketOnly) options.schema = Object.assign({}, options.schema, { hide: true })
+  options.onRequest = [options.onRequest ?? [], createUpgradeFilter(target, application)].flat()
+  // The handler of a websocket route has another signature than Fastify's types say here.
+  const handler = options.handler as unknown as RouteHandler
+  options.handler = wrapHandler(handler, target, isWebsocketOnly, application)
+}
+
+/**
+ * Records a route that Fastify has already taken, from options that are as it was declared.
+ * Returns a function that wraps its handler. Upgrades of a handler so wrapped are filtered by a
+ * hook of the instance, because the route's own hooks can no longer change.
+ */
+export function adoptLate (
+  instance: FastifyInstance, options: RouteOptions, application: Application
+): (handler: RouteHandler) => RouteHandler {
+  const target = recordRoute(instance, options, application) ?? null
+  const isWebsocketOnly = target !== null && options.wsHandler === undefined
+  return (handler) => {
+    const wrapped = wrapHandler(handler, target, isWebsocketOnly, application).bind(instance)
+    application.filters.set(wrapped, createUpgradeFilter(target, application))
+    return wrapped
+  }
+}
+
+/**
+ * Records a route. Returns the target of its upgrades, null if it is no websocket route, or
+ * undefined if no upgrade can reach it.
+ */
+function recordRoute (
+  instance: FastifyInstance, options: RouteOptions, application: Application
+): WebsocketTarget | null | undefined {
+  const isWebsocket = options.wsHandler !== undefined ||
+    (options.websocket !== undefined && options.websocket !== false)
+  const methods = [options.method].flat()
+  if (!isWebsocket && !methods.includes('GET')) return undefined
+
+  const { routes, takers } = application
+  const { url, constraints = {} } = options
+  const problem = findDeclarationProblem(options, isWebsocket, methods, routes)
+  if (problem !== null && takers.some((taker) => taker.reaches(instance))) throw problem
+  if (isWebsocket && !routes.some((route) => route.isWebsocket)) {
+    instance.addHook('onReady', () => { warnOfUnreached(routes) })
+  }
+  if (methods.includes('GET') || problem !== null) {
+    routes.push({ instance, url, constraints, isWebsocket, problem })
+  }
+  if (!isWebsocket) return null
+  // The handler of a websocket route has another signature than Fastify's types say here.
+  const handler = options.wsHandler ?? options.handler as unknown as WebsocketHandler
+  return { handler, options: problem === null ? readRouteOption(options.websocket) : null }
+}
+
+/**
+ * Warns of websocket routes without a plugin that takes them: their handlers get plain requests,
+ * which they may leave without an answer.
+ */
+function warnOfUnreached (routes: readonly DeclaredRoute[]): void {
+  const urls = routes.filter(isUnreached).map(({ url }) => url)
+  if (urls.length === 0) return
+  process.emitWarning(
+    `No plugin for WebSockets is registered where these routes are declared: ${urls.join(', ')}. ` +
+    'Register fastify-websocket on their instance or above it.',
+    { code: 'FST_WS_NOT_REGISTERED' }
+  )
+}
+
+/** Every plugin that takes routes with `websocket: true` adds the decorator `websocketServer`. */
+function isUnreached ({ instance, isWebsocket }: DeclaredRoute): boolean {
+  return isWebsocket && !instance.hasDecorator('websocketServer')
+}
+
+function findDeclarationProblem (
+  options: RouteOptions, isWebsocket: boolean, methods: string[], routes: DeclaredRoute[]
+): Error | null {
+  try {
+    checkDeclaration(options, isWebsocket)
+    if (isWebsocket) checkWebsocketRoute(options, methods, routes)
+    return null
+  } catch (error) {
+    return toError(error)
+  }
+}
+
+/**
+ * @throws FST_WS_INVALID_WS_HANDLER, FST_WS_INVALID_METHOD, and what `readRouteOption` throws
+ */
+function checkWebsocketRoute (
+  options: RouteOptions, methods: string[], routes: DeclaredRoute[]
+): void {
+  readRouteOption(options.websocket)
+  if (options.wsHandler !== undefined && typeof options.wsHandler !== 'function') {
+    throw new InvalidWsHandlerError()
+  }
+  if (methods.some((method) => method !== 'GET' && method !== 'HEAD')) {
+    throw new InvalidMethodError()
+  }
+  if (methods.includes('GET')) return
+  // Fastify declares a HEAD route of its own for every GET route. Below a prefix, the GET route `/`
+  // has a second path with a trailing slash, and `onRoute` tells only of its HEAD route.
+  const isAutomatic = routes.some(({ url, isWebsocket }) => {
+    return isWebsocket && withoutSlash(url) === withoutSlash(options.url)
+  })
+  if (!isAutomatic) throw new InvalidMethodError()
+}
+
+function withoutSlash (url: string): string {
+  return url.endsWith('/') ? url.slice(0, -1) : url
+}

@@ -1,0 +1,2 @@
+/** Does nothing, for functions that a library demands. */
+export function noop (): void {}
