@@ -248,6 +248,26 @@ test('a limit that the application changes holds for the next connection', async
   t.match(await connect(), [[{ code: 'WS_ERR_UNSUPPORTED_MESSAGE_LENGTH' }]])
 })
 
+for (const allowSynchronousEvents of [true, false]) {
+  test(`an error of ws ends the reading at once, with ${allowSynchronousEvents}`, async (t) => {
+    const { server, port } = await serveStreams(t, { allowSynchronousEvents })
+    const client = new RawClient(t, port)
+    client.write(upgradeHead('/'))
+    const { socket } = await nextStream(server)
+    const messages = record(socket, 'message')
+    const errors = record(socket, 'error')
+    const fail = (): void => {
+      socket.emit('error', Object.assign(new Error('test'), { code: 'WS_ERR_TEST' }))
+    }
+    // A ping is a frame that ws gets.
+    socket.once('ping', fail)
+    client.write(bytesOf([{ opcode: PING }, GOOD]))
+    await until(() => errors.length === 1)
+    for (let turns = 0; turns < 5; turns++) await turn()
+    t.same(messages, [])
+  })
+}
+
 /** A message that arrives on a transport, to which something was done before the handshake. */
 async function readBehind (t: Test, prepare: (transport: Duplex) => void): Promise<unknown> {
   const { server, port } = await serveStreams(t)
