@@ -1,7 +1,7 @@
 /** What registering the plugin does to a Fastify instance: options, decorators, hooks. */
 import type { FastifyInstance, FastifyRequest } from 'fastify'
 import { ClashError } from './errors'
-import { upgradeOf } from './handshake/response'
+import { upgradeOf } from './handshake/upgrade-of'
 import { createInject } from './inject/inject'
 import { resolveOptions } from './options/plugin-options'
 import { checkRuntime } from './options/runtime'

@@ -1,5 +1,5 @@
 import { ClosingError, TooManyConnectionsError } from '../errors'
-import type { UpgradeAnswer } from '../handshake/response'
+import type { UpgradeAnswer } from '../handshake/upgrade-answer'
 import type { StreamSocket } from '../stream/socket'
 import { kOwner } from '../stream/symbols'
 import { HandlerScope } from './handler-scope'

@@ -2,7 +2,7 @@ import type { IncomingMessage } from 'node:http'
 import * as ws from 'ws'
 import { InvalidHandshakeError } from '../errors'
 import { refusePromise } from './refuse-promise'
-import { upgradeOf } from './response'
+import { upgradeOf } from './upgrade-of'
 import type { WebSocketStreamServer } from '../stream/server'
 
 /** What ws exports and its types lack. */

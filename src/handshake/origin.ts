@@ -1,3 +1,4 @@
+import type { IncomingMessage } from 'node:http'
 import type { FastifyRequest } from 'fastify'
 import type { AllowedOrigin, OriginCheck, WebsocketConnectionOptions } from '../types'
 
@@ -69,4 +70,10 @@ function isSameHost (origin: string, { host }: FastifyRequest): boolean {
   // Parsed alike, so that a default port that one of them names makes no difference.
   const target = `${page.protocol}//${host}`
   return URL.canParse(target) && new URL(target).host === page.host
+}
+
+/** The origin that a request names. Version 8 of the protocol has a header of its own for it. */
+export function originOf ({ headers }: IncomingMessage): string | undefined {
+  const isDraft = headers['sec-websocket-version'] === '8'
+  return (isDraft ? headers['sec-websocket-origin'] : headers.origin)?.toString()
 }

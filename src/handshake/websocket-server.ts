@@ -3,7 +3,7 @@ import type { AddressInfo } from 'node:net'
 import type { IncomingMessage, Server } from 'node:http'
 import type { Duplex } from 'node:stream'
 import { toError } from '../observe/thrown'
-import { upgradeOf } from './response'
+import { upgradeOf } from './upgrade-of'
 import {
   WebSocketStreamServer, type UpgradeCallback, type WebSocketStreamServerOptions
 } from '../stream/server'

@@ -1,6 +1,6 @@
 import type { FastifyInstance } from 'fastify'
 import type { IncomingMessage } from 'node:http'
-import { upgradeOf } from '../handshake/response'
+import { upgradeOf } from '../handshake/upgrade-of'
 import { routesOf, type DeclaredRoute } from './websocket-route'
 import type { WebsocketHandler } from '../types'
 

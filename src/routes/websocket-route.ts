@@ -4,7 +4,8 @@ import type { IncomingMessage } from 'node:http'
 import { watchLoad } from './late-load'
 import { watchLate, type DeclaredRoute, type RouteTaker, type WebsocketTarget } from './registry'
 import { logText } from '../observe/log'
-import { upgradeOf, type UpgradeAnswer } from '../handshake/response'
+import type { UpgradeAnswer } from '../handshake/upgrade-answer'
+import { upgradeOf } from '../handshake/upgrade-of'
 
 export type { DeclaredRoute, WebsocketTarget }
 
