@@ -9,7 +9,9 @@
  * | checking   | the route has the upgrade: `origin` and `verifyClient` decide  | accepting, R |
  * | accepting  | the reply with 101 runs through the `onSend` hooks             | switched, R  |
  * | refusing   | another reply runs through these hooks, or is being written    | failing      |
- * | failing    | that reply is an error or has failed: an error handler is next | refusing     |
+ * | failing    | that reply is an error or has failed: an error handler is next | recovering   |
+ * | recovering | the reply of an error handler runs through these hooks, or is  | failing      |
+ * |            | being written                                                  |              |
  * | switched   | the handshake is done: ws has the socket                       | none         |
  * | gone       | the refusal is written, the client has left, or the socket has | none         |
  * |            | another owner                                                  |              |
@@ -19,7 +21,7 @@
  */
 
 /** An answer other than the handshake has begun, and is not out. */
-export type RefusalState = 'refusing' | 'failing'
+export type RefusalState = 'refusing' | 'failing' | 'recovering'
 
 /** See the table in the header of this file. */
 export type AnswerState =
@@ -32,7 +34,7 @@ export function isSettled (state: AnswerState): boolean {
 
 /** Whether an answer other than the handshake has begun, and is not out. */
 export function isRefused (state: AnswerState): boolean {
-  return state === 'refusing' || state === 'failing'
+  return state === 'refusing' || state === 'failing' || state === 'recovering'
 }
 
 // --- reply.send ---
@@ -70,15 +72,19 @@ export const ON_SEND: Readonly<Record<AnswerState, SendVerdicts>> = {
   hooks: PASS,
   checking: { nothing: 'ignore', timeout: 'pass', error: 'pass', payload: 'pass' },
   accepting: { nothing: 'ignore', timeout: 'overtake', error: 'pass', payload: 'pass' },
+  // If this answer fails, Fastify runs its `onError` hooks, and the state becomes `failing`.
   refusing: { nothing: 'ignore', timeout: 'overtake', error: 'drop', payload: 'drop' },
   failing: { nothing: 'pass', timeout: 'overtake', error: 'pass', payload: 'pass' },
+  // If this answer fails, Fastify runs no hooks again: the next error handler sends the error.
+  recovering: { nothing: 'ignore', timeout: 'overtake', error: 'pass', payload: 'drop' },
   switched: PASS,
   gone: PASS
 }
 
 /** The state after a `reply.send` that passes, unless the answer is settled. */
-export function afterSend (sent: Sent): RefusalState {
-  return sent === 'error' || sent === 'timeout' ? 'failing' : 'refusing'
+export function afterSend (state: AnswerState, sent: Sent): RefusalState {
+  if (sent === 'error' || sent === 'timeout') return 'failing'
+  return state === 'failing' || state === 'recovering' ? 'recovering' : 'refusing'
 }
 
 // --- raw.writeHead ---
@@ -102,6 +108,7 @@ const ON_HEAD: Readonly<Record<AnswerState, readonly [of101: HeadVerdict, other:
   accepting: ['switch', 'write'],
   refusing: ['fail', 'write'],
   failing: ['fail', 'write'],
+  recovering: ['fail', 'write'],
   switched: ['drop', 'drop'],
   // The socket may belong to the application, which may use the response to answer on it.
   gone: ['drop', 'write']

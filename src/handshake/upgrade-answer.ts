@@ -144,7 +144,7 @@ export class UpgradeAnswer extends AnswerLifetime implements ResponseOwner, Repl
   }
 
   #pass (reply: FastifyReply, sent: Sent, payload: unknown): FastifyReply {
-    this.#beginRefusal(afterSend(sent))
+    this.#beginRefusal(afterSend(this.state, sent))
     const forward: Send = this.#send ?? Object.getPrototypeOf(reply).send
     try {
       return forward.call(reply, payload)
@@ -235,7 +235,7 @@ export class UpgradeAnswer extends AnswerLifetime implements ResponseOwner, Repl
 
   #writeRefusal (statusCode: number): void {
     if (!this.isRefused) this.#beginRefusal('refusing')
-    this.#watchRefusal()
+    if (!this.transport.socket.destroyed) this.#watchRefusal()
     setRefusalHeaders(this.raw, statusCode)
     writeHeadOf(this.raw, statusCode)
   }

@@ -933,3 +933,46 @@ test('a 101 of a hook for a client that has left does nothing', async (t) => {
   gate.open()
   await finish(0)
 })
+
+test('a refusal for a client that has left leaves no timer behind', async (t) => {
+  const intervals = holdIntervals(t)
+  const gate = createGate()
+  const events = new EventEmitter()
+  const { fastify, finish } = await serveOnce(t, {
+    declare (fastify) {
+      fastify.addHook('onRequestAbort', async (_request) => { events.emit('abort') })
+      fastify.addHook('preHandler', async (_request, reply) => {
+        await gate.opened
+        reply.code(401).send('no')
+        events.emit('refused')
+        return reply
+      })
+    }
+  })
+  const client = new RawClient(t, portOf(fastify.server))
+  const upgraded = once(fastify.server, 'upgrade')
+  client.write(upgradeHead('/ws'))
+  await upgraded
+  const aborted = once(events, 'abort')
+  client.socket.resetAndDestroy()
+  await aborted
+  const refused = once(events, 'refused')
+  gate.open()
+  await refused
+  t.strictSame(intervals.delays, [])
+  await finish(0)
+})
+
+test('Fastify answers when an onSend hook fails with the text of an error handler', async (t) => {
+  const { origin, finish } = await serveOnce(t, {
+    declare (fastify) {
+      fastify.setErrorHandler((_error, _request, reply) => { reply.code(500).send('text') })
+      fastify.addHook('onSend', async () => { throw new Error('onSend failed') })
+      fastify.addHook('preHandler', async () => { throw new Error('odd') })
+    }
+  })
+  const { statusCode, body } = await refused(t, `${origin}/ws`)
+  t.equal(statusCode, 500)
+  t.match(JSON.parse(body), { message: 'onSend failed' })
+  await finish(0)
+})
