@@ -94,7 +94,7 @@ export function afterSend (state: AnswerState, sent: Sent): RefusalState {
  *
  * - `switch`: the `end` behind it performs the handshake
  * - `write`: it is written, and the answer is a refusal
- * - `fail`: it is a 101 that is not the handshake, so the answer is an error
+ * - `fail`: it is a 101 that is not the handshake, so an error is the answer, unless it is settled
  * - `drop`: the head, and the `end` behind it, do nothing
  * - `drop late`: the same, with a line in the log, because another answer has overtaken this one
  */
@@ -111,7 +111,7 @@ const ON_HEAD: Readonly<Record<AnswerState, readonly [of101: HeadVerdict, other:
   recovering: ['fail', 'write'],
   switched: ['drop', 'drop'],
   // The socket may belong to the application, which may use the response to answer on it.
-  gone: ['drop', 'write']
+  gone: ['fail', 'write']
 }
 
 /** What else decides about a head. */
