@@ -17,7 +17,6 @@ import { resolveConnectionOptions } from './options/connection-options'
 import type { PluginSettings } from './options/plugin-options'
 import { applicationOf, rootOf } from './routes/registry'
 import type { RoutePlugin, WebsocketTarget } from './routes/websocket-route'
-import { kReport } from './stream/symbols'
 import type { WebsocketConnectionOptions } from './types'
 import type { ApplicationUpgrades } from './upgrade/application-upgrades'
 import { upgradeListenerOf, type UpgradeListener } from './upgrade/listener'
@@ -130,11 +129,11 @@ export class Registration implements RoutePlugin {
     })
   }
 
-  #announce ({ socket, stream }: HandlerScope, request: IncomingMessage): void {
+  #announce (scope: HandlerScope, request: IncomingMessage): void {
     try {
-      this.server.emit('connection', socket, request)
+      this.server.emit('connection', scope.socket, request)
     } catch (error) {
-      stream[kReport](error)
+      scope.report(error)
     }
   }
 

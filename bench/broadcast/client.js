@@ -1,29 +1,26 @@
-import { once } from 'node:events'
-import { connect } from 'node:net'
+/**
+ * The clients of the broadcast, all in one process, on bare TCP sockets. A reader counts the bytes
+ * that come and does not parse them. A stalled client reads the handshake and then nothing.
+ */
+
 import { setTimeout as delay } from 'node:timers/promises'
-import { headLength, upgradeRequest } from '../speed/exchanges.js'
+import { openWebSocket, upgradeRequest } from '../lib/handshake.js'
 import { answerQuestions } from '../lib/ipc.js'
+import { connectTo } from '../lib/loopback.js'
+import { openMany } from '../lib/open-many.js'
 
-const CONCURRENT_OPENINGS = 16
-
-/** All readers read into it: what comes is only counted. */
+/** One buffer for all readers, because the content of the messages is not looked at. */
 const READ_BUFFER = Buffer.alloc(256 * 1024)
 
 const readers = []
 
 answerQuestions({
-  async open (port, count, stalled) {
-    let opened = 0
-    const open = async () => {
-      while (opened < count) {
-        if (opened++ < stalled) await openStalled(port)
-        else await openReader(port)
-      }
-    }
-    await Promise.all(Array.from({ length: CONCURRENT_OPENINGS }, open))
-  },
+  /** Opens `count` clients, of which the first `stalled` are the stalled ones. */
+  open: (port, count, stalled) => openMany(count, (index) => {
+    return index < stalled ? openStalled(port) : openReader(port)
+  }),
 
-  /** Resolves when every reader has got at least `bytes`. */
+  /** Resolves when every reader has received at least `bytes`. */
   async check (bytes) {
     while (readers.some(({ received }) => received < bytes)) {
       if (readers.some(({ isClosed }) => isClosed)) throw new Error('a reader was cut off')
@@ -32,13 +29,10 @@ answerQuestions({
   }
 })
 
-/** Reads the head of the response and nothing else. */
 async function openStalled (port) {
-  const socket = connect({ port, host: '127.0.0.1' })
+  const socket = await openWebSocket(port, '/stalled')
+  // The server cuts this client off, perhaps with a reset.
   socket.on('error', () => {})
-  socket.write(upgradeRequest('/stalled'))
-  const [head] = await once(socket, 'data')
-  if (headLength(head) !== head.length) throw new Error('there is more than a head')
   socket.pause()
 }
 
@@ -48,7 +42,7 @@ async function openReader (port) {
     reader.received += length
     return true
   }
-  const socket = connect({ port, host: '127.0.0.1', onread: { buffer: READ_BUFFER, callback } })
+  const socket = connectTo(port, { onread: { buffer: READ_BUFFER, callback } })
   socket.on('close', () => { reader.isClosed = true })
   socket.write(upgradeRequest('/reader'))
   while (reader.received === 0) await delay(1)

@@ -1,36 +1,43 @@
-import { setImmediate as turn, setTimeout as delay } from 'node:timers/promises'
-import fastifyWebsocket from '../../dist/index.js'
-import Fastify from 'fastify'
-import { answerQuestions } from '../lib/ipc.js'
+/**
+ * The server of the broadcast. A message goes to all clients when the readers have received the
+ * message before, so the only unsent messages that pile up are those for the stalled clients.
+ */
 
-/** Messages after which memory is looked at, after a collection. */
+import { setImmediate as turn } from 'node:timers/promises'
+import Fastify from 'fastify'
+import fastifyWebsocket from '../../dist/index.js'
+import { answerQuestions } from '../lib/ipc.js'
+import { listenFastify } from '../lib/loopback.js'
+import { collectGarbage, MemoryPeak } from '../lib/memory.js'
+
+/** Messages between two looks at the memory. */
 const SAMPLE_EVERY = 32
 
-/** What the broadcast waits for. It does not wait for those who never read. */
+/** The sockets of the clients that read. */
 const readers = []
 
+const peak = new MemoryPeak()
+
 let fastify
-let peak = { rss: 0, used: 0 }
 
 answerQuestions({
-  /** @param options `maxBackpressure` of the plugin, and `websocket` of the route */
+  /** @param options `maxBackpressure` of the plugin, and `websocket` of the routes */
   async start ({ maxBackpressure, websocket = true }) {
     fastify = Fastify()
     await fastify.register(fastifyWebsocket, { maxBackpressure })
     fastify.get('/reader', { websocket }, ({ socket }) => { readers.push(socket) })
     fastify.get('/stalled', { websocket }, () => {})
-    await fastify.listen({ port: 0, host: '127.0.0.1' })
-    return fastify.server.address().port
+    const server = await listenFastify(fastify)
+    return server.address().port
   },
 
+  /** Memory after a collection. The peak starts again from here. */
   async settle () {
-    globalThis.gc()
-    await delay(100)
-    peak = { rss: 0, used: 0 }
-    return sample()
+    await collectGarbage()
+    return peak.restart()
   },
 
-  /** Sends messages to all clients, each when those who read have got the one before. */
+  /** Sends messages of `length` characters to every client; resolves with the seconds. */
   async broadcast (messages, length) {
     const { clients } = fastify.websocketServer
     const start = performance.now()
@@ -38,25 +45,27 @@ answerQuestions({
       const message = String(i).padEnd(length, ' and so on')
       for (const client of clients) client.send(message)
       await untilRead()
-      if (i % SAMPLE_EVERY === 0) sample()
+      if (i % SAMPLE_EVERY === 0) sampleCollected()
     }
-    sample()
+    sampleCollected()
     return (performance.now() - start) / 1000
   },
 
-  peak: () => peak,
+  peak: () => peak.read(),
 
-  countClients: () => fastify.websocketServer.clients.size
+  /** How many clients are not closed or being closed. A close lasts as long as closeTimeout. */
+  countOpen () {
+    const clients = [...fastify.websocketServer.clients]
+    return clients.filter(({ readyState, OPEN }) => readyState === OPEN).length
+  }
 })
 
+/** Resolves when every reader has taken all that was sent to it. */
 async function untilRead () {
   while (readers.some(({ bufferedAmount }) => bufferedAmount > 0)) await turn()
 }
 
-function sample () {
+function sampleCollected () {
   globalThis.gc()
-  const { rss, heapUsed, external } = process.memoryUsage()
-  const now = { rss, used: heapUsed + external }
-  peak = { rss: Math.max(peak.rss, now.rss), used: Math.max(peak.used, now.used) }
-  return now
+  peak.sample()
 }

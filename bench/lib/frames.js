@@ -1,41 +1,57 @@
+/**
+ * WebSocket frames as bytes (RFC 6455 section 5.2), as far as the clients need them.
+ *
+ * `maskedFrame` makes a message that a client sends. `FrameCounter` reads the headers only, so it
+ * is cheap enough for the time of a measurement. `decodeFrames` reads the content too, and is for
+ * the check before the measurement. Both throw when a frame is not of the expected type.
+ */
+
 import { randomBytes } from 'node:crypto'
 
-const OPCODE_MASK = 0x0f
-const FINAL_BINARY = 0x82
+export const TEXT = 1
+export const BINARY = 2
+
 const CONTINUATION = 0
-const BINARY = 2
+const OPCODE_MASK = 0x0f
+const FINAL = 0x80
 const MASKED = 0x80
 const LENGTH_16 = 126
 const LENGTH_64 = 127
 const KEY_LENGTH = 4
 const NONE = Buffer.alloc(0)
 
-/** A key of a client's choice (RFC 6455 section 5.3), as browsers choose it. */
+/** A random masking key, as browsers choose it (RFC 6455 section 5.3). */
 export function randomKey () {
   return randomBytes(KEY_LENGTH)
 }
 
-/** A key that leaves the payload as it is, so that ws has nothing to unmask. */
+/** A masking key that leaves the payload as it is, so that ws has nothing to unmask. */
 export const ZERO_KEY = Buffer.alloc(KEY_LENGTH)
 
-/** A binary message as a client sends it, masked with `key` (RFC 6455 section 5.2). */
-export function maskedFrame (payload, key = randomKey()) {
+/** A message as a client sends it: one frame, masked with `key`. */
+export function maskedFrame (payload, opcode = BINARY, key = randomKey()) {
   const masked = Buffer.from(payload.map((byte, i) => byte ^ key[i % KEY_LENGTH]))
-  return Buffer.concat([header(payload.length), key, masked])
+  return Buffer.concat([header(payload.length, opcode), key, masked])
 }
 
-function header (length) {
-  if (length < LENGTH_16) return Buffer.of(FINAL_BINARY, MASKED | length)
+function header (length, opcode) {
+  if (length < LENGTH_16) return Buffer.of(FINAL | opcode, MASKED | length)
   if (length > 0xffff) throw new RangeError('a message of the benchmark has at most 65535 bytes')
-  return Buffer.of(FINAL_BINARY, MASKED | LENGTH_16, length >> 8, length & 0xff)
+  return Buffer.of(FINAL | opcode, MASKED | LENGTH_16, length >> 8, length & 0xff)
 }
 
-/** Counts the payload bytes of a stream of frames and looks at nothing but their headers. */
+/** Counts the payload bytes of a stream of frames. Reads the headers only. */
 export class FrameCounter {
+  /** The opcode that the first frame of each message must have. */
+  #opcode
   /** Payload bytes of the current frame that have not come yet. */
   #missing = 0
-  /** A header that was cut at the end of a chunk. */
+  /** The part of a header that was at the end of the last chunk. */
   #cut = NONE
+
+  constructor (opcode) {
+    this.#opcode = opcode
+  }
 
   /** Payload bytes in `chunk`, the next part of the stream. */
   count (chunk) {
@@ -47,10 +63,11 @@ export class FrameCounter {
       if (this.#missing === 0) {
         const end = headerEnd(data, offset)
         if (end > data.length) {
-          // The chunk is in a buffer that the next one overwrites.
+          // A copy, because the next chunk overwrites the buffer of this one.
           this.#cut = Buffer.from(data.subarray(offset))
           return bytes
         }
+        checkOpcode(data[offset] & OPCODE_MASK, this.#opcode)
         this.#missing = payloadLength(data, offset)
         offset = end
       }
@@ -63,11 +80,12 @@ export class FrameCounter {
   }
 }
 
-/** The payloads of complete frames, joined; those of masked frames unmasked. */
-export function decodeFrames (data) {
+/** The payloads of complete frames, unmasked and joined. */
+export function decodeFrames (data, opcode) {
   const payloads = []
   let offset = 0
   while (offset < data.length) {
+    checkOpcode(data[offset] & OPCODE_MASK, opcode)
     const start = headerEnd(data, offset)
     const end = start + payloadLength(data, offset)
     const payload = Buffer.from(data.subarray(start, end))
@@ -79,7 +97,7 @@ export function decodeFrames (data) {
   return Buffer.concat(payloads)
 }
 
-/** Where the header that begins at `offset` ends; beyond the data if it is cut. */
+/** Offset behind the header that begins at `offset`; more than `data.length` if it is cut. */
 function headerEnd (data, offset) {
   const second = data[offset + 1]
   if (second === undefined) return Infinity
@@ -88,11 +106,12 @@ function headerEnd (data, offset) {
   return offset + 2 + lengthBytes + ((second & MASKED) === 0 ? 0 : KEY_LENGTH)
 }
 
+function checkOpcode (opcode, expected) {
+  if (opcode === expected || opcode === CONTINUATION) return
+  throw new Error(`a frame with opcode ${expected} is expected, got opcode ${opcode}`)
+}
+
 function payloadLength (data, offset) {
-  const opcode = data[offset] & OPCODE_MASK
-  if (opcode !== BINARY && opcode !== CONTINUATION) {
-    throw new Error(`binary messages are expected, got a frame with opcode ${opcode}`)
-  }
   const length = data[offset + 1] & ~MASKED
   if (length === LENGTH_16) return data.readUInt16BE(offset + 2)
   if (length === LENGTH_64) return Number(data.readBigUInt64BE(offset + 2))

@@ -1,9 +1,17 @@
+/**
+ * Questions of a benchmark to its processes, over the IPC channel of Node.js, one at a time.
+ *
+ * The benchmark (`run.js`) starts a `Child` and asks: `await child.ask('open', port)`. The script
+ * of the child (`server.js`, `client.js`) has a function for each question, and gives all of them
+ * to `answerQuestions`. The result of the function, or its error, is the answer.
+ */
+
 import { spawn } from 'node:child_process'
 
-/** Milliseconds that an answer may take; then the process is killed. */
+/** Milliseconds that an answer may take. After that time the child is killed, so `ask` rejects. */
 const ANSWER_TIMEOUT = 180_000
 
-/** Answers the questions of the parent process; `commands` has a function for each of them. */
+/** In a child: answers the questions of the benchmark by calling the functions of `commands`. */
 export function answerQuestions (commands) {
   process.on('message', async ({ command, args }) => {
     try {
@@ -12,19 +20,19 @@ export function answerQuestions (commands) {
       process.send({ failure: error.stack })
     }
   })
-  // A child never outlives the run.
+  // The benchmark has ended, perhaps by a signal; without this line the child would live on.
   process.on('disconnect', () => { process.exit() })
 }
 
-/** A Node.js process that answers questions. Kill it when it is done. */
+/** A Node.js process that answers questions. It lives until `kill` is called. */
 export class Child {
   #process
   #pending = null
 
-  /** @param cpu the core it may run on, or null */
-  constructor (script, cpu, nodeOptions = []) {
+  /** @param core the number of the only core that the process may use, or null for any core */
+  constructor (script, core, nodeOptions = []) {
     const command = [process.execPath, ...nodeOptions, script]
-    if (cpu !== null) command.unshift('taskset', '-c', String(cpu))
+    if (core !== null) command.unshift('taskset', '-c', String(core))
     const [file, ...args] = command
     this.#process = spawn(file, args, { stdio: ['ignore', 'inherit', 'inherit', 'ipc'] })
     this.#process.on('message', ({ result, failure }) => {
@@ -37,6 +45,7 @@ export class Child {
     this.#process.on('error', (error) => { this.#pending?.reject(error) })
   }
 
+  /** Resolves with the result of the function `command` in the child. */
   async ask (command, ...args) {
     const timer = setTimeout(() => { this.kill() }, ANSWER_TIMEOUT)
     try {

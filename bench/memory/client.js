@@ -1,18 +1,16 @@
 import { once } from 'node:events'
-import { connect } from 'node:net'
-import { upgradeRequest } from '../speed/exchanges.js'
 import { maskedFrame } from '../lib/frames.js'
+import { openWebSocket } from '../lib/handshake.js'
 import { answerQuestions } from '../lib/ipc.js'
 
+/** Bytes of messages in one write. */
 const BATCH = 256 * 1024
 
 answerQuestions({
-  /** Sends `total` bytes of messages as fast as they are taken; resolves with the seconds. */
+  /** Sends `total` bytes of messages as fast as the server reads; resolves with the seconds. */
   async send (port, total, messageSize) {
-    const socket = connect({ port, host: '127.0.0.1', noDelay: true })
+    const socket = await openWebSocket(port, '/')
     socket.on('close', () => { throw new Error('the server has closed the connection') })
-    socket.write(upgradeRequest('/'))
-    await once(socket, 'data')
 
     const frame = maskedFrame(Buffer.alloc(messageSize))
     const messages = Math.max(1, Math.floor(BATCH / messageSize))

@@ -1,83 +1,58 @@
-import { fileURLToPath } from 'node:url'
-import { parseArgs } from 'node:util'
-import { Child } from '../lib/ipc.js'
-import { formatTable } from '../speed/table.js'
+/**
+ * The memory benchmark. A client sends as much as it can to a server whose handler does not keep
+ * up. The memory of the server must stay within a bound that does not depend on the sent size.
+ */
 
-const SERVER = fileURLToPath(new URL('server.js', import.meta.url))
-const CLIENT = fileURLToPath(new URL('client.js', import.meta.url))
+import { memoryGrowth } from '../lib/memory.js'
+import { formatMebibytes, MEBIBYTE } from '../lib/numbers.js'
+import { readCount, readOptions } from '../lib/options.js'
+import { withPair } from '../lib/pair.js'
+import { formatTable } from '../lib/table.js'
+import { reportVerdict } from '../lib/verdict.js'
 
-const MEBIBYTE = 2 ** 20
 const BOUND = 64 * MEBIBYTE
 const WARM_UP = 16 * MEBIBYTE
 
-const USAGE = `npm --prefix bench run memory -- [options]
-
-  --size <MiB>       what a client sends (default: 1024)
-  --message <bytes>  in messages of this length (default: 16384)
-`
-
+/** The handlers of server.js. */
 const CASES = {
   'slow-reader': 'a reader of the stream that waits 1 ms after every 64 KiB',
   'awaits-for-ever': 'a handler whose promise stays pending',
   'never-reads': 'a handler that has returned and reads nothing'
 }
 
-const { values } = parseArgs({
-  options: {
-    size: { type: 'string', default: '1024' },
-    message: { type: 'string', default: '16384' },
-    help: { type: 'boolean', default: false }
-  }
+const { size, message } = readOptions('npm --prefix bench run memory', {
+  size: { value: 'MiB', read: readCount, default: 1024, help: 'size of all messages together' },
+  message: { value: 'bytes', read: readCount, default: 16384, help: 'size of each message' }
 })
 
-if (values.help) console.log(USAGE)
-else await main(readCount('size') * MEBIBYTE, readCount('message'))
-
-function readCount (name) {
-  const count = Number(values[name])
-  if (!Number.isInteger(count) || count < 1) throw new Error(`--${name} is a number from 1`)
-  return count
+const rows = [['', 'seconds', 'peak RSS', 'peak heap', 'RSS after', 'heap after']]
+const problems = []
+for (const [name, title] of Object.entries(CASES)) {
+  const { seconds, growth } = await measureGrowth(name)
+  rows.push([title, seconds.toFixed(1), ...formatGrowth(growth)])
+  if (growth.peakRss < BOUND && growth.peakUsed < BOUND) continue
+  problems.push(`the memory has grown too much with ${title}`)
 }
+console.log(`A client sends ${size} MiB in messages of ${message} bytes.`)
+console.log("Growth of the server's memory in MiB. Heap includes external memory, where the")
+console.log('content of Buffers is.\n')
+console.log(formatTable(rows))
+reportVerdict(problems, `every peak is below ${formatMebibytes(BOUND, 0)} MiB.`)
 
-async function main (total, messageSize) {
-  const rows = [['', 'seconds', 'peak RSS', 'peak heap', 'RSS after', 'heap after', '']]
-  for (const [name, title] of Object.entries(CASES)) {
-    const growth = await measureGrowth(name, total, messageSize)
-    const isBounded = growth.rss < BOUND && growth.used < BOUND
-    if (!isBounded) process.exitCode = 1
-    rows.push([title, ...formatGrowth(growth), isBounded ? 'bounded' : 'TOO MUCH'])
-  }
-  console.log(`A client sends ${values.size} MiB in messages of ${messageSize} bytes.`)
-  console.log(`Growth of the server's memory in MiB; the peaks are bounded by ${BOUND / MEBIBYTE}.`)
-  console.log('Heap includes external memory, where the content of Buffers is.\n')
-  console.log(formatTable(rows))
-}
-
-/** How much more memory the server has, at most and after a collection, than before. */
-async function measureGrowth (name, total, messageSize) {
-  const server = new Child(SERVER, null, ['--expose-gc'])
-  const client = new Child(CLIENT, null)
-  try {
+/** How much more memory the server has, at its peak and after a collection, than before. */
+async function measureGrowth (name) {
+  const total = size * MEBIBYTE
+  return await withPair(import.meta.url, null, async (server, client) => {
     const port = await server.ask('start', name)
-    await client.ask('send', port, Math.min(total, WARM_UP), messageSize)
+    await client.ask('send', port, Math.min(total, WARM_UP), message)
     const before = await server.ask('settle')
-    const seconds = await client.ask('send', port, total, messageSize)
+    const seconds = await client.ask('send', port, total, message)
     const peak = await server.ask('peak')
     const after = await server.ask('settle')
-    return {
-      seconds,
-      rss: peak.rss - before.rss,
-      used: peak.used - before.used,
-      rssAfter: after.rss - before.rss,
-      usedAfter: after.used - before.used
-    }
-  } finally {
-    server.kill()
-    client.kill()
-  }
+    return { seconds, growth: memoryGrowth(before, peak, after) }
+  })
 }
 
-function formatGrowth ({ seconds, rss, used, rssAfter, usedAfter }) {
-  const sizes = [rss, used, rssAfter, usedAfter].map((bytes) => (bytes / MEBIBYTE).toFixed(1))
-  return [seconds.toFixed(1), ...sizes]
+function formatGrowth ({ peakRss, peakUsed, rss, used }) {
+  return [peakRss, peakUsed, rss, used].map((bytes) => formatMebibytes(bytes))
 }

@@ -1,12 +1,22 @@
-import { setTimeout as delay } from 'node:timers/promises'
-import fastifyWebsocket from '../../dist/index.js'
-import Fastify from 'fastify'
-import { answerQuestions } from '../lib/ipc.js'
+/**
+ * The server of the memory benchmark, with one of three handlers that do not keep up with the
+ * client. It looks at its memory at short intervals, to find the peak.
+ */
 
+import { setTimeout as delay } from 'node:timers/promises'
+import Fastify from 'fastify'
+import fastifyWebsocket from '../../dist/index.js'
+import { answerQuestions } from '../lib/ipc.js'
+import { listenFastify } from '../lib/loopback.js'
+import { collectGarbage, MemoryPeak } from '../lib/memory.js'
+
+/** Milliseconds between two looks at the memory. */
 const SAMPLE_INTERVAL = 20
+
+/** Bytes that the slow reader reads before each of its pauses. */
 const READ_BEFORE_PAUSE = 64 * 1024
 
-/** Handlers that do not keep up with what is sent to them. */
+/** Handlers that read more slowly than the client sends, or that do not read. */
 const handlers = {
   async 'slow-reader' (connection) {
     let unpaused = 0
@@ -23,37 +33,26 @@ const handlers = {
   'never-reads' () {}
 }
 
-let peak
+const peak = new MemoryPeak()
 
 answerQuestions({
   async start (name) {
     const fastify = Fastify()
     await fastify.register(fastifyWebsocket)
     fastify.get('/', { websocket: true }, handlers[name])
-    await fastify.listen({ port: 0, host: '127.0.0.1' })
-    return fastify.server.address().port
+    const server = await listenFastify(fastify)
+    setInterval(() => { peak.sample() }, SAMPLE_INTERVAL).unref()
+    return server.address().port
   },
 
-  /** Memory after a collection; from then on the peak counts. */
+  /** Memory after a collection. The peak starts again from here. */
   async settle () {
-    globalThis.gc()
-    await delay(100)
-    globalThis.gc()
-    peak = { rss: 0, used: 0 }
-    return sample()
+    await collectGarbage()
+    return peak.restart()
   },
 
   peak () {
-    sample()
-    return peak
+    peak.sample()
+    return peak.read()
   }
 })
-
-function sample () {
-  const { rss, heapUsed, external } = process.memoryUsage()
-  const now = { rss, used: heapUsed + external }
-  peak = { rss: Math.max(peak.rss, now.rss), used: Math.max(peak.used, now.used) }
-  return now
-}
-
-setInterval(() => { if (peak !== undefined) sample() }, SAMPLE_INTERVAL).unref()

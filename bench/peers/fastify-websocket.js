@@ -1,11 +1,13 @@
 import fastifyWebsocket from '@fastify/websocket'
 import Fastify from 'fastify'
-import { listeners } from '../lib/handlers.js'
-import { listenFastify } from './listen.js'
+import { listenFastify } from '../lib/loopback.js'
+import { listeners } from './handlers.js'
+import { addPlainRoute } from './plain-route.js'
 
 export async function start (handler) {
   const fastify = Fastify()
   await fastify.register(fastifyWebsocket, { options: { perMessageDeflate: false } })
   fastify.get('/echo', { websocket: true }, listeners[handler])
+  addPlainRoute(fastify)
   return await listenFastify(fastify)
 }

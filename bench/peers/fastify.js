@@ -1,6 +1,9 @@
 import Fastify from 'fastify'
-import { listenFastify } from './listen.js'
+import { listenFastify } from '../lib/loopback.js'
+import { addPlainRoute } from './plain-route.js'
 
 export async function start () {
-  return await listenFastify(Fastify())
+  const fastify = Fastify()
+  addPlainRoute(fastify)
+  return await listenFastify(fastify)
 }

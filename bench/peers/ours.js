@@ -1,6 +1,8 @@
-import { listeners } from '../lib/handlers.js'
-import { listenFastify } from './listen.js'
+import { listenFastify } from '../lib/loopback.js'
+import { listeners } from './handlers.js'
+import { addPlainRoute } from './plain-route.js'
 
+/** @param options.build the URL of the module that the package exports, of this or another build */
 export async function start (handler, { build }) {
   const { default: fastifyWebsocket } = await import(build)
   const { default: Fastify } = await import('fastify')
@@ -10,5 +12,6 @@ export async function start (handler, { build }) {
     if (handler === 'pipe') connection.pipe(connection)
     else listeners[handler](connection.socket)
   })
+  addPlainRoute(fastify)
   return await listenFastify(fastify)
 }

@@ -1,6 +1,6 @@
 import { createServer } from 'node:net'
-import { tcpListeners } from '../lib/handlers.js'
-import { listen } from './listen.js'
+import { listen } from '../lib/loopback.js'
+import { tcpListeners } from './handlers.js'
 
 export async function start (handler) {
   return await listen(createServer({ noDelay: true }, tcpListeners[handler]))

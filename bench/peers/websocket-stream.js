@@ -1,7 +1,7 @@
 import { createServer } from 'node:http'
 import websocketStream from '@httptoolkit/websocket-stream'
-import { listeners } from '../lib/handlers.js'
-import { listen } from './listen.js'
+import { listen } from '../lib/loopback.js'
+import { listeners } from './handlers.js'
 
 export async function start (handler, options) {
   const server = createServer()

@@ -1,6 +1,6 @@
 import { createServer } from 'node:http'
 import { createWebSocketStream, WebSocketServer } from 'ws'
-import { listen } from './listen.js'
+import { listen } from '../lib/loopback.js'
 
 export async function start () {
   const server = createServer()

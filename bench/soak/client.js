@@ -1,11 +1,11 @@
-import { ends } from './ends.js'
 import { answerQuestions } from '../lib/ipc.js'
+import { ends } from './ends.js'
 
-/** Milliseconds that a connection may take to come and go. */
+/** Milliseconds that a connection may take from its opening to its end. */
 const PATIENCE = 20_000
 
 answerQuestions({
-  /** Opens and ends connections, so many at a time; resolves with how often each way was taken. */
+  /** Opens and ends connections, `connections` at a time; resolves with how many ended each way. */
   async run (port, seconds, connections) {
     const ways = Object.entries(ends)
     const counts = Object.fromEntries(ways.map(([name]) => [name, 0]))
@@ -14,7 +14,7 @@ answerQuestions({
     const work = async () => {
       while (performance.now() < end) {
         const [name, visit] = ways[next++ % ways.length]
-        await soon(visit(port), name)
+        await withPatience(visit(port), name)
         counts[name]++
       }
     }
@@ -23,10 +23,10 @@ answerQuestions({
   }
 })
 
-async function soon (promise, name) {
+async function withPatience (promise, name) {
   let timer
   const late = new Promise((resolve, reject) => {
-    timer = setTimeout(() => { reject(new Error(`it is not over: ${name}`)) }, PATIENCE)
+    timer = setTimeout(() => { reject(new Error(`a connection has not ended: ${name}`)) }, PATIENCE)
   })
   try {
     await Promise.race([promise, late])

@@ -1,8 +1,13 @@
+/**
+ * The ways in which a connection of the soak ends. The first group is ended by a client of ws, the
+ * second by a client on a bare TCP socket, and the third by the server: see its handlers in
+ * server.js, which the paths name.
+ */
+
 import { once } from 'node:events'
-import { connect } from 'node:net'
 import { WebSocket } from 'ws'
-import { upgradeRequest } from '../speed/exchanges.js'
 import { maskedFrame } from '../lib/frames.js'
+import { openWebSocket } from '../lib/handshake.js'
 
 const MESSAGE = Buffer.alloc(1000, 'message ')
 const LONG_MESSAGE = Buffer.alloc(16 * 1024, 'message ')
@@ -14,7 +19,7 @@ const UNMASKED_FRAME = Buffer.of(0x82, 1, 1)
 const COMPRESSED = { perMessageDeflate: true }
 const PLAIN = { perMessageDeflate: false }
 
-/** Ways in which a connection ends; each resolves when it is gone. */
+/** Each function opens a connection, and resolves when the connection has ended in that way. */
 export const ends = {
   'client closes': (port) => visit(port, '/echo', close),
   'client closes without a code': (port) => visit(port, '/echo', (socket) => { socket.close() }),
@@ -61,10 +66,10 @@ function terminate (socket) {
   socket.terminate()
 }
 
-/** The server is the one to end it. */
+/** Leaves the end of the connection to the server. */
 function wait () {}
 
-/** Sends a message and leaves when it has come back. */
+/** Sends a message, and calls `leave` when the first message of the server has come. */
 async function visit (port, path, leave, options = PLAIN) {
   const socket = new WebSocket(`ws://127.0.0.1:${port}${path}`, options)
   socket.on('error', () => {})
@@ -84,11 +89,9 @@ async function visitUnread (port) {
 }
 
 async function visitRaw (port, path, leave) {
-  const tcp = connect({ port, host: '127.0.0.1', noDelay: true })
+  const tcp = await openWebSocket(port, path)
   tcp.on('error', () => {})
   const gone = closed(tcp)
-  tcp.write(upgradeRequest(path))
-  await once(tcp, 'data')
   tcp.write(FRAME)
   await once(tcp, 'data')
   leave(tcp)
@@ -96,7 +99,7 @@ async function visitRaw (port, path, leave) {
   await gone
 }
 
-/** Not `once` of node:events, which rejects on an `error` that comes before. */
+/** `once` of node:events would reject if an `error` event comes before `close`. */
 function closed (emitter) {
   return new Promise((resolve) => { emitter.once('close', resolve) })
 }

@@ -1,60 +1,39 @@
-import { fileURLToPath } from 'node:url'
-import { isDeepStrictEqual, parseArgs } from 'node:util'
-import { Child } from '../lib/ipc.js'
-import { formatNumber, formatTable } from '../speed/table.js'
+/**
+ * The soak. Connections come and go in every way of ends.js, first for a warm-up and then in
+ * rounds. The state of the server after the warm-up (memory, clients, resources, listeners) is
+ * compared with its state after the last round: a difference is a leak.
+ */
 
-const SERVER = fileURLToPath(new URL('server.js', import.meta.url))
-const CLIENT = fileURLToPath(new URL('client.js', import.meta.url))
+import { isDeepStrictEqual } from 'node:util'
+import { formatMebibytes, formatNumber } from '../lib/numbers.js'
+import { readCount, readOptions, readPositive } from '../lib/options.js'
+import { withPair } from '../lib/pair.js'
+import { formatTable } from '../lib/table.js'
+import { reportVerdict } from '../lib/verdict.js'
 
-const MEBIBYTE = 2 ** 20
-
-/** Of the memory after the warm-up, how much more there may be at the end. */
+/** Part of the memory after the warm-up by which the memory at the end may be larger. */
 const TOLERANCE = 0.05
 
-/** After each round, memory is looked at. */
+/** The state of the server is read after each round. */
 const ROUND_SECONDS = 30
 const WARM_UP_SECONDS = 60
 
-const USAGE = `npm --prefix bench run soak -- [options]
-
-  --minutes <n>      how long connections come and go, after a warm-up (default: 3)
-  --connections <n>  how many of them at a time (default: 50)
-`
-
-const { values } = parseArgs({
-  options: {
-    minutes: { type: 'string', default: '3' },
-    connections: { type: 'string', default: '50' },
-    help: { type: 'boolean', default: false }
-  }
+const { minutes, connections } = readOptions('npm --prefix bench run soak', {
+  minutes: { value: 'n', read: readPositive, default: 3, help: 'duration after the warm-up' },
+  connections: { value: 'n', read: readCount, default: 50, help: 'connections at the same time' }
 })
 
-if (values.help) console.log(USAGE)
-else await main(readNumber('minutes') * 60, readNumber('connections'))
+await withPair(import.meta.url, null, async (server, client) => {
+  const seconds = minutes * 60
+  const port = await server.ask('start')
+  await client.ask('run', port, Math.min(WARM_UP_SECONDS, seconds), connections)
+  const before = await server.ask('settle')
+  const { counts, states } = await soak(server, client, port, seconds)
+  report(counts, before, states)
+})
 
-function readNumber (name) {
-  const number = Number(values[name])
-  if (!(number > 0)) throw new Error(`--${name} is a number above 0`)
-  return number
-}
-
-async function main (seconds, connections) {
-  const server = new Child(SERVER, null, ['--expose-gc'])
-  const client = new Child(CLIENT, null)
-  try {
-    const port = await server.ask('start')
-    await client.ask('run', port, Math.min(WARM_UP_SECONDS, seconds), connections)
-    const before = await server.ask('settle')
-    const { counts, states } = await soak(server, client, port, seconds, connections)
-    report(counts, before, states)
-  } finally {
-    server.kill()
-    client.kill()
-  }
-}
-
-/** How many connections ended in each way, and what was left after each round. */
-async function soak (server, client, port, seconds, connections) {
+/** How many connections ended in each way, and the states of the server after the rounds. */
+async function soak (server, client, port, seconds) {
   const counts = {}
   const states = []
   const end = performance.now() + seconds * 1000
@@ -82,16 +61,14 @@ function report (counts, before, states) {
     ['active resources', countAll(before.resources), countAll(after.resources), ''],
     ['listeners', countAll(before.listeners), countAll(after.listeners), '']
   ]))
-  const heaps = [before, ...states].map(({ heap }) => (heap / MEBIBYTE).toFixed(2))
-  console.log(`\nHeap after every round of ${ROUND_SECONDS} s: ${heaps.join(', ')}`)
-  const problems = findProblems(before, after)
-  for (const problem of problems) console.log(`\nFAILED: ${problem}`)
-  if (problems.length > 0) process.exitCode = 1
-  else console.log(`\nPassed: nothing is left, and memory is within ${TOLERANCE * 100} %.`)
+  const heaps = [before, ...states].map(({ heap }) => formatMebibytes(heap, 2))
+  console.log(`\nHeap after the warm-up and each round of ${ROUND_SECONDS} s: ${heaps.join(', ')}`)
+  const passed = `nothing is left, and memory is within ${TOLERANCE * 100} %.`
+  reportVerdict(findProblems(before, after), passed)
 }
 
 function formatMemory (name, before, after) {
-  const sizes = [before, after].map((bytes) => (bytes / MEBIBYTE).toFixed(2))
+  const sizes = [before, after].map((bytes) => formatMebibytes(bytes, 2))
   const percent = formatNumber(Math.abs(after / before - 1) * 100)
   return [name, ...sizes, `${after < before ? '−' : '+'}${percent} %`]
 }

@@ -1,11 +1,20 @@
+/**
+ * The server of the soak: a route for each way to use and to end a connection, and `settle`, which
+ * tells what connections have left behind.
+ */
+
 import { setImmediate as turn, setTimeout as delay } from 'node:timers/promises'
-import fastifyWebsocket from '../../dist/index.js'
 import Fastify from 'fastify'
+import fastifyWebsocket from '../../dist/index.js'
 import { answerQuestions } from '../lib/ipc.js'
+import { listenFastify, untilIdle } from '../lib/loopback.js'
+import { collectGarbage, readMemory } from '../lib/memory.js'
 
-const COLLECTIONS = 5
+/** Several collections with long pauses, so that 5 % of the heap is more than the noise. */
+const COLLECTIONS = 6
+const COLLECTION_PAUSE = 200
 
-/** Handlers by path: ways to use a connection and to end it. */
+/** Handlers by path. */
 const handlers = {
   '/echo': ({ socket }) => { socket.on('message', (data) => { socket.send(data) }) },
   '/pipe': (connection) => { connection.pipe(connection) },
@@ -33,7 +42,7 @@ function onMessage (end) {
   return (connection) => { connection.socket.on('message', () => end(connection)) }
 }
 
-// Written and thrown away: what is logged of a connection must not stay either.
+// The plugin's log lines are made, because they could keep a connection alive, and thrown away.
 const logger = { level: 'debug', stream: { write () {} } }
 
 let fastify
@@ -50,23 +59,17 @@ answerQuestions({
       return reply.code(401).send({ message: 'no' })
     }
     fastify.get('/refused', { websocket: true, onRequest }, () => {})
-    await fastify.listen({ port: 0, host: '127.0.0.1' })
-    return fastify.server.address().port
+    const server = await listenFastify(fastify)
+    return server.address().port
   },
 
-  /** What is left when all connections are gone, after a collection. */
+  /** The state of the server when all connections have ended, after collections. */
   async settle () {
-    while (fastify.websocketServer.clients.size > 0 || await countConnections() > 0) await delay(10)
-    for (let i = 0; i < COLLECTIONS; i++) {
-      globalThis.gc()
-      await delay(200)
-    }
-    globalThis.gc()
-    const { heapUsed, external, rss } = process.memoryUsage()
+    await untilIdle(fastify.server)
+    while (fastify.websocketServer.clients.size > 0) await delay(10)
+    await collectGarbage(COLLECTIONS, COLLECTION_PAUSE)
     return {
-      heap: heapUsed,
-      external,
-      rss,
+      ...readMemory(),
       clients: fastify.websocketServer.clients.size,
       resources: countEach(process.getActiveResourcesInfo()),
       listeners: {
@@ -77,14 +80,6 @@ answerQuestions({
     }
   }
 })
-
-function countConnections () {
-  return new Promise((resolve, reject) => {
-    fastify.server.getConnections((error, count) => {
-      error === null ? resolve(count) : reject(error)
-    })
-  })
-}
 
 function countEach (names) {
   const counts = {}

@@ -1,4 +1,9 @@
-import { formatNumber } from './table.js'
+/**
+ * The results as an SVG image, drawn without a library: a panel for each work, in two columns, and
+ * in it a bar for each peer. The functions go from the whole to the parts: image, panel, bar, text.
+ */
+
+import { formatNumber } from '../lib/numbers.js'
 
 const WIDTH = 880
 const MARGIN = 28
@@ -16,7 +21,7 @@ const VALUE_WIDTH = 54
 const BAR_SPACE = COLUMN_WIDTH - LABEL_WIDTH - VALUE_WIDTH
 const MIN_BAR = 1.5
 
-// The card has a background of its own, so it can be read wherever it is shown.
+// The card has its own background, so the text is readable on a page of any color.
 const STYLE = `
   text { font: 12px system-ui, sans-serif; fill: #24292f; }
   .card { fill: #ffffff; stroke: #d0d7de; }
@@ -39,7 +44,7 @@ const STYLE = `
   }
 `
 
-/** Draws the results as an SVG image: a panel for each work, a bar for each peer. */
+/** Draws results, as results/latest.json has them, and returns the text of the SVG file. */
 export function drawChart (results) {
   const { panels, bottom } = layOut(results.works)
   const height = bottom + FOOTER_HEIGHT
@@ -56,7 +61,7 @@ export function drawChart (results) {
   ]) + '\n'
 }
 
-/** Places the works in rows of columns, each row as high as its highest panel. */
+/** Gives each work its place in a grid whose rows are as high as their highest panel. */
 function layOut (works) {
   const panels = []
   let y = HEADER_HEIGHT

@@ -13,7 +13,7 @@ answerQuestions({
 
   verify: () => load.verify(),
 
-  /** Runs for at least `seconds` and resolves with the messages a second at the end of that. */
+  /** Runs for at least `seconds`. Resolves with the messages a second of the last, longest part. */
   async warmUp (seconds) {
     let count = 10 * work.connections * work.inFlight
     let elapsed = await load.run(count, work.inFlight)

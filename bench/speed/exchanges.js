@@ -1,43 +1,51 @@
-import { randomBytes } from 'node:crypto'
-import { decodeFrames, FrameCounter, maskedFrame, randomKey, ZERO_KEY } from '../lib/frames.js'
-
-const HEAD_END = '\r\n\r\n'
-
 /**
- * What a client of a work says and what it expects. `opening` goes before the first message, or is
- * null. `check` throws unless `answer`, all the bytes that came for one message, is right, and
- * returns what such an answer adds to a counter.
+ * What a client sends in a work, and the answer that it expects. An exchange has
+ *
+ *   opening          the bytes before the first message, or null
+ *   message          the bytes of one message, the same for each message of the work
+ *   createCounter()  a counter of answer bytes, cheap enough for the time of the measurement
+ *   isComplete()     whether some bytes are the whole answer to one message
+ *   check()          throws unless such an answer is right, and returns its length for the counter
  */
+
+import { randomBytes, randomInt } from 'node:crypto'
+import {
+  BINARY, decodeFrames, FrameCounter, maskedFrame, randomKey, TEXT, ZERO_KEY
+} from '../lib/frames.js'
+import { headLength, upgradeRequest } from '../lib/handshake.js'
+
+/** Letters that have the same length in UTF-8. */
+const ALPHABETS = {
+  ascii: 'abcdefghijklmnopqrstuvwxyz',
+  cyrillic: 'абвгдежзийклмнопрстуфхцчшщъыьэюя'
+}
+
 export function createExchange (work) {
   return work.protocol === 'http' ? httpExchange() : websocketExchange(work)
 }
 
-/** The head of a WebSocket handshake, as short as it can be. */
-export function upgradeRequest (path) {
-  const lines = [
-    `GET ${path} HTTP/1.1`,
-    'Host: localhost',
-    'Connection: Upgrade',
-    'Upgrade: websocket',
-    'Sec-WebSocket-Version: 13',
-    'Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ=='
-  ]
-  return Buffer.from(lines.join('\r\n') + HEAD_END)
-}
-
-function websocketExchange ({ size, replies, protocol, isUnmasked }) {
-  const payload = randomBytes(size)
+function websocketExchange ({ size, alphabet, replies, protocol, isUnmasked }) {
+  const opcode = alphabet === undefined ? BINARY : TEXT
+  const payload = alphabet === undefined ? randomBytes(size) : randomText(size, ALPHABETS[alphabet])
   const expected = Buffer.concat(Array(replies).fill(payload))
   return {
     opening: protocol === 'websocket' ? upgradeRequest('/echo') : null,
-    message: maskedFrame(payload, isUnmasked ? ZERO_KEY : randomKey()),
-    createCounter: () => new FrameCounter(),
-    isComplete: (answer) => new FrameCounter().count(answer) >= expected.length,
+    message: maskedFrame(payload, opcode, isUnmasked ? ZERO_KEY : randomKey()),
+    createCounter: () => new FrameCounter(opcode),
+    isComplete: (answer) => new FrameCounter(opcode).count(answer) >= expected.length,
     check (answer) {
-      if (!decodeFrames(answer).equals(expected)) throw new Error('the answer has other content')
+      const content = decodeFrames(answer, opcode)
+      if (!content.equals(expected)) throw new Error('the answer has other content')
       return expected.length
     }
   }
+}
+
+/** `size` bytes of random letters in UTF-8. */
+function randomText (size, letters) {
+  const count = size / Buffer.byteLength(letters[0])
+  const text = Array.from({ length: count }, () => letters[randomInt(letters.length)])
+  return Buffer.from(text.join(''))
 }
 
 function httpExchange () {
@@ -54,15 +62,9 @@ function httpExchange () {
   }
 }
 
-/** Bytes of an HTTP response with a Content-Length, or Infinity as long as its head is cut. */
+/** Bytes of an HTTP response with a Content-Length; Infinity if the end of its head is missing. */
 function responseLength (data) {
   const end = headLength(data)
   const length = /content-length: (\d+)/i.exec(data.toString('latin1', 0, end))
   return end === 0 ? Infinity : end + Number(length?.[1])
-}
-
-/** Bytes of the head that `data` begins with, or 0 if it is cut. */
-export function headLength (data) {
-  const end = data.indexOf(HEAD_END)
-  return end === -1 ? 0 : end + HEAD_END.length
 }

@@ -1,8 +1,9 @@
-import { fileURLToPath } from 'node:url'
-import { Child } from '../lib/ipc.js'
+/**
+ * One run of a work with one peer. A work has a kind: `messages` and `upgrade` are measured by the
+ * CPU time of the server process, `idle` by its memory. In every kind a warm-up comes before.
+ */
 
-const SERVER = fileURLToPath(new URL('../lib/server.js', import.meta.url))
-const CLIENT = fileURLToPath(new URL('client.js', import.meta.url))
+import { withPair } from '../lib/pair.js'
 
 /** How much one run does. */
 export const SIZES = {
@@ -10,28 +11,22 @@ export const SIZES = {
   quick: { warmUpSeconds: 0.3, seconds: 0.4, upgrades: 500, idle: 1_000 }
 }
 
-/** Connections that are opened and closed again before those that are measured. */
+/** Connections that are opened and closed before the connections that are measured. */
 const WARM_UP_CONNECTIONS = 500
 
 /**
- * One run of a work: its `value` in the work's unit, and its `rate` by the clock, in messages,
- * requests or connections a second. Server and client are processes of their own, made for this
- * run.
+ * Resolves with the `value` of the run in the work's unit, and with its `rate`: messages, requests
+ * or connections a second by the clock. Server and client are new processes in every run.
  *
- * @param cores the cores that the server and the client may run on, or null
+ * @param cores the cores that the server and the client are pinned to, or null
  * @param size one of SIZES
  */
 export async function measure (work, peer, cores, size) {
-  const server = new Child(SERVER, cores?.server ?? null, ['--expose-gc'])
-  const client = new Child(CLIENT, cores?.client ?? null)
-  try {
-    const target = peer === 'tcp' ? { ...work, protocol: 'tcp' } : work
+  const target = peer === 'tcp' ? { ...work, protocol: 'tcp' } : work
+  return await withPair(import.meta.url, cores, async (server, client) => {
     const port = await server.ask('start', peer, work.handler)
     return await kinds[work.kind](server, client, port, target, size)
-  } finally {
-    server.kill()
-    client.kill()
-  }
+  })
 }
 
 const kinds = {

@@ -1,9 +1,9 @@
-import { labelOf } from '../lib/peers.js'
-import { median, summarize } from '../lib/statistics.js'
+import { labelOf } from '../peers/peers.js'
+import { median, summarize } from './statistics.js'
 
 /**
- * What the runs of a work say: for each peer the spread of its values, its median rate and its
- * ratio to the reference, overall (of the medians) and round by round.
+ * The summary of a work: for each peer the median and the extremes of its values, its median rate,
+ * and its ratio to the reference: that of the medians, and the extremes of the rounds.
  *
  * @param runs a Map of peers to their runs, in the order of the rounds
  */

@@ -1,22 +1,27 @@
+/**
+ * The speed benchmark. For each work of works.js it measures the peers in rounds (measure.js),
+ * summarizes their runs (results.js) and prints a table (report.js). Then it writes results/.
+ */
+
 import { execFileSync } from 'node:child_process'
 import { existsSync, mkdirSync, writeFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
-import { readArguments, USAGE } from '../lib/arguments.js'
+import { findCores } from '../lib/cores.js'
+import { labelOf } from '../peers/peers.js'
+import { readArguments } from './arguments.js'
 import { drawChart } from './chart.js'
-import { describeMachine, findCores, findVersions } from '../lib/machine.js'
+import { describeMachine, findVersions } from './machine.js'
 import { measure, SIZES } from './measure.js'
-import { labelOf } from '../lib/peers.js'
+import { formatWork } from './report.js'
 import { summarizeWork } from './results.js'
-import { formatWork } from './table.js'
 
-const HERE = fileURLToPath(new URL('..', import.meta.url))
-const RESULTS = new URL('../results/', import.meta.url)
+const BENCH = new URL('../', import.meta.url)
+const RESULTS = new URL('results/', BENCH)
 
-const { help, quick, runs, save, works } = readArguments(process.argv.slice(2))
+const { quick, runs, save, works } = readArguments()
 const size = quick ? SIZES.quick : SIZES.full
 
-if (help) console.log(USAGE)
-else await main()
+await main()
 
 async function main () {
   installPeers()
@@ -38,11 +43,12 @@ async function main () {
 }
 
 function installPeers () {
-  if (existsSync(new URL('../node_modules', import.meta.url))) return
-  execFileSync('npm', ['ci', '--no-audit', '--no-fund'], { cwd: HERE, stdio: 'inherit' })
+  if (existsSync(new URL('node_modules', BENCH))) return
+  const cwd = fileURLToPath(BENCH)
+  execFileSync('npm', ['ci', '--no-audit', '--no-fund'], { cwd, stdio: 'inherit' })
 }
 
-/** The runs of each peer, interleaved: one of each, then the next of each. */
+/** The runs of a work by peer. A round has one run of each peer: a disturbance meets them all. */
 async function runRounds (work, cores) {
   const runsOfPeers = new Map(work.peers.map((peer) => [peer, []]))
   for (let round = 1; round <= runs; round++) {

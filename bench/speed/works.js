@@ -1,3 +1,19 @@
+/**
+ * The works of the speed benchmark: what the servers do, and which peers are compared.
+ *
+ *   id           the name on the command line and in the results; title: the name in the report
+ *   kind         messages, upgrade or idle: see measure.js
+ *   protocol     websocket or http; the peer `tcp` gets the messages of websocket without handshake
+ *   handler      the name of a listener in peers/handlers.js, or `pipe`
+ *   connections  how many the client opens; inFlight: unanswered messages on each of them
+ *   size         bytes of a message: random ones, or random letters of the `alphabet`
+ *   isUnmasked   the masking key is zero, so the server has nothing to unmask
+ *   replies      messages that the handler sends for each message
+ *   peers        which servers are measured, by their names in peers/peers.js
+ *   reference    the peer that the ratios refer to
+ *   target       the ratio that `ours` shall not exceed, or null
+ */
+
 const LISTENER_PEERS = ['tcp', 'ws', '@fastify/websocket', 'ours']
 const PIPE_PEERS = [
   'tcp', 'ws-stream', 'websocket-stream', 'websocket-stream-objects', 'ours'
@@ -7,7 +23,7 @@ const HTTP_PEERS = ['fastify', 'fastify-again', '@fastify/websocket', 'ours']
 
 const PER_MESSAGE = 'µs of CPU per message'
 
-/** What a run of messages has unless a work says otherwise. */
+/** The usual values. Each work below overrides some of them. */
 const ECHO = {
   kind: 'messages',
   protocol: 'websocket',
@@ -19,10 +35,6 @@ const ECHO = {
   reference: '@fastify/websocket'
 }
 
-/**
- * The works of the benchmark. `reference` is the peer that the others are compared with, `target`
- * the ratio to it that `ours` aims at, or null.
- */
 export const works = [
   {
     ...ECHO,
@@ -69,6 +81,26 @@ export const works = [
   },
   {
     ...ECHO,
+    id: 'text-ascii',
+    title: 'text echo, 16 connections × 16 in flight, 32 ASCII letters',
+    handler: 'text',
+    alphabet: 'ascii',
+    connections: 16,
+    inFlight: 16,
+    target: null
+  },
+  {
+    ...ECHO,
+    id: 'text-cyrillic',
+    title: 'text echo, 16 connections × 16 in flight, 16 Cyrillic letters',
+    handler: 'text',
+    alphabet: 'cyrillic',
+    connections: 16,
+    inFlight: 16,
+    target: null
+  },
+  {
+    ...ECHO,
     id: 'replies',
     title: 'twenty replies to a message, 16 connections, 32 bytes',
     handler: 'replies',
@@ -86,7 +118,7 @@ export const works = [
     connections: 16,
     inFlight: 16,
     peers: PIPE_PEERS,
-    // By default it packs several messages into one frame, which is less work than an echo.
+    // Without objectMode, websocket-stream packs several messages into one frame: fewer frames.
     reference: 'websocket-stream-objects',
     target: 0.15
   },
@@ -114,7 +146,7 @@ export const works = [
     title: 'plain HTTP request to the same app, 16 connections × 8',
     protocol: 'http',
     connections: 16,
-    // Pipelined: the fewer system calls, the clearer what the plugin adds.
+    // Pipelined requests need fewer system calls, so the cost of a plugin is a larger part.
     inFlight: 8,
     unit: 'µs of CPU per request',
     peers: HTTP_PEERS,

@@ -1,3 +1,7 @@
+/**
+ * A connection as the handler of its route has it: the scope in which code of the application runs
+ * for it, and the one path of its errors, to the error handler or to the log.
+ */
 import { AsyncResource } from 'node:async_hooks'
 import type { IncomingMessage } from 'node:http'
 import type { FastifyBaseLogger, FastifyInstance, FastifyRequest } from 'fastify'
@@ -5,11 +9,12 @@ import { isDisconnect, isOversizeError, isProtocolError } from '../stream/errors
 import { toError } from '../observe/thrown'
 import type { Heartbeat, Pulse } from './heartbeat'
 import { logError } from '../observe/log'
-import type { ConnectionOwner } from '../stream/inbox'
+import { inboxOf } from '../stream/inbox'
+import { callFor, setOwner, type ConnectionOwner } from '../stream/owner'
 import type { StreamSettings } from '../stream/settings'
 import type { StreamSocket } from '../stream/socket'
 import { SocketStream } from '../stream/duplex'
-import { kHandling, kOwn, kReport, kWhenClosed } from '../stream/symbols'
+import { kWhenClosed } from '../stream/symbols'
 import { isThenable } from '../stream/thenable'
 import type { WebsocketErrorHandler, WebsocketHandler } from '../types'
 
@@ -23,9 +28,11 @@ export interface ConnectionContext {
   readonly maxPayload: number
 }
 
-/** What has been logged of a connection: what its peer did wrong, ... */
+// What has been logged of a connection, a bit each.
+
+/** Something that its peer did wrong. */
 const FAULT = 1 << 0
-/** ... and what the application did. */
+/** Something that the application did wrong. */
 const FAILURE = 1 << 1
 
 const SCOPE_OPTIONS = { requireManualDestroy: true }
@@ -41,13 +48,14 @@ export class HandlerScope extends AsyncResource implements ConnectionOwner, Puls
   /** Kept only if the application has an error handler, which gets it. */
   readonly #request: FastifyRequest | null
   #logged = 0
+  #reported: WeakSet<Error> | null = null
 
   constructor (context: ConnectionContext, socket: StreamSocket, request: FastifyRequest) {
     super('fastify-websocket', SCOPE_OPTIONS)
     this.#context = context
     this.#log = request.log
     this.#request = context.errorHandler === null ? null : request
-    socket[kOwn](this)
+    setOwner(socket, this)
     this.stream = new SocketStream(socket, context.streamSettings)
     context.heartbeat?.add()
     this.#watchListeners(request.raw)
@@ -71,13 +79,7 @@ export class HandlerScope extends AsyncResource implements ConnectionOwner, Puls
   }
 
   #announceEnd (raw: IncomingMessage): void {
-    const announce = (): void => {
-      try {
-        this.runInAsyncScope(raw.emit, raw, 'close')
-      } catch (error) {
-        this.stream[kReport](error)
-      }
-    }
+    const announce = (): void => { callFor(this, raw.emit, raw, 'close') }
     const { socket } = this
     if (socket.readyState === socket.CLOSED) process.nextTick(announce)
     else socket[kWhenClosed](announce)
@@ -93,29 +95,37 @@ export class HandlerScope extends AsyncResource implements ConnectionOwner, Puls
 
   /** Runs the handler of a route, `instance` being the one that the route was declared on. */
   run (handler: WebsocketHandler, instance: FastifyInstance, request: FastifyRequest): void {
-    const { socket } = this
-    socket[kHandling](true)
     try {
       const result = handler.call(instance, this.stream, request.raw, request)
-      if (!isThenable(result)) {
-        socket[kHandling](false)
-        return
-      }
-      result.then(
-        () => { socket[kHandling](false) },
-        (error: unknown) => { this.#failHandler(error) }
-      )
+      if (isThenable(result)) this.#follow(result)
     } catch (error) {
-      this.#failHandler(error)
+      this.report(error)
     }
   }
 
-  #failHandler (error: unknown): void {
-    this.stream[kReport](error)
-    this.socket[kHandling](false)
+  /** While a handler runs, messages wait for it longer: it may become a reader. */
+  #follow (result: PromiseLike<unknown>): void {
+    const inbox = inboxOf(this.socket)
+    inbox.startHandling()
+    result.then(
+      () => { inbox.endHandling() },
+      (error: unknown) => {
+        this.report(error)
+        inbox.endHandling()
+      }
+    )
   }
 
-  onError (error: Error): void {
+  /** Each error once, however many ways it takes to get here. */
+  report (thrown: unknown): void {
+    const error = toError(thrown)
+    if (this.#reported?.has(error) === true) return
+    this.#reported ??= new WeakSet()
+    this.#reported.add(error)
+    this.#handleError(error)
+  }
+
+  #handleError (error: Error): void {
     const { errorHandler, fastify } = this.#context
     if (errorHandler === null || this.#request === null) {
       this.#closeAndLog(error)

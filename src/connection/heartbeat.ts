@@ -1,6 +1,7 @@
+/** Finds peers that are gone without a word, by pings, with one timer for all connections. */
 import { UnresponsiveError } from '../stream/errors'
 import type { StreamSocket } from '../stream/socket'
-import { kClosedHere, kProgress } from '../stream/symbols'
+import { kOutbox } from '../stream/symbols'
 import { onNextTurn } from './next-turn'
 
 /** A connection, as its heartbeat sees it. */
@@ -13,10 +14,10 @@ export interface Pulse {
 }
 
 /**
- * Turns of the event loop between a beat and its checks. When timers are late, because the process
- * was stopped or busy, Node.js runs them before it reads what has arrived meanwhile; and the fake
- * timers of a test run an hour of beats at once. With one turn, what has arrived is read. With some
- * more, a client in memory has also answered the ping of the beat before.
+ * Turns of the event loop between a beat and its checks. After the process was stopped or busy,
+ * Node.js runs late timers before it reads what has arrived meanwhile. And the fake timers of a
+ * test run an hour of beats at once. After one turn, what has arrived is read. After some more, a
+ * client in memory has also answered the ping of the beat before.
  */
 const TURNS = 8
 
@@ -25,19 +26,20 @@ type PulseSource = (heartbeat: Heartbeat) => Iterable<Pulse>
 /** Beats in one interval: after the first without progress, the peer is pinged. */
 const BEATS = 2
 
-/** Then it has a whole interval to answer. */
+/** Beats without progress until a peer is cut off: one, and then a whole interval to answer. */
 const DEAD = 1 + BEATS
 
 /**
- * Nothing arrives on a connection that the application keeps paused, so its peer is given this many
- * intervals, and a dead one does not stay for ever.
+ * The same for a connection that the application keeps paused, counted downwards. Nothing arrives
+ * on it, so its peer is given 20 intervals, and a dead peer does not stay for ever.
  */
 const DEAD_PAUSED = -20 * BEATS
 
 /**
- * Pings silent peers and cuts off those that do not answer. Whatever arrives is a sign of life, and
- * so is what leaves after it had to wait in the process. What the system has taken tells nothing: a
- * ping waits behind it, so the interval is to be longer than that takes.
+ * Pings silent peers and cuts off those that do not answer. All bytes that arrive are a sign of
+ * life, and so are bytes that leave after they had to wait in the process. Bytes that the system
+ * has taken at once tell nothing. A ping waits behind them, so the interval has to be longer than
+ * the peer takes to read them.
  */
 export class Heartbeat {
   readonly #interval: number
@@ -49,7 +51,7 @@ export class Heartbeat {
 
   /**
    * @param interval milliseconds of silence until a ping, and then until the end
-   * @param pulses all that have this heartbeat, and are found so that none needs a place in a list
+   * @param pulses finds the connections that have this heartbeat: none needs a place in a list
    */
   constructor (interval: number, pulses: PulseSource) {
     this.#interval = interval
@@ -70,7 +72,7 @@ export class Heartbeat {
     this.#timer = null
   }
 
-  /** Beats that see no turn of the event loop count as one. */
+  /** Beats between which the event loop has not turned count as one. */
   #beat = (): void => {
     if (this.#turns > 0) return
     this.#turns = TURNS
@@ -89,8 +91,8 @@ export class Heartbeat {
   #check (pulse: Pulse): void {
     const { socket } = pulse
     // A connection that is being closed here has a deadline already: see stream/closing.ts.
-    if (socket[kClosedHere]) return
-    const progress = socket[kProgress]
+    if (socket[kOutbox].isClosedHere) return
+    const progress = socket[kOutbox].progress
     if (progress !== pulse.progress) {
       pulse.progress = progress
       pulse.silence = 0

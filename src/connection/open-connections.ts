@@ -1,3 +1,4 @@
+/** The connections of one registration, counted and kept alive or closed as a whole. */
 import { ClosingError, TooManyConnectionsError } from '../errors'
 import type { UpgradeAnswer } from '../handshake/upgrade-answer'
 import type { StreamSocket } from '../stream/socket'

@@ -3,7 +3,7 @@ import { CLOSE_GOING_AWAY } from '../protocol/close-codes'
 import type { StreamSocket } from '../stream/socket'
 import { kWhenClosed } from '../stream/symbols'
 
-/** Turns of the event loop in which a connection that was cut off is gone; three are enough. */
+/** Turns of the event loop until a connection that was cut off is gone; it takes three at most. */
 const LAST_TURNS = 10
 
 /**

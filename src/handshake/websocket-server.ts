@@ -7,13 +7,14 @@ import type { AddressInfo } from 'node:net'
 import type { IncomingMessage, Server } from 'node:http'
 import type { Duplex } from 'node:stream'
 import { toError } from '../observe/thrown'
-import { upgradeOf } from './upgrade-of'
+import type { ConnectionOwner } from '../stream/owner'
 import {
   WebSocketStreamServer, type UpgradeCallback, type WebSocketStreamServerOptions
 } from '../stream/server'
 import { StreamSocket } from '../stream/socket'
 import { SocketStream } from '../stream/duplex'
-import { kReport, kWhenClosed } from '../stream/symbols'
+import { kOwner, kWhenClosed } from '../stream/symbols'
+import { upgradeOf } from './upgrade-of'
 
 const CAPTURE_REJECTIONS = { captureRejections: true }
 
@@ -78,11 +79,9 @@ export class RouteServer extends WebSocketStreamServer {
   override [EventEmitter.captureRejectionSymbol] (
     error: Error, _event: string | symbol, ...[connection]: unknown[]
   ): void {
-    if (connection instanceof StreamSocket || connection instanceof SocketStream) {
-      connection[kReport](error)
-    } else {
-      process.emitWarning(toError(error))
-    }
+    const owner = ownerOf(connection)
+    if (owner === null) process.emitWarning(toError(error))
+    else owner.report(error)
   }
 
   override emit (event: string | symbol, ...args: unknown[]): boolean {
@@ -120,6 +119,12 @@ class LimitedServer extends WebSocketStreamServer {
   override listenerCount (event: string | symbol): number {
     return this.#server.listenerCount(event)
   }
+}
+
+/** The owner of a connection that a listener of `connection` or `stream` has got, or null. */
+function ownerOf (connection: unknown): ConnectionOwner | null {
+  const socket = connection instanceof SocketStream ? connection.socket : connection
+  return socket instanceof StreamSocket ? socket[kOwner] : null
 }
 
 /** A callback that adds the connection to `sockets`, unless ws has, and then calls `callback`. */

@@ -1,5 +1,5 @@
 import { InvalidOptionError } from '../stream/errors'
-import { MAX_DELAY } from '../stream/settings'
+import { MAX_INT32 } from '../stream/settings'
 
 /** A rule for one option: its name, which values it may have, and those in words. */
 export type Check = readonly [name: string, isValid: (value: unknown) => boolean, wanted: string]
@@ -12,7 +12,7 @@ export const MAX_LIMIT = 2 ** 31 - 1
 // What is wanted, for the messages of errors.
 export const COUNT = 'an integer from 0'
 export const LIMIT = `an integer from 0 to ${MAX_LIMIT}`
-export const DELAY = `an integer from 0 to ${MAX_DELAY}`
+export const DELAY = `an integer from 0 to ${MAX_INT32}`
 
 /**
  * Checks options against rules. An option that is undefined or null is not given, as in ws.
@@ -70,7 +70,7 @@ export function isLimit (value: unknown): boolean {
 }
 
 export function isDelay (value: unknown): boolean {
-  return isCount(value) && value <= MAX_DELAY
+  return isCount(value) && value <= MAX_INT32
 }
 
 /** `false` turns an option off; otherwise it must be valid. */

@@ -4,12 +4,12 @@ import { readOptions } from '../stream/given'
 import { checkNames, ROUTE_PLACE } from './names'
 import { createOriginCheck, isOriginOption, ORIGIN } from '../handshake/origin'
 import { warnOfShortDelays } from './short-delays'
-import { MAX_DELAY } from '../stream/settings'
+import { MAX_INT32 } from '../stream/settings'
 import type { OriginCheck, WebsocketConnectionOptions } from '../types'
 
 /** The options that a route can have of its own and that the plugin has for all. */
 export const CONNECTION_OPTIONS: readonly Check[] = [
-  ['heartbeat', isFalseOr(isInterval), `an integer from 1 to ${MAX_DELAY} or false`],
+  ['heartbeat', isFalseOr(isInterval), `an integer from 1 to ${MAX_INT32} or false`],
   ['maxBackpressure', isFalseOr(isLimit), `${LIMIT} or false`],
   ['origin', isFalseOr(isOriginOption), ORIGIN]
 ]
@@ -63,5 +63,5 @@ export function resolveConnectionOptions (
 }
 
 function isInterval (value: unknown): boolean {
-  return isCount(value) && value > 0 && value <= MAX_DELAY
+  return isCount(value) && value > 0 && value <= MAX_INT32
 }

@@ -1,25 +1,20 @@
-import { kReport } from './symbols'
+import type { ConnectionOwner } from './owner'
 import { isThenable } from './thenable'
 
-/** Where the failures of callbacks go. */
-interface Reporter {
-  [kReport] (error: unknown): void
-}
-
 /**
- * Makes a callback that never throws: what `callback` throws, or rejects with, is reported. Node.js
- * calls it with nothing of ours around it, so the process would get the error.
+ * Makes a callback that never throws: what `callback` throws, or rejects with, is reported to the
+ * owner of the connection. Node.js calls it from its own code, so the process would get the error.
  */
 export function guardCallback<Args extends unknown[]> (
-  callback: (...args: Args) => unknown, reporter: Reporter
+  callback: (...args: Args) => unknown, owner: Pick<ConnectionOwner, 'report'>
 ): (...args: Args) => void {
   return (...args) => {
     try {
       const result = callback(...args)
       if (!isThenable(result)) return
-      result.then(undefined, (error: unknown) => { reporter[kReport](error) })
+      result.then(undefined, (error: unknown) => { owner.report(error) })
     } catch (error) {
-      reporter[kReport](error)
+      owner.report(error)
     }
   }
 }

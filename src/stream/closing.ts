@@ -11,14 +11,15 @@
  * | left    | the close frame has left the process   | hang up                                   |
  * | hurried | `close()` of a peer that is too slow   | take everything and hang up               |
  *
- * A peer that does not is cut off. In the state `leaving`, data is lost: FST_WS_CLOSE_TIMEOUT is
- * reported. In the others nothing is: all was sent, or the peer has been reported before.
+ * A peer that does not is cut off. In the state `leaving`, data is lost, so FST_WS_CLOSE_TIMEOUT is
+ * reported. In the other states no error is reported: all was sent, or FST_WS_BACKPRESSURE has been
+ * reported before.
  *
  * From every state the end of the connection leads out. `fastify.close()` has a deadline of its
  * own, which is not longer than one `closeTimeout`, whatever the state is.
  */
 import { CloseTimeoutError } from './errors'
-import { kCutOff, kSent, kSettings } from './symbols'
+import { kOutbox, kSettings } from './symbols'
 import type { StreamSettings } from './settings'
 
 /**
@@ -29,22 +30,29 @@ const MIN_RATE = 1024
 
 type State = 'leaving' | 'left' | 'hurried'
 
-/** What closes. */
+/** A socket that is being closed. */
 export interface ClosingSocket {
   readonly [kSettings]: StreamSettings
-  readonly [kSent]: number
-  [kCutOff] (error: Error | null): void
+  readonly [kOutbox]: {
+    /** Bytes that have left the process. */
+    readonly sentBytes: number
+    /** The connection is closed because the peer was too far behind. */
+    readonly isSlow: boolean
+  }
+  terminate (): void
+  emit (event: 'error', error: Error): boolean
 }
 
 /** The clock of a connection that is being closed. */
 export class Closing {
   readonly #socket: ClosingSocket
   readonly #timer: NodeJS.Timeout
-  #state: State = 'leaving'
+  #state: State
   #sent = 0
 
   constructor (socket: ClosingSocket) {
     this.#socket = socket
+    this.#state = socket[kOutbox].isSlow ? 'hurried' : 'leaving'
     this.#timer = setTimeout(Closing.#onTimeout, this.#timeout, this).unref()
     // At the end of the tick the system takes data into its own buffer. That is no progress of the
     // peer, so counting starts after it.
@@ -62,29 +70,33 @@ export class Closing {
     this.#timer.refresh()
   }
 
-  /** The peer gets no more time than it has. */
-  hurry (): void {
-    this.#state = 'hurried'
-  }
-
   /** The connection has ended. */
   stop (): void {
     clearTimeout(this.#timer)
   }
 
   static #onTickEnd (closing: Closing): void {
-    closing.#sent = closing.#socket[kSent]
+    closing.#sent = closing.#sentBytes
   }
 
   static #onTimeout (closing: Closing): void {
-    if (closing.#state !== 'leaving') closing.#socket[kCutOff](null)
+    if (closing.#state !== 'leaving') closing.#cutOff(null)
     else if (closing.#hasProgressed()) closing.#timer.refresh()
-    else closing.#socket[kCutOff](new CloseTimeoutError(closing.#timeout))
+    else closing.#cutOff(new CloseTimeoutError(closing.#timeout))
   }
 
   #hasProgressed (): boolean {
     const earlier = this.#sent
-    this.#sent = this.#socket[kSent]
+    this.#sent = this.#sentBytes
     return this.#sent - earlier >= Math.max(1, MIN_RATE * this.#timeout / 1000)
+  }
+
+  get #sentBytes (): number {
+    return this.#socket[kOutbox].sentBytes
+  }
+
+  #cutOff (error: Error | null): void {
+    this.#socket.terminate()
+    if (error !== null) this.#socket.emit('error', error)
   }
 }

@@ -1,27 +1,36 @@
-import { EventEmitter } from 'node:events'
-import { Duplex } from 'node:stream'
-import {
-  AbnormalCloseError, InvalidChunkError, isDisconnect, isProtocolError, NotOpenError, UnsentError
-} from './errors'
-import { codeOf, toError } from '../observe/thrown'
-import {
-  kAccept, kClosedHere, kDiscard, kEnded, kFlushed, kFull, kOwner, kReaderChange, kReading, kReport,
-  kSend, kSettings, kStream, kUnsent
-} from './symbols'
-import { guardCallback } from './callback'
+/** The Duplex of a connection: what is read and written goes through the WebSocket below it. */
+import type { EventEmitter } from 'node:events'
+import type { Duplex } from 'node:stream'
+import { toError } from '../observe/thrown'
 import { CLOSE_ABNORMAL, CLOSE_INTERNAL_ERROR, CLOSE_NORMAL } from '../protocol/close-codes'
-import { compact } from './compact'
-import type { SocketReader } from './inbox'
+import { AbnormalCloseError, isDisconnect, NotOpenError, UnsentError } from './errors'
+import type { StreamReader } from './delivery'
+import { inboxOf, onReaderChange } from './inbox'
+import { isAbort, OwnedDuplex, type Callback } from './owned-duplex'
+import type { Data } from './send-data'
 import { StreamSettings, type SocketStreamOptions } from './settings'
 import type { StreamSocket } from './socket'
+import { warnOfSocketEvent } from './socket-events'
+import { kAccept, kDemand, kEnded, kOutbox, kOwner, kSettings, kStream } from './symbols'
+import type { Demand } from './verdict'
 
-type Callback = (error?: Error | null) => void
 type Listener = Parameters<EventEmitter['on']>[1]
 
 interface WrittenChunk {
   chunk: unknown
   encoding: BufferEncoding
 }
+
+// The state of a stream, a bit each: an idle connection is to be small.
+
+/** It has been read, or is being read. */
+const HAS_READER = 1 << 0
+/** Nothing listens, and what arrives is thrown away. */
+const DRAINING = 1 << 1
+/** It holds as much as its reader allows. */
+const FULL = 1 << 2
+/** The WebSocket is closed and has nothing more to give. */
+const ENDED = 1 << 3
 
 const TEXT = { binary: false }
 const BINARY = { binary: true }
@@ -34,18 +43,14 @@ const BINARY = { binary: true }
  * `destroy()` closes with 1000 and `destroy(error)` with 1011. `close` comes when the connection is
  * gone.
  */
-export class SocketStream extends Duplex implements SocketReader {
+export class SocketStream extends OwnedDuplex implements StreamReader {
   /** The WebSocket below, of the class of ws. */
   readonly socket: StreamSocket
 
-  #hasReader = false
-  #isDraining = false
-  #isEnded = false
+  #state = 0
   #lost: Error | null | undefined
-  #reported: WeakSet<Error> | null = null
   #onFinal: Callback | null = null
-  #onGone: Callback | null = null;
-  [kFull] = false
+  #onGone: Callback | null = null
 
   /** @throws FST_WS_INVALID_OPTION */
   constructor (
@@ -73,23 +78,36 @@ export class SocketStream extends Duplex implements SocketReader {
     return this.socket.closeReason
   }
 
+  #is (state: number): boolean {
+    return (this.#state & state) !== 0
+  }
+
+  #mark (state: number, isOn: boolean): void {
+    this.#state = isOn ? this.#state | state : this.#state & ~state
+  }
+
   // --- Reading ---
+
+  get [kDemand] (): Demand {
+    if (!this.#isRead) return 'none'
+    return this.#is(FULL) ? 'full' : 'room'
+  }
 
   /**
    * A flowing stream whose last `data` listener has left is between two `once`: its
    * messages wait.
    */
-  get [kReading] (): boolean {
-    if (!this.#hasReader) return false
+  get #isRead (): boolean {
+    if (!this.#is(HAS_READER)) return false
     // Not flowing and without a listener: a reader that called `read()` once may not come back.
-    if (this.readableFlowing === null && this[kFull]) return this.listenerCount('readable') > 0
-    return this.readableFlowing !== true || this.#isDraining || this.listenerCount('data') > 0
+    if (this.readableFlowing === null && this.#is(FULL)) return this.listenerCount('readable') > 0
+    return this.readableFlowing !== true || this.#is(DRAINING) || this.listenerCount('data') > 0
   }
 
   override on (event: string | symbol, listener: Listener): this {
     super.on(event, listener)
     if (event === 'data' || event === 'readable') this.#comeReader()
-    else if (SOCKET_EVENTS.has(event)) warnOfListener(event, this.socket[kSettings])
+    else warnOfSocketEvent(event, this.socket[kSettings])
     return this
   }
 
@@ -99,8 +117,8 @@ export class SocketStream extends Duplex implements SocketReader {
 
   override prependListener (event: string | symbol, listener: Listener): this {
     super.prependListener(event, listener)
-    if (event === 'data') this.socket[kReaderChange]()
-    else if (SOCKET_EVENTS.has(event)) warnOfListener(event, this.socket[kSettings])
+    if (event === 'data') onReaderChange(this.socket)
+    else warnOfSocketEvent(event, this.socket[kSettings])
     return this
   }
 
@@ -108,72 +126,37 @@ export class SocketStream extends Duplex implements SocketReader {
   // throws away what arrives, as in any stream.
   override resume (): this {
     super.resume()
-    this.#isDraining = this.listenerCount('data') === 0
+    this.#mark(DRAINING, this.listenerCount('data') === 0)
     this.#comeReader()
     return this
   }
 
   // `unknown` would be no `NodeJS.ReadableStream`, which `node:readline` and others ask for.
   override read (size?: number): ReturnType<Duplex['read']> {
-    this.#hasReader = true
+    this.#mark(HAS_READER, true)
     const chunk: unknown = super.read(size)
     if (this.#lost !== undefined) this.#destroyWhenEmpty()
     return chunk
   }
 
   override _read (): void {
-    this[kFull] = false
+    this.#mark(FULL, false)
     this.#comeReader()
   }
 
   #comeReader (): void {
-    this.#hasReader = true
-    this.socket[kReaderChange]()
+    this.#mark(HAS_READER, true)
+    onReaderChange(this.socket)
   }
 
   [kAccept] (data: Buffer, isBinary: boolean): void {
     if (this.destroyed) return
-    if (this.push(this.#toChunk(data, isBinary))) return
-    this[kFull] = true
-    this.socket[kReaderChange]()
-  }
-
-  #toChunk (data: Buffer, isBinary: boolean): string | Buffer {
-    if (this.socket[kSettings].objectMode && !isBinary) return data.toString()
-    // It may wait in this stream, or in the one that it is piped to.
-    return compact(data)
+    if (this.push(this.socket[kSettings].codec.decode(data, isBinary))) return
+    this.#mark(FULL, true)
+    onReaderChange(this.socket)
   }
 
   // --- Writing ---
-
-  override write (chunk: unknown, callback?: Callback): boolean
-  override write (chunk: unknown, encoding: BufferEncoding, callback?: Callback): boolean
-  override write (
-    chunk: unknown, encodingOrCallback?: BufferEncoding | Callback, callback?: Callback
-  ): boolean {
-    if (typeof encodingOrCallback === 'function') {
-      return super.write(chunk, this.#guard(encodingOrCallback))
-    }
-    // Duplex takes an encoding that is not given; its types do not.
-    return super.write(chunk, encodingOrCallback as BufferEncoding, this.#guard(callback))
-  }
-
-  override end (callback?: Callback): this
-  override end (chunk: unknown, callback?: Callback): this
-  override end (chunk: unknown, encoding?: BufferEncoding, callback?: Callback): this
-  override end (...args: unknown[]): this {
-    const [chunk, encoding, callback] = args.map((argument) => {
-      return typeof argument === 'function' ? this.#guard(argument as Callback) : argument
-    })
-    // Duplex finds out what is what; its types want to be told.
-    return super.end(chunk, encoding as BufferEncoding, callback as Callback)
-  }
-
-  /** A callback that cannot throw where the connection has an owner to tell. */
-  #guard<C extends Callback | undefined> (callback: C): C | Callback {
-    const isGuarded = typeof callback === 'function' && this.socket[kOwner] !== null
-    return isGuarded ? guardCallback(callback, this) : callback
-  }
 
   override _write (chunk: unknown, _encoding: BufferEncoding, callback: Callback): void {
     const socket = this.socket
@@ -181,16 +164,20 @@ export class SocketStream extends Duplex implements SocketReader {
       callback(new NotOpenError())
       return
     }
-    if (!isSendable(chunk)) {
-      callback(new InvalidChunkError(typeof chunk))
+    const { codec, highWaterMark } = socket[kSettings]
+    let data: Data
+    try {
+      data = codec.encode(chunk)
+    } catch (error) {
+      callback(toError(error))
       return
     }
-    const options = typeof chunk === 'string' ? TEXT : BINARY
-    if (socket.bufferedAmount < this.socket[kSettings].highWaterMark) {
-      socket[kSend](chunk, options)
+    const options = typeof data === 'string' ? TEXT : BINARY
+    if (socket.bufferedAmount < highWaterMark) {
+      socket[kOutbox].write(data, options)
       callback()
     } else {
-      socket[kSend](chunk, options, (error) => { callback(this.#toWriteError(error)) })
+      socket[kOutbox].write(data, options, (error) => { callback(this.#toWriteError(error)) })
     }
   }
 
@@ -233,7 +220,7 @@ export class SocketStream extends Duplex implements SocketReader {
     // When the connection is lost first, the stream is destroyed and the callback is not called.
     this.#onFinal = callback
     if (socket.readyState === socket.OPEN) socket.close(CLOSE_NORMAL)
-    if (socket.readyState !== socket.CLOSED) socket[kFlushed](() => { this.#finish() })
+    if (socket.readyState !== socket.CLOSED) socket[kOutbox].onceFinished(() => { this.#finish() })
   }
 
   #finish (): void {
@@ -246,7 +233,7 @@ export class SocketStream extends Duplex implements SocketReader {
 
   override _destroy (error: Error | null, callback: Callback): void {
     const socket = this.socket
-    socket[kDiscard]()
+    inboxOf(socket).discard()
     if (socket.readyState === socket.CLOSED) {
       callback(error)
       return
@@ -259,11 +246,11 @@ export class SocketStream extends Duplex implements SocketReader {
 
   /** The WebSocket is closed and all that it received has been handed over. */
   [kEnded] (): void {
-    if (this.#isEnded) return
-    this.#isEnded = true
+    if (this.#is(ENDED)) return
+    this.#mark(ENDED, true)
     if (this.#onGone !== null) this.#onGone()
     else if (this.#isLost()) this.#lose()
-    else if (this.#hasReader) this.#endNormally()
+    else if (this.#is(HAS_READER)) this.#endNormally()
     else this.#close()
   }
 
@@ -275,7 +262,7 @@ export class SocketStream extends Duplex implements SocketReader {
 
   /** Whether the connection broke, or ended before all that was sent had left. */
   #isLost (): boolean {
-    return this.socket.closeCode === CLOSE_ABNORMAL || this.socket[kUnsent]
+    return this.socket.closeCode === CLOSE_ABNORMAL || this.socket[kOutbox].hasUnsent
   }
 
   #endNormally (): void {
@@ -289,91 +276,19 @@ export class SocketStream extends Duplex implements SocketReader {
   /** What came is still read, but it does not end as if it were complete. */
   #lose (): void {
     const { socket } = this
-    if (socket[kUnsent]) this.#lost = new UnsentError()
-    else this.#lost = socket[kClosedHere] ? null : new AbnormalCloseError()
-    if (this.#hasReader || socket[kUnsent]) this.#destroyWhenEmpty()
+    if (socket[kOutbox].hasUnsent) this.#lost = new UnsentError()
+    else this.#lost = socket[kOutbox].isClosedHere ? null : new AbnormalCloseError()
+    if (this.#is(HAS_READER) || socket[kOutbox].hasUnsent) this.#destroyWhenEmpty()
     else this.#loseUnread()
   }
 
   /** Nothing was read and nothing is unsent: to the stream that is a close as any other. */
   #loseUnread (): void {
-    if (this.#lost != null) this[kReport](this.#lost)
+    if (this.#lost != null) this.socket[kOwner]?.report(this.#lost)
     this.destroy()
   }
 
   #destroyWhenEmpty (): void {
     if (this.readableLength === 0) this.destroy(this.#lost ?? undefined)
   }
-
-  // --- Errors ---
-
-  override emit (event: string | symbol, ...args: unknown[]): boolean {
-    // The cast says what a stream emits; the type of `emit` does not.
-    if (event === 'error') return this.#emitError(args[0] as Error)
-    return this.#emitInScope(event, args)
-  }
-
-  #emitInScope (event: string | symbol, args: unknown[]): boolean {
-    const owner = this.socket[kOwner]
-    if (owner === null) return super.emit(event, ...args)
-    try {
-      // What is read is emitted in the scope already, by the socket or by whoever reads.
-      if (event === 'data') return super.emit(event, ...args)
-      return owner.runInAsyncScope(super.emit, this, event, ...args)
-    } catch (error) {
-      this[kReport](error)
-      return true
-    }
-  }
-
-  #emitError (error: Error): boolean {
-    if (!isAbort(error)) this[kReport](error)
-    // An error without a listener is thrown, but nothing that a peer does may be thrown.
-    const isHandled = this.socket[kOwner] !== null || isDisconnect(error) || isProtocolError(error)
-    if (isHandled && this.listenerCount('error') === 0) return false
-    return this.#emitInScope('error', [error])
-  }
-
-  override [EventEmitter.captureRejectionSymbol] (error: Error, ..._emission: unknown[]): void {
-    if (this.socket[kOwner] === null) this.destroy(error)
-    else this[kReport](error)
-  }
-
-  /** Tells the owner once of each error, however many ways it takes to get here. */
-  [kReport] (thrown: unknown): void {
-    const error = toError(thrown)
-    if (this.#reported?.has(error) === true) return
-    this.#reported ??= new WeakSet()
-    this.#reported.add(error)
-    this.socket[kOwner]?.onError(error)
-  }
-}
-
-/** Events that a WebSocket has and a stream has not. */
-const SOCKET_EVENTS = new Set<string | symbol>(['message', 'ping', 'pong'])
-
-/** Settings of servers that the warning was given for: one object serves a server's streams. */
-const warned = new WeakSet<StreamSettings>()
-
-/**
- * Warns of a listener that would wait for ever: other packages call the WebSocket a connection. The
- * warning does not go to the request's log, because an application without a logger needs it most.
- */
-function warnOfListener (event: string | symbol, settings: StreamSettings): void {
-  if (warned.has(settings)) return
-  warned.add(settings)
-  const name = String(event)
-  const stream = event === 'message' ? ", or connection.on('data', …) for a stream" : ''
-  const warning = `fastify-websocket: a connection is a stream and emits no '${name}' event, so ` +
-    `this listener is not called. Write connection.socket.on('${name}', …)${stream}.`
-  process.emitWarning(warning, { code: 'FST_WS_SOCKET_EVENT' })
-}
-
-function isSendable (chunk: unknown): chunk is string | ArrayBuffer | Uint8Array {
-  return typeof chunk === 'string' || ArrayBuffer.isView(chunk) || chunk instanceof ArrayBuffer
-}
-
-/** Whether a reader has stopped on purpose: Node.js destroys a stream so on leaving `for await`. */
-function isAbort (error: Error): boolean {
-  return codeOf(error) === 'ABORT_ERR'
 }

@@ -1,3 +1,4 @@
+/** The errors of the stream, one table, and what kind of fault an error is. */
 import createError from '@fastify/error'
 import { codeOf } from '../observe/thrown'
 

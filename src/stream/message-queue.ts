@@ -1,3 +1,4 @@
+/** The messages that wait in an inbox, as a linked list with its weight. */
 import { compact } from './compact'
 
 /** What a waiting message weighs beside its bytes, so that empty messages are not free. */

@@ -1,5 +1,6 @@
+/** What has left the process of what was written to a transport, and when all of it has. */
 import type { Socket } from 'node:net'
-import type { Duplex } from 'node:stream'
+import { finished, type Duplex } from 'node:stream'
 
 /**
  * An exception from public API, done without where it is missing: only here Node.js tells how much
@@ -14,7 +15,7 @@ interface Handle {
 }
 
 /** What a `net.Socket` counts. */
-interface Counters extends Pick<Socket, 'bytesWritten' | 'writableLength'> {
+interface Counters extends Pick<Socket, 'bytesRead' | 'bytesWritten' | 'writableLength'> {
   readonly _handle?: Handle | null
 }
 
@@ -28,4 +29,34 @@ export function sentBytes (transport: Duplex): number {
   }
   // Of a transport that does not count, its buffer shrinks as bytes leave.
   return bytesWritten - writableLength
+}
+
+/**
+ * How many bytes have gone through a transport; the number grows while the peer lives. It is NaN
+ * for a transport that does not count: NaN is not equal to itself, so that such a transport always
+ * counts as alive.
+ */
+export function progressOf (transport: Duplex | null): number {
+  if (transport === null) return NaN
+  // A Duplex that is no socket has no counter.
+  const { bytesRead = NaN, writableLength } = transport as Duplex & Partial<Counters>
+  // A ping leaves for the system whether the peer lives or not; what had to wait for the peer
+  // before it left tells.
+  return writableLength === 0 ? bytesRead : bytesRead + sentBytes(transport)
+}
+
+const EMPTY = Buffer.alloc(0)
+
+/** Calls back when all that was written to a transport has left the process, if it does. */
+export function onceWritten (transport: Duplex | null, callback: () => void): void {
+  if (transport?.writableEnded === true) {
+    // After the end, which ws has sent when the peer ended first, nothing may be written.
+    finished(transport, { readable: false }, (error) => { if (error == null) callback() })
+    return
+  }
+  // An empty chunk is written in order, so its callback comes when all before it is out. It also
+  // comes when the transport is destroyed, on Node.js 20 without an error.
+  transport?.write(EMPTY, (error) => {
+    if (error == null && !transport.destroyed) callback()
+  })
 }

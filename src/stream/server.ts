@@ -1,10 +1,11 @@
+/** The server of the stream: ws's server, whose connections are {@link StreamSocket}s. */
 import type { IncomingMessage } from 'node:http'
 import type { Duplex } from 'node:stream'
 import { WebSocketServer, type ServerOptions } from 'ws'
 import { UnsupportedOptionError } from './errors'
 import { readOptions } from './given'
-import { kAttach, kStream } from './symbols'
-import { MAX_DELAY, StreamSettings, type SocketStreamOptions } from './settings'
+import { kOutbox, kSettings, kStream } from './symbols'
+import { MAX_INT32, StreamSettings, type SocketStreamOptions } from './settings'
 import { StreamSocket } from './socket'
 import { SocketStream } from './duplex'
 
@@ -17,7 +18,7 @@ export interface WebSocketStreamServerOptions
 }
 
 /** The `closeTimeout` of ws is replaced by that of the stream. The types of ws lack it. */
-const NEVER = { closeTimeout: MAX_DELAY }
+const NEVER = { closeTimeout: MAX_INT32 }
 
 /** The options of ws, as the installed version has them. It reads only own ones. */
 export const WS_OPTIONS = Object.keys(new WebSocketServer({ noServer: true }).options)
@@ -58,14 +59,18 @@ export class WebSocketStreamServer extends WebSocketServer<typeof StreamSocket> 
     request: IncomingMessage, transport: Duplex, head: Buffer, callback: UpgradeCallback
   ): void {
     super.handleUpgrade(request, transport, head, (socket, request) => {
-      socket[kAttach](transport, this.streamSettings)
+      socket[kOutbox].attach(transport)
+      socket[kSettings] = this.streamSettings
       callback(socket, request)
     })
   }
 
   #emitStream (socket: StreamSocket, request: IncomingMessage): void {
     if (this.listenerCount('stream') === 0) return
-    const stream = socket[kStream] ?? new SocketStream(socket, this.streamSettings)
+    const made = socket[kStream]
+    const stream = made instanceof SocketStream
+      ? made
+      : new SocketStream(socket, this.streamSettings)
     this.emit('stream', stream, request)
   }
 }

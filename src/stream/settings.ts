@@ -1,4 +1,6 @@
+/** The options of a stream: what the user gives, and its checked form with every default. */
 import type { DuplexOptions } from 'node:stream'
+import { BYTES, MESSAGES, type Codec } from './codec'
 import { InvalidOptionError } from './errors'
 
 /** Options of a {@link SocketStream}. */
@@ -41,14 +43,18 @@ const DEFAULT_PAUSE_TIMEOUT = 10_000
 /** That of ws. */
 const DEFAULT_CLOSE_TIMEOUT = 30_000
 
-/** Longest delay of a Node.js timer, in milliseconds: more would fire at once. */
-export const MAX_DELAY = 2 ** 31 - 1
+/**
+ * The longest delay of a Node.js timer, in milliseconds: a longer one would fire at once. And the
+ * largest limit, in bytes, that ws takes: it counts in 32 bits.
+ */
+export const MAX_INT32 = 2 ** 31 - 1
 
 /** Checked, complete options of a {@link SocketStream}; one object serves a server's streams. */
 export class StreamSettings {
   static readonly defaults = new StreamSettings()
 
   readonly objectMode: boolean
+  readonly codec: Codec
   readonly highWaterMark: number
   readonly pauseTimeout: number
   /** Infinity for no limit. */
@@ -60,6 +66,7 @@ export class StreamSettings {
   /** @throws FST_WS_INVALID_OPTION */
   constructor (options: SocketStreamOptions = {}) {
     this.objectMode = options.objectMode ?? options.binary === false
+    this.codec = this.objectMode ? MESSAGES : BYTES
     const { highWaterMark, pauseTimeout, maxBackpressure, closeTimeout } = options
     this.highWaterMark = checkNumber('highWaterMark', highWaterMark, DEFAULT_HIGH_WATER_MARK)
     this.pauseTimeout = checkNumber('pauseTimeout', pauseTimeout, DEFAULT_PAUSE_TIMEOUT)
@@ -78,8 +85,8 @@ export class StreamSettings {
 function checkNumber (name: string, value: number | undefined, fallback: number): number {
   // As in ws, an option that is null is not given either.
   if (value == null) return fallback
-  if (!Number.isInteger(value) || value < 0 || value > MAX_DELAY) {
-    throw new InvalidOptionError(name, 'an integer from 0 to 2147483647', value)
+  if (!Number.isInteger(value) || value < 0 || value > MAX_INT32) {
+    throw new InvalidOptionError(name, `an integer from 0 to ${MAX_INT32}`, value)
   }
   return value
 }

@@ -17,6 +17,9 @@ export class OtherProtocol {
   /** Listens to the upgrades of a server. */
   listen (server: Server, kind: OtherListener): void {
     server.on('upgrade', (request: IncomingMessage, transport: Duplex) => {
+      // When the application has closed, this is the last listener of a server that goes on.
+      // Node.js leaves the socket without an `error` listener, so an ignored socket needs one.
+      if (server.listenerCount('upgrade') === 1) this.#own(transport)
       if (kind === 'ignores' || request.url !== OTHER_PATH) return
       this.#own(transport)
       if (kind === 'answers') this.#answer(transport)

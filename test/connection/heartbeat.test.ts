@@ -6,7 +6,7 @@ import { Duplex } from 'node:stream'
 import { connect as connectTls } from 'node:tls'
 import { test } from 'tap'
 import type fastifyWebsocket from '../../src/index'
-import { kProgress } from '../../src/stream/symbols'
+import { kOutbox } from '../../src/stream/symbols'
 import { connect } from '../helpers/client'
 import { DEBUG, Logs } from '../helpers/logs'
 import { serve, type Served } from '../helpers/plugin'
@@ -298,9 +298,9 @@ for (const [name, served] of [['http', {}], ['https', OVER_TLS]] as const) {
     await pass(beats, 1)
     for (let rest = size - 12 * MB; rest > 0; rest -= 3 * MB) {
       await pass(beats, DEAD - 1)
-      const progress = socket[kProgress]
+      const progress = socket[kOutbox].progress
       await readSome(client, 3 * MB)
-      await until(() => socket[kProgress] !== progress)
+      await until(() => socket[kOutbox].progress !== progress)
       await pass(beats, 1)
       if (closes.length + errors.length > 0) break
     }

@@ -2,7 +2,6 @@
 import { test } from 'tap'
 import { guardCallback } from '../../src/stream/callback'
 import type { SocketStream } from '../../src/stream/duplex'
-import { kReport } from '../../src/stream/symbols'
 import { connect } from '../helpers/client'
 import { serve } from '../helpers/plugin'
 import { createPair, turn, until } from '../helpers/streams'
@@ -86,7 +85,7 @@ test('without an owner a callback is called as it is', async (t) => {
 
 test('a guarded callback gets its arguments, and one that succeeds is no failure', async (t) => {
   const errors: unknown[] = []
-  const reporter = { [kReport] (error: unknown) { errors.push(error) } }
+  const reporter = { report (error: unknown) { errors.push(error) } }
   const seen: unknown[] = []
   guardCallback(async (...args: unknown[]) => { seen.push(...args) }, reporter)(1, 2)
   guardCallback((...args: unknown[]) => { seen.push(...args) }, reporter)(3)

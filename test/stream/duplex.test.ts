@@ -3,7 +3,7 @@ import { Socket } from 'node:net'
 import { finished, PassThrough, Readable, Transform } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
 import { test } from 'tap'
-import { kHandling } from '../../src/stream/symbols'
+import { inboxOf } from '../../src/stream/inbox'
 import { connect } from '../helpers/client'
 import { frame } from '../helpers/raw'
 import { createPair, createRawPair, record, turn, until } from '../helpers/streams'
@@ -398,7 +398,7 @@ test('what is unsent when the peer closes fails', async (t) => {
 test('end() after the connection has closed finishes', async (t) => {
   const { stream, client } = await createPair(t)
   client.send('kept')
-  stream.socket[kHandling](true)
+  inboxOf(stream.socket).startHandling()
   client.close()
   await once(stream.socket, 'close')
   stream.end()
@@ -408,12 +408,12 @@ test('end() after the connection has closed finishes', async (t) => {
 test('destroy() after the connection has closed closes the stream', async (t) => {
   const { stream, client } = await createPair(t)
   client.send('kept')
-  stream.socket[kHandling](true)
+  inboxOf(stream.socket).startHandling()
   client.close()
   await once(stream.socket, 'close')
   stream.destroy()
   await once(stream, 'close')
-  stream.socket[kHandling](false)
+  inboxOf(stream.socket).endHandling()
 })
 
 test('after destroy() nothing is given to anybody any more', async (t) => {

@@ -1,7 +1,7 @@
 import { once } from 'node:events'
 import { test, type Test } from 'tap'
 import type { WebsocketHandler } from '../../src/types'
-import { kHandling } from '../../src/stream/symbols'
+import { inboxOf } from '../../src/stream/inbox'
 import { connect, type Client } from '../helpers/client'
 import { exposeGarbageCollector } from '../helpers/gc'
 import { Logs, WARN } from '../helpers/logs'
@@ -159,7 +159,7 @@ test('a connection that is only listened to puts nothing into the stream', async
 test('a full wait for a running handler pauses the connection until it reads', async (t) => {
   const warnings = recordWarnings(t)
   const { stream, client } = await createPair(t)
-  stream.socket[kHandling](true)
+  inboxOf(stream.socket).startHandling()
   client.send(FULL)
   await until(() => stream.socket.isPaused)
   client.send('behind')
@@ -198,7 +198,7 @@ test('the pause ends with the handler, and what waited is dropped with a warning
 test('the pause ends after pauseTimeout, though the handler still runs', async (t) => {
   const warnings = recordWarnings(t)
   const { stream, client } = await createPair(t, { pauseTimeout: 5 })
-  stream.socket[kHandling](true)
+  inboxOf(stream.socket).startHandling()
   client.send(FULL)
   await until(() => warnings.length > 0)
   t.match(warnings, [{ code: 'FST_WS_UNREAD_OVERFLOW' }])
@@ -208,7 +208,7 @@ test('the pause ends after pauseTimeout, though the handler still runs', async (
 test('a pause that has ended does not limit the next one', async (t) => {
   const timers = holdTimers(t, A_MINUTE)
   const { stream, client } = await createPair(t, { pauseTimeout: A_MINUTE })
-  stream.socket[kHandling](true)
+  inboxOf(stream.socket).startHandling()
   for (let i = 0; i < 2; i++) {
     client.send(FULL)
     await until(() => stream.socket.isPaused)
@@ -239,7 +239,7 @@ test('a handler that waits for the close ends while its peer sends 1 MB and clos
 test('to close ends the pause, silently, and the kept messages stay readable', async (t) => {
   const warnings = recordWarnings(t)
   const { stream, client } = await createPair(t, { pauseTimeout: A_MINUTE })
-  stream.socket[kHandling](true)
+  inboxOf(stream.socket).startHandling()
   client.send(FULL)
   await until(() => stream.socket.isPaused)
   stream.end()
@@ -252,7 +252,7 @@ test('to close ends the pause, silently, and the kept messages stay readable', a
 test('after a close of this side, what has no room is dropped without a warning', async (t) => {
   const warnings = recordWarnings(t)
   const { stream, client } = await createPair(t, { pauseTimeout: A_MINUTE })
-  stream.socket[kHandling](true)
+  inboxOf(stream.socket).startHandling()
   client.send(FULL)
   await until(() => stream.socket.isPaused)
   client.send(FULL)
@@ -285,7 +285,7 @@ test('a slow reader of the stream pauses the connection, and a fast one resumes 
 
 test('a stream that stops being read after a stall is held no longer than a handler', async (t) => {
   const { stream, client } = await createPair(t, { highWaterMark: 100, pauseTimeout: 5 })
-  stream.socket[kHandling](true)
+  inboxOf(stream.socket).startHandling()
   stream.pause()
   stream.on('data', () => { stream.removeAllListeners('data') })
   for (let i = 0; i < 10; i++) client.send(KILOBYTE)
@@ -315,7 +315,7 @@ test('pause() of the socket stops the messages at once and resume() gives them',
 test('the socket reads again when both the user and the bound allow it', async (t) => {
   const { stream, client } = await createPair(t)
   const { socket } = stream
-  socket[kHandling](true)
+  inboxOf(socket).startHandling()
   client.send(FULL)
   await until(() => socket.isPaused)
   socket.pause()
@@ -329,7 +329,7 @@ test('the socket reads again when both the user and the bound allow it', async (
 test('resume() of the user does not end a pause of the bound', async (t) => {
   const { stream, client } = await createPair(t)
   const { socket } = stream
-  socket[kHandling](true)
+  inboxOf(socket).startHandling()
   client.send(FULL)
   await until(() => socket.isPaused)
   socket.resume()
@@ -435,7 +435,7 @@ test('a running handler may read what was kept after the peer has gone', async (
   const timers = recordTimers(t)
   const { stream, client } = await createPair(t)
   const closed = once(stream, 'close')
-  stream.socket[kHandling](true)
+  inboxOf(stream.socket).startHandling()
   client.send('one')
   client.send('two')
   client.close()
@@ -449,7 +449,7 @@ test('a running handler may read what was kept after the peer has gone', async (
 
 test('the stream of a handler that reads late ends after what was kept', async (t) => {
   const { stream, client } = await createPair(t)
-  stream.socket[kHandling](true)
+  inboxOf(stream.socket).startHandling()
   client.send('kept')
   client.close()
   await once(stream.socket, 'close')
@@ -459,18 +459,18 @@ test('the stream of a handler that reads late ends after what was kept', async (
 
 test('a handler that ends without reading gives up what was kept', async (t) => {
   const { stream, client } = await createPair(t)
-  stream.socket[kHandling](true)
+  inboxOf(stream.socket).startHandling()
   client.send('kept')
   client.close()
   await once(stream.socket, 'close')
   t.equal(stream.destroyed, false)
-  stream.socket[kHandling](false)
+  inboxOf(stream.socket).endHandling()
   t.equal(stream.destroyed, true)
 })
 
 test('what was kept is given up pauseTimeout after the close', async (t) => {
   const { stream, client } = await createPair(t, { pauseTimeout: 5 })
-  stream.socket[kHandling](true)
+  inboxOf(stream.socket).startHandling()
   client.send('kept')
   client.close()
   await once(stream, 'close')
@@ -479,12 +479,12 @@ test('what was kept is given up pauseTimeout after the close', async (t) => {
 
 test('a handler that ends between its registration and the delivery loses nothing', async (t) => {
   const { stream, client } = await createPair(t)
-  stream.socket[kHandling](true)
+  inboxOf(stream.socket).startHandling()
   client.send('kept')
   client.close()
   await once(stream.socket, 'close')
   const messages = record(stream.socket, 'message')
-  stream.socket[kHandling](false)
+  inboxOf(stream.socket).endHandling()
   await once(stream, 'close')
   t.strictSame(messages, [['kept', false]])
 })

@@ -1,6 +1,6 @@
 import { test } from 'tap'
 import { once } from 'node:events'
-import { kHandling } from '../../src/stream/symbols'
+import { inboxOf } from '../../src/stream/inbox'
 import { connect } from '../helpers/client'
 import { serve } from '../helpers/plugin'
 import { frame } from '../helpers/raw'
@@ -123,7 +123,7 @@ test('a handler that lost its messages by waiting too long may read later ones',
   t.teardown(() => process.removeAllListeners('warning'))
   process.on('warning', () => {})
   const { socket } = stream
-  socket[kHandling](true)
+  inboxOf(socket).startHandling()
   client.send('x'.repeat(1000))
   await until(() => socket.isPaused)
   await until(() => !socket.isPaused)

@@ -2,7 +2,7 @@ import { test } from 'tap'
 import type { Socket } from 'node:net'
 import { createServer } from '../../src/stream/server'
 import { StreamSocket } from '../../src/stream/socket'
-import { kProgress, kSent } from '../../src/stream/symbols'
+import { kOutbox } from '../../src/stream/symbols'
 import { connect } from '../helpers/client'
 import { createHttp } from '../helpers/servers'
 import { createPair, createRawPair, record, turn, until } from '../helpers/streams'
@@ -199,12 +199,12 @@ test('a send that throws does not hold up the end', async (t) => {
 test('a socket without a transport has no progress to tell of', async (t) => {
   // As ws itself makes one; its types know only the first argument.
   const socket: StreamSocket = Reflect.construct(StreamSocket, [null, undefined, {}])
-  t.ok(Number.isNaN(socket[kProgress]))
+  t.ok(Number.isNaN(socket[kOutbox].progress))
 })
 
 test('a socket without a transport has sent nothing', (t) => {
   // As ws makes those of its server. The types of ws know no third argument there.
   const socket: StreamSocket = Reflect.construct(StreamSocket, [null, undefined, {}])
-  t.equal(socket[kSent], 0)
+  t.equal(socket[kOutbox].sentBytes, 0)
   t.end()
 })

@@ -4,7 +4,7 @@ export function median (values) {
   return sorted.length % 2 === 1 ? sorted[middle] : (sorted[middle - 1] + sorted[middle]) / 2
 }
 
-/** Median and extremes of some values. */
+/** The median and the extremes of `values`. */
 export function summarize (values) {
   return { median: median(values), min: Math.min(...values), max: Math.max(...values) }
 }

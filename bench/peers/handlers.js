@@ -1,9 +1,18 @@
+/**
+ * The handlers of the works, the same for every peer: `listeners` for a WebSocket of ws,
+ * `tcpListeners` for a TCP socket, which sends back the same number of bytes without parsing.
+ */
+
 const REPLIES = 20
 
-/** Listeners of a ws WebSocket, the same for every peer. */
 export const listeners = {
   echo (socket) {
     socket.on('message', (data, isBinary) => { socket.send(data, { binary: isBinary }) })
+  },
+
+  /** As applications do with text: the bytes become a string, and a string is sent. */
+  text (socket) {
+    socket.on('message', (data) => { socket.send(data.toString()) })
   },
 
   replies (socket) {
@@ -13,11 +22,10 @@ export const listeners = {
   }
 }
 
-/** The same work on a TCP socket, where a message is whatever comes in one piece. */
 export const tcpListeners = {
-  echo (socket) {
-    socket.on('data', (data) => { socket.write(data) })
-  },
+  echo: sendBack,
+
+  text: sendBack,
 
   pipe (socket) {
     socket.pipe(socket)
@@ -26,4 +34,8 @@ export const tcpListeners = {
   replies (socket) {
     socket.on('data', (data) => { socket.write(Buffer.concat(Array(REPLIES).fill(data))) })
   }
+}
+
+function sendBack (socket) {
+  socket.on('data', (data) => { socket.write(data) })
 }

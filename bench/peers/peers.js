@@ -3,7 +3,10 @@ import { pathToFileURL } from 'node:url'
 
 const OUR_BUILD = new URL('../../dist/index.js', import.meta.url).href
 
-/** The servers that are compared: how the report calls them and the module that starts them. */
+/**
+ * The servers that are compared, by their names on the command line. `label` is the name in the
+ * report; `module` is the file in this folder that starts the server, with `options`.
+ */
 const peers = {
   ours: { label: 'fastify-websocket', module: 'ours', options: { build: OUR_BUILD } },
   '@fastify/websocket': { label: '@fastify/websocket', module: 'fastify-websocket' },
@@ -20,7 +23,7 @@ const peers = {
   'fastify-again': { label: 'the same, once more', module: 'fastify' }
 }
 
-/** Whether a peer is another build of ours, given by the path of its folder. */
+/** Whether a peer is another build of this package, which is given by the path of its folder. */
 export function isBuild (peer) {
   return peer.startsWith('.') || isAbsolute(peer)
 }
@@ -33,10 +36,10 @@ export function labelOf (peer) {
   return peers[peer]?.label ?? peer
 }
 
-/** Starts the server of a peer on a free port of 127.0.0.1 and resolves with the net.Server. */
+/** Starts a peer on a free port of 127.0.0.1 and resolves with its net.Server. */
 export async function startPeer (peer, handler) {
   const { module, options } = peers[peer] ?? { module: 'ours', options: { build: buildUrl(peer) } }
-  const { start } = await import(`../peers/${module}.js`)
+  const { start } = await import(`./${module}.js`)
   return await start(handler, options)
 }
 

@@ -1,0 +1,58 @@
+/** How a message gets to the readers of a connection: listeners of the socket, and its stream. */
+import { WebSocket } from 'ws'
+import { toBinaryType, type BinaryType } from './binary-type'
+import type { ConnectionOwner } from './owner'
+import { kAccept, kDemand, kEnded, kOwner, kStream } from './symbols'
+import type { Demand } from './verdict'
+
+/** The Duplex of a connection, as the WebSocket below it sees it. */
+export interface StreamReader {
+  readonly [kDemand]: Demand
+  [kAccept] (data: Buffer, isBinary: boolean): void
+  [kEnded] (): void
+  destroy (error: Error): void
+}
+
+/** The WebSocket of a connection, as far as it has readers. */
+export interface ReceivingSocket extends WebSocket {
+  readonly [kStream]: StreamReader | null
+  readonly [kOwner]: ConnectionOwner | null
+}
+
+/** What the readers of a connection want now. A stream that is being read sets the pace for all. */
+export function demandOf (socket: ReceivingSocket): Demand {
+  const demand = socket[kStream]?.[kDemand] ?? 'none'
+  if (demand !== 'none') return demand
+  return socket.listenerCount('message') > 0 ? 'room' : 'none'
+}
+
+/** Gives a message to all readers, on behalf of the owner. */
+export function deliver (socket: ReceivingSocket, data: Buffer, isBinary: boolean): void {
+  const owner = socket[kOwner]
+  if (owner === null) {
+    give.call(socket, data, isBinary)
+    return
+  }
+  // As `callFor` does it, without the array of arguments that each message would cost.
+  try {
+    owner.runInAsyncScope(give, socket, data, isBinary)
+  } catch (error) {
+    owner.report(error)
+  }
+}
+
+function give (this: ReceivingSocket, data: Buffer, isBinary: boolean): void {
+  const reader = this[kStream]
+  const isReading = reader !== null && reader[kDemand] !== 'none'
+  try {
+    if (this.listenerCount('message') > 0) {
+      // The types of ws lack 'blob'.
+      const type = this.binaryType as BinaryType
+      const message = isBinary ? toBinaryType(data, type) : data.toString()
+      // Not the `emit` of the socket, which would receive the message once more.
+      WebSocket.prototype.emit.call(this, 'message', message, isBinary)
+    }
+  } finally {
+    if (isReading) reader[kAccept](data, isBinary)
+  }
+}

@@ -1,0 +1,90 @@
+/**
+ * A Duplex that belongs to a connection: its listeners and the callbacks of the application run for
+ * the owner of the connection, which gets what they throw, and the errors of the stream.
+ */
+import { EventEmitter } from 'node:events'
+import { Duplex } from 'node:stream'
+import { codeOf } from '../observe/thrown'
+import { guardCallback } from './callback'
+import { isDisconnect, isProtocolError } from './errors'
+import { callFor, type ConnectionOwner } from './owner'
+import { kOwner } from './symbols'
+
+/** Gets the error of a write or of an end, or nothing. */
+export type Callback = (error?: Error | null) => void
+
+/** See the header of this file. Without an owner it is a Duplex like any other. */
+export abstract class OwnedDuplex extends Duplex {
+  abstract readonly socket: { readonly [kOwner]: ConnectionOwner | null }
+
+  override write (chunk: unknown, callback?: Callback): boolean
+  override write (chunk: unknown, encoding: BufferEncoding, callback?: Callback): boolean
+  override write (
+    chunk: unknown, encodingOrCallback?: BufferEncoding | Callback, callback?: Callback
+  ): boolean {
+    if (typeof encodingOrCallback === 'function') {
+      return super.write(chunk, this.#guard(encodingOrCallback))
+    }
+    // Duplex takes an encoding that is not given; its types do not.
+    return super.write(chunk, encodingOrCallback as BufferEncoding, this.#guard(callback))
+  }
+
+  override end (callback?: Callback): this
+  override end (chunk: unknown, callback?: Callback): this
+  override end (chunk: unknown, encoding?: BufferEncoding, callback?: Callback): this
+  override end (...args: unknown[]): this {
+    const [chunk, encoding, callback] = args.map((argument) => {
+      return typeof argument === 'function' ? this.#guard(argument as Callback) : argument
+    })
+    // Duplex finds out what is what; its types want to be told.
+    return super.end(chunk, encoding as BufferEncoding, callback as Callback)
+  }
+
+  /** A callback that cannot throw where the connection has an owner to tell. */
+  #guard<C extends Callback | undefined> (callback: C): C | Callback {
+    const owner = this.socket[kOwner]
+    return typeof callback === 'function' && owner !== null
+      ? guardCallback(callback, owner)
+      : callback
+  }
+
+  override emit (event: string | symbol, ...args: unknown[]): boolean {
+    // The cast says what a stream emits; the type of `emit` does not.
+    if (event === 'error') return this.#emitError(args[0] as Error)
+    return this.#emitForOwner(event, args)
+  }
+
+  #emitForOwner (event: string | symbol, args: unknown[]): boolean {
+    const owner = this.socket[kOwner]
+    // What is read is emitted in the context of the owner already, by the inbox or by the reader.
+    if (event !== 'data' || owner === null) {
+      return callFor(owner, super.emit, this, event, ...args) ?? true
+    }
+    try {
+      return super.emit(event, ...args)
+    } catch (error) {
+      owner.report(error)
+      return true
+    }
+  }
+
+  #emitError (error: Error): boolean {
+    const owner = this.socket[kOwner]
+    if (!isAbort(error)) owner?.report(error)
+    // An error without a listener is thrown, but nothing that a peer does may be thrown.
+    const isHandled = owner !== null || isDisconnect(error) || isProtocolError(error)
+    if (isHandled && this.listenerCount('error') === 0) return false
+    return this.#emitForOwner('error', [error])
+  }
+
+  override [EventEmitter.captureRejectionSymbol] (error: Error, ..._emission: unknown[]): void {
+    const owner = this.socket[kOwner]
+    if (owner === null) this.destroy(error)
+    else owner.report(error)
+  }
+}
+
+/** Whether a reader has stopped on purpose: Node.js destroys a stream so on leaving `for await`. */
+export function isAbort (error: Error): boolean {
+  return codeOf(error) === 'ABORT_ERR'
+}

@@ -1,0 +1,45 @@
+import type { AsyncResource } from 'node:async_hooks'
+import { EventEmitter } from 'node:events'
+import { kOwner } from './symbols'
+
+/**
+ * What answers for a connection: gets its errors, those of throwing and rejecting listeners too,
+ * and runs the listeners in the context that the connection was accepted in.
+ */
+export interface ConnectionOwner extends Pick<AsyncResource, 'runInAsyncScope'> {
+  /** Something went wrong on the connection. The same error may come more than once. */
+  report (thrown: unknown): void
+  onWarning (warning: Error): void
+  onClose (): void
+}
+
+/** A socket that can have an owner. */
+interface OwnedSocket extends EventEmitter {
+  [kOwner]: ConnectionOwner | null
+}
+
+const CAPTURE_REJECTIONS = { captureRejections: true }
+
+/** Gives a connection its owner. Without an owner, a listener that throws, throws. */
+export function setOwner (socket: OwnedSocket, owner: ConnectionOwner): void {
+  socket[kOwner] = owner
+  // ws calls the EventEmitter constructor without options. Calling it again sets them and keeps the
+  // listeners that are there already.
+  EventEmitter.call(socket, CAPTURE_REJECTIONS)
+}
+
+/**
+ * Calls something of the application for a connection: in the context of its owner, which gets what
+ * is thrown. Returns undefined then. Without an owner, the error is thrown.
+ */
+export function callFor<This, Args extends unknown[], Result> (
+  owner: ConnectionOwner | null,
+  callback: (this: This, ...args: Args) => Result, thisArg: This, ...args: Args
+): Result | undefined {
+  if (owner === null) return callback.apply(thisArg, args)
+  try {
+    return owner.runInAsyncScope(callback, thisArg, ...args)
+  } catch (error) {
+    owner.report(error)
+  }
+}

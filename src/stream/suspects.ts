@@ -1,0 +1,23 @@
+/** A connection whose peer may be too far behind. */
+export interface Suspect {
+  /** Closes the connection if its peer is too far behind. */
+  judge (): void
+}
+
+let suspects = new Set<Suspect>()
+
+/**
+ * Has a connection judged after the current turn of the event loop. Until then, data may be unsent
+ * only because the tick has kept it back or TLS has not encrypted it yet, which is not the peer's
+ * fault.
+ */
+export function suspect (connection: Suspect): void {
+  if (suspects.size === 0) setImmediate(judgeSuspects)
+  suspects.add(connection)
+}
+
+function judgeSuspects (): void {
+  const connections = suspects
+  suspects = new Set()
+  for (const connection of connections) connection.judge()
+}

@@ -1,0 +1,80 @@
+/**
+ * The frames of one tick. They leave together when the tick ends: short ones are packed into one
+ * chunk, and the transport is corked for the others.
+ *
+ * | bit       | meaning                                | ends                                     |
+ * |-----------|----------------------------------------|------------------------------------------|
+ * | `BUSY`    | something was sent in this tick        | with the tick                            |
+ * | `PACKING` | short messages of this tick are packed | with the tick                            |
+ * | `CORKED`  | the transport is corked, behind what   | with the tick, or when a long message is |
+ * |           | is packed so far                       | to leave                                 |
+ */
+import type { Duplex } from 'node:stream'
+import { unpack, type FrameSink } from '../protocol/pack'
+
+const BUSY = 1 << 0
+const PACKING = 1 << 1
+const CORKED = 1 << 2
+
+/** How many bits of `state` the frames of a tick have. */
+export const TICK_BITS = 3
+
+/** Those that have sent something in this tick. */
+let busy: Tick[] = []
+
+/** See the header of this file. */
+export abstract class Tick implements FrameSink {
+  /** Null until the handshake is done. */
+  protected transport: Duplex | null = null
+  /** Bits of this class, and of the class that extends it from `1 << TICK_BITS` on. */
+  protected state = 0
+
+  /** Whether short messages may be packed. Asked once in a tick. */
+  protected abstract get mayPack (): boolean
+
+  protected get isPacking (): boolean {
+    return (this.state & PACKING) !== 0
+  }
+
+  /** Something is about to be sent. */
+  protected startTick (): void {
+    if ((this.state & BUSY) !== 0 || this.transport === null) return
+    this.state |= this.mayPack ? BUSY | PACKING : BUSY
+    if (busy.length === 0) process.nextTick(Tick.#endTicks)
+    busy.push(this)
+  }
+
+  /** Ends the tick for all connections at once. */
+  static #endTicks (): void {
+    const ticks = busy
+    busy = []
+    for (const tick of ticks) tick.endTick()
+  }
+
+  protected endTick (): void {
+    const isCorked = (this.state & CORKED) !== 0
+    this.state &= ~(BUSY | PACKING | CORKED)
+    unpack(this)
+    if (isCorked) this.transport?.uncork()
+  }
+
+  /** Keeps what follows back until the end of the tick, behind the frames packed so far. */
+  protected cork (): void {
+    unpack(this)
+    if ((this.state & (BUSY | CORKED)) !== BUSY) return
+    this.state |= CORKED
+    this.transport?.cork()
+  }
+
+  /** Lets what was kept back leave in the middle of the tick. */
+  protected uncork (): void {
+    this.state &= ~CORKED
+    this.transport?.uncork()
+  }
+
+  writeFrames (frames: string): void {
+    // In the middle of a tick there is more to come.
+    this.cork()
+    this.transport?.write(frames, 'latin1')
+  }
+}
