@@ -37,6 +37,11 @@ export class AnswerLifetime {
     return isSettled(this.state)
   }
 
+  /** Whether the route may still accept: no answer has begun, and the client has not left. */
+  get isChecking (): boolean {
+    return this.state === 'checking'
+  }
+
   /** Whether an answer other than the handshake has begun. */
   get isRefused (): boolean {
     return isRefused(this.state)

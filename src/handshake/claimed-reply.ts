@@ -12,6 +12,9 @@ import { kAnswer } from './symbols'
 /** The code of the error that Fastify's `handlerTimeout` sends. */
 const TIMEOUT_CODE = 'FST_ERR_HANDLER_TIMEOUT'
 
+/** The code of the error that Fastify's `reply.send` throws while `onError` hooks run. */
+const SEND_INSIDE_ON_ERROR_CODE = 'FST_ERR_SEND_INSIDE_ONERR'
+
 /** The type of Fastify's own `reply.send`. */
 export type Send = FastifyReply['send']
 
@@ -47,6 +50,11 @@ export function kindOf (args: readonly unknown[], hasNewStatus: boolean): Sent {
   if (payload instanceof Error) return 'error'
   const isNothing = args.length === 1 && payload === undefined
   return isNothing && !hasNewStatus ? 'nothing' : 'payload'
+}
+
+/** Whether Fastify has refused an answer because its `onError` hooks for another still run. */
+export function isSendInsideOnError (error: unknown): boolean {
+  return codeOf(error) === SEND_INSIDE_ON_ERROR_CODE
 }
 
 /** Logs that a second answer is dropped. */

@@ -12,7 +12,9 @@ import { UnexpectedSwitchError } from '../errors'
 import { toError } from '../observe/thrown'
 import { AnswerLifetime } from './answer-lifetime'
 import { afterSend, judgeHead, ON_SEND, type RefusalState, type Sent } from './answer-state'
-import { claimReply, kindOf, warnOfSecondAnswer, type ReplyOwner, type Send } from './claimed-reply'
+import {
+  claimReply, isSendInsideOnError, kindOf, warnOfSecondAnswer, type ReplyOwner, type Send
+} from './claimed-reply'
 import { prepareErrorAnswer } from './error-answer'
 import { handshakeLines, setHead, setRefusalHeaders } from './headers'
 import {
@@ -105,11 +107,6 @@ export class UpgradeAnswer extends AnswerLifetime implements ResponseOwner, Repl
     return false
   }
 
-  /** Whether the route may still accept: no answer has begun, and the client has not left. */
-  get isChecking (): boolean {
-    return this.state === 'checking'
-  }
-
   /** Replies with 101. After the `onSend` hooks, that reply performs `handshake`. */
   accept (reply: FastifyReply, handshake: Handshake): void {
     if (this.state !== 'checking') return
@@ -150,7 +147,10 @@ export class UpgradeAnswer extends AnswerLifetime implements ResponseOwner, Repl
       return forward.call(reply, payload)
     } catch (error) {
       this.#beginRefusal('failing')
-      throw error
+      if (!isSendInsideOnError(error)) throw error
+      // Thrown after an asynchronous hook, the error would be an uncaught exception.
+      this.#warn()
+      return reply
     }
   }
 

@@ -1,6 +1,6 @@
 /**
  * `fastify.websocketServer`, and the servers for routes with limits of their own. ws takes limits
- * for a whole server, so each set of limits needs one. To users they look like one server.
+ * for a whole server, so each set of limits needs a server of its own. To users they look like one.
  */
 import { EventEmitter } from 'node:events'
 import type { AddressInfo } from 'node:net'

@@ -6,7 +6,7 @@ import { refused } from '../helpers/client'
 import { echo, serve } from '../helpers/plugin'
 import { createFastify, listen } from '../helpers/servers'
 import { watchProcess } from '../helpers/uncaught'
-import { serveOnce } from '../helpers/upgrades'
+import { createGate, serveOnce } from '../helpers/upgrades'
 
 const SECOND_ERRORS: Record<string, (fastify: FastifyInstance) => unknown> = {
   'an error handler that sends the error': (fastify) => {
@@ -98,6 +98,27 @@ for (const [name, setErrorHandler] of Object.entries(ERROR_HANDLERS)) {
     await finish(0)
   })
 }
+
+test('an answer that comes while onError hooks run is dropped', async (t) => {
+  const gate = createGate()
+  const { origin, logs, finish } = await serveOnce(t, {
+    declare (fastify) {
+      fastify.addHook('preHandler', async () => { throw new Error('odd') })
+      fastify.addHook('onError', async (_request, reply) => {
+        setImmediate(() => {
+          gate.open()
+          reply.send('late')
+        })
+        await gate.opened
+      })
+    }
+  })
+  const { statusCode, body } = await refused(t, `${origin}/ws`)
+  t.equal(statusCode, 500)
+  t.match(JSON.parse(body), { message: 'odd' })
+  await finish(0)
+  t.equal(logs.lines.filter(({ msg }) => /a second one is dropped/.test(msg)).length, 1)
+})
 
 test('Fastify answers when an onSend hook fails with the text of an error handler', async (t) => {
   const { origin, finish } = await serveOnce(t, {
