@@ -197,14 +197,16 @@ for (const isShared of [false, true]) {
   })
 }
 
-test('a listener of the server that rejects fails the connection', async (t) => {
-  const { origin, fastify, logs, finish } = await serveOnce(t, {})
-  fastify.websocketServer.on('connection', async () => { throw new Error('odd') })
-  const client = await connect(t, `${origin}/ws`)
-  t.equal((await client.closed).code, 1011)
-  await logs.find('websocket connection failed')
-  await finish(1)
-})
+for (const event of ['connection', 'stream'] as const) {
+  test(`a ${event} listener of the server that rejects fails the connection`, async (t) => {
+    const { origin, fastify, logs, finish } = await serveOnce(t, {})
+    fastify.websocketServer.on(event, async () => { throw new Error('odd') })
+    const client = await connect(t, `${origin}/ws`)
+    t.equal((await client.closed).code, 1011)
+    await logs.find('websocket connection failed')
+    await finish(1)
+  })
+}
 
 test('another listener of the server that rejects is a warning', async (t) => {
   const warning = once(process, 'warning')
