@@ -16,8 +16,8 @@
  * | gone       | the refusal is written, the client has left, or the socket has | none         |
  * |            | another owner                                                  |              |
  *
- * R stands for `refusing` and, if the reply is an error, `failing`. Each state but `switched` may
- * also become `gone`. From `switched` and `gone` on, the answer no longer touches the socket.
+ * R stands for `refusing` or, after an error, `failing`. Each state but `switched` may also become
+ * `gone`. From `switched` and `gone` on, the answer no longer touches the socket.
  */
 
 /** An answer other than the handshake has begun, and is not out. */
