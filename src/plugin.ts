@@ -4,7 +4,7 @@
  */
 import type { FastifyInstance, FastifyRequest } from 'fastify'
 import { ClashError } from './errors'
-import { upgradeOf } from './handshake/response'
+import { upgradeOf } from './handshake/upgrade-of'
 import { createInject } from './inject/inject'
 import { resolveOptions } from './options/plugin-options'
 import { checkRuntime } from './options/runtime'

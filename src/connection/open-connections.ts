@@ -1,6 +1,6 @@
 /** The connections of one registration, counted and kept alive or closed as a whole. */
 import { ClosingError, TooManyConnectionsError } from '../errors'
-import type { UpgradeAnswer } from '../handshake/response'
+import type { UpgradeAnswer } from '../handshake/upgrade-answer'
 import type { StreamSocket } from '../stream/socket'
 import { kOwner } from '../stream/symbols'
 import { HandlerScope } from './handler-scope'

@@ -1,4 +1,4 @@
-import type { UpgradeAnswer } from '../handshake/response'
+import type { UpgradeAnswer } from '../handshake/upgrade-answer'
 import { CLOSE_GOING_AWAY } from '../protocol/close-codes'
 import type { StreamSocket } from '../stream/socket'
 import { kWhenClosed } from '../stream/symbols'

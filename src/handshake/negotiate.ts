@@ -1,11 +1,16 @@
+/**
+ * The subprotocol and the extensions of an upgrade. ws negotiates both at the handshake, when the
+ * hooks and the error handlers of the application have run already. So the headers are checked, and
+ * `handleProtocols` is asked, before the reply with 101.
+ */
 import type { IncomingMessage } from 'node:http'
 import * as ws from 'ws'
 import { InvalidHandshakeError } from '../errors'
 import { refusePromise } from './refuse-promise'
-import { upgradeOf } from './response'
+import { upgradeOf } from './upgrade-of'
 import type { WebSocketStreamServer } from '../stream/server'
 
-/** What ws exports and its types lack. */
+/** The parsers that ws exports, and that its types lack. */
 interface HeaderParsers {
   readonly subprotocol: { parse (header: string): Set<string> }
   readonly extension: { parse (header: string): Record<string, object[]> }
@@ -25,17 +30,16 @@ interface Negotiator {
 }
 
 /**
- * Checks the subprotocols and extensions that a client offers, and asks `handleProtocols`. ws does
- * so at the handshake, when the hooks and error handlers of the application have run already.
+ * Checks the subprotocols and extensions that a client offers, and asks `handleProtocols`.
  *
- * @throws FST_WS_INVALID_HANDSHAKE, and what `handleProtocols` throws
+ * @throws FST_WS_INVALID_HANDSHAKE, FST_WS_ASYNC_CALLBACK, and what `handleProtocols` throws
  */
 export function negotiate ({ server, limitedServer }: Negotiator, request: IncomingMessage): void {
   const { headers } = request
   const { perMessageDeflate, maxPayload, handleProtocols } = limitedServer.options
   const offered = headers['sec-websocket-protocol']
   const extensions = headers['sec-websocket-extensions']
-  // The application answers malformed handshakes itself, when ws finds them.
+  // The application has a listener of its own for malformed handshakes, which ws will call.
   if (server.listenerCount('wsClientError') > 0) return
   if (offered !== undefined) {
     const protocols = parse('Sec-WebSocket-Protocol', () => subprotocol.parse(offered))
@@ -58,7 +62,7 @@ function parse<Result> (name: string, parseHeader: () => Result): Result {
   }
 }
 
-/** A `handleProtocols` that is asked once for each upgrade, though ws asks again. */
+/** A `handleProtocols` that is asked once for each upgrade, although ws asks a second time. */
 export function askedOnce (handleProtocols: HandleProtocols): HandleProtocols {
   return (protocols, request) => {
     const upgrade = upgradeOf(request)

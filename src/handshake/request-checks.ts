@@ -1,3 +1,7 @@
+/**
+ * The checks of the raw upgrade request: which protocol it asks for, whether the head may go to the
+ * router, and whether it is a WebSocket handshake.
+ */
 import type { IncomingMessage } from 'node:http'
 import {
   HeadersTooLargeError, InvalidHandshakeError, MethodNotAllowedError, UnsupportedVersionError
@@ -9,12 +13,12 @@ const KEY = /^[+/0-9A-Za-z]{22}==$/
 /** The versions of the protocol that ws speaks, as `Sec-WebSocket-Version` names them. */
 const SUPPORTED_VERSIONS: readonly string[] = ['13', '8']
 
-/** Protocols that are HTTP itself, which no other `upgrade` listener switches to. */
+/** Names of HTTP itself. No other `upgrade` listener switches to these protocols. */
 const HTTP = /^(h2c|HTTP\/.*|TLS\/.*)$/i
 
 /**
- * Headers that Node.js keeps of a request by default. Of more it drops some without a word, so a
- * list of that many may be cut.
+ * The number of headers that Node.js keeps of a request by default. It drops those behind and does
+ * not say so.
  */
 const DEFAULT_MAX_HEADERS = 1000
 
@@ -34,17 +38,17 @@ export function asksForHttp (request: IncomingMessage): boolean {
   return askedProtocols(request).every((protocol) => HTTP.test(protocol))
 }
 
-/** What makes a handshake one that no router should see, or null. */
+/** The error of a head that must not reach the router, or null. */
 export function findHeadProblem (
   { headers, httpVersion, method, rawHeaders }: IncomingMessage, maxHeadersCount: number | null
 ): Error | null {
   if (httpVersion !== '1.1') return new InvalidHandshakeError('HTTP/1.1 is required')
-  // A header that Node.js has dropped may be one that a hook checks, and without it the hook may
-  // allow more.
+  // Node.js may have dropped a header that a hook checks. Without that header, the hook might let
+  // the client in.
   if (mayMissHeaders(rawHeaders, maxHeadersCount)) return new HeadersTooLargeError()
-  // Node.js checks plain requests alone, and keeps the first of several (RFC 9112 section 3.2).
+  // Node.js checks this for plain requests only (RFC 9112 section 3.2).
   if (countHosts(rawHeaders) !== 1) return new InvalidHandshakeError('one Host header is required')
-  // Bytes behind the head are frames; as a body, they would be a request that nobody parsed.
+  // The bytes behind the head are read as frames. As a body they might hide another request.
   if (headers['transfer-encoding'] !== undefined || Number(headers['content-length'] ?? 0) !== 0) {
     return new InvalidHandshakeError('a body is not allowed')
   }
@@ -56,7 +60,7 @@ export function findHeadProblem (
 export function mayMissHeaders (
   rawHeaders: readonly string[], maxHeadersCount: number | null
 ): boolean {
-  // Fastify's further servers for `localhost` have the default limit.
+  // For `localhost`, Fastify opens further servers. These have the default limit.
   const limit = Math.min(maxHeadersCount || DEFAULT_MAX_HEADERS, DEFAULT_MAX_HEADERS)
   return rawHeaders.length >= 2 * limit
 }
@@ -65,7 +69,11 @@ function countHosts (rawHeaders: readonly string[]): number {
   return rawHeaders.filter((name, i) => i % 2 === 0 && name.toLowerCase() === 'host').length
 }
 
-/** @throws FST_WS_INVALID_HANDSHAKE, FST_WS_UNSUPPORTED_VERSION */
+/**
+ * Checks the version and the key of a handshake.
+ *
+ * @throws FST_WS_INVALID_HANDSHAKE, FST_WS_UNSUPPORTED_VERSION
+ */
 export function checkHandshake ({ headers }: IncomingMessage): void {
   const version = headers['sec-websocket-version']
   if (version === undefined || !SUPPORTED_VERSIONS.includes(version)) {

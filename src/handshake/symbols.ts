@@ -1,11 +1,11 @@
-/** On the raw request of a WebSocket upgrade: its answer. */
+/** On the raw request of an upgrade: its UpgradeAnswer. */
 export const kUpgrade = Symbol('fastify-websocket.upgrade')
 
-/** On the raw response to a WebSocket upgrade: the answer that it is part of. */
+/** On the raw response and the reply of an upgrade: the UpgradeAnswer that owns them. */
 export const kAnswer = Symbol('fastify-websocket.answer')
 
 /**
- * On a raw request: what follows its reply. All copies of this library share it, because one of
- * them adds the hooks that call it.
+ * On a raw request: the object that is told of its reply and of errors. All copies of this library
+ * in a process share the symbol, because one of them adds the hooks that look for it.
  */
 export const kReplyWatcher = Symbol.for('fastify-websocket.reply-watcher')

@@ -1,42 +1,39 @@
 /**
- * The raw socket of an upgrade, from the `upgrade` event until its last owner has it.
+ * The raw socket of an upgrade, from the `upgrade` event until its last owner has it. At any time
+ * the socket has one owner:
  *
- * | owner          | when                                        | reads it   | has time       |
- * |----------------|---------------------------------------------|------------|----------------|
- * | none           | other `upgrade` listeners may still begin   | no owner   | unclaimed.ts   |
- * | earlier answer | responses to earlier, pipelined requests    | this class | response.ts    |
- * | our response   | hooks run, or a refusal is written          | this class | handlerTimeout |
- * | this class     | the refusal is out                          | this class | LINGER_TIMEOUT |
- * | ws             | the handshake is done                       | ws         | heartbeat      |
- * | HTTP server    | the request was given back as plain HTTP    | the server | its timeouts   |
- * | other          | another listener has begun to read or write | it         | its own        |
+ * | owner            | when                                        | reads      | time limit     |
+ * |------------------|---------------------------------------------|------------|----------------|
+ * | none             | another `upgrade` listener may still begin  | none       | unclaimed.ts   |
+ * | earlier response | it answers an earlier, pipelined request    | this class | progress.ts    |
+ * | UpgradeAnswer    | hooks run, or a refusal is written          | this class | handlerTimeout |
+ * | this class       | the refusal is written                      | this class | LINGER_TIMEOUT |
+ * | ws               | the handshake is done                       | ws         | heartbeat      |
+ * | HTTP server      | the request was given back as plain HTTP    | the server | its timeouts   |
+ * | another listener | that listener has begun to read or to write | it         | its own        |
  *
- * Node.js leaves the socket without an `error` listener, and then a reset by the client would end
- * the process. So this class adds one in its constructor. It goes only when ws or the HTTP server
- * has added its own; a listener that is left is harmless.
+ * Node.js leaves the socket of an upgrade without an `error` listener, and then a reset by the
+ * client would end the process. So the constructor adds a listener. It is removed when ws or the
+ * HTTP server has added its own. For any other owner it stays, which does no harm.
  */
-
-import { subscribe, unsubscribe } from 'node:diagnostics_channel'
 import { ServerResponse, type IncomingMessage } from 'node:http'
 import type { Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
+import { onceVacant } from './earlier-response'
 
-/** Bytes of frames that may arrive before the upgrade is decided: beyond, the socket is paused. */
+/** Bytes that are kept before the upgrade is decided. When more arrive, the socket is paused. */
 const MAX_EARLY_BYTES = 64 * 1024
 
-/** Milliseconds that a refused client has to read its answer and hang up. */
+/** Milliseconds that a refused client has to read the refusal and to close the connection. */
 const LINGER_TIMEOUT = 2_000
 
-/** A documented channel of Node.js: a response of an HTTP server has been sent. */
-const RESPONSE_FINISH = 'http.server.response.finish'
-
-/** What is called while this class reads a socket. */
+/** The events of a socket while this class reads it. */
 export interface TransportWatcher {
-  /** The system has taken all that was written. */
+  /** The operating system has taken all that was written. */
   onDrain (): void
   /** The socket is closed. */
   onClose (): void
-  /** Another listener reads the socket as well, an observer or its next owner. */
+  /** Another listener reads the socket as well: an observer, or the next owner. */
   onReader (): void
 }
 
@@ -47,48 +44,48 @@ interface Listeners {
   readonly close: () => void
 }
 
-/** See the table in the header of this file. */
+/** The raw socket of an upgrade: see the header of this file. */
 export class UpgradeTransport {
   readonly request: IncomingMessage
   readonly socket: Duplex
-  /** What came behind the head of the request, and what has been read since. */
+  /** The bytes behind the head of the request, and those that were read since. */
   #early: Buffer[]
   #earlyBytes: number
   #listeners: Listeners | null = null
-  /** What had been written when the last earlier answer was out. */
+  /** The value of `bytesWritten` when the last earlier response was out. */
   #bytesBefore = 0
-  #hasEarlierAnswer = false
+  #hasEarlierResponse = false
 
-  /** @param head what came behind the head of the request */
+  /** @param head the bytes that arrived behind the head of the request */
   constructor (request: IncomingMessage, socket: Duplex, head: Buffer) {
     this.request = request
     this.socket = socket
     this.#early = [head]
     this.#earlyBytes = head.length
-    socket.on('error', ignore)
+    socket.on('error', noop)
   }
 
   get bytesWritten (): number {
-    // The sockets of HTTP servers, and ours in memory, count; the type Duplex does not say so.
+    // The type Duplex lacks this counter of a `net.Socket`. The sockets of `injectWS` have it, too.
     return (this.socket as Partial<Socket>).bytesWritten ?? 0
   }
 
-  // --- Beside other listeners ---
+  // --- Shared with other `upgrade` listeners ---
 
-  /** Notes what is written already, before another listener sees the upgrade. */
+  /** Notes how much is written already, before another listener sees the upgrade. */
   beginSharing (): void {
-    this.#hasEarlierAnswer = this.isOccupied
-    if (this.#hasEarlierAnswer) this.onceVacant(() => { this.beginSharing() })
+    this.#hasEarlierResponse = this.isOccupied
+    if (this.#hasEarlierResponse) this.onceVacant(() => { this.beginSharing() })
     else this.#bytesBefore = this.bytesWritten
   }
 
   /**
    * Whether another listener has begun to read the socket or to answer on it, or has closed it.
-   * Until the earlier answers are out, what is written belongs to them and does not count.
+   * Until the earlier responses are out, written bytes are theirs and do not count.
    */
   get isTaken (): boolean {
     if (this.socket.readableFlowing !== null || !this.socket.writable) return true
-    if (this.#hasEarlierAnswer) return false
+    if (this.#hasEarlierResponse) return false
     return this.isOccupied || this.bytesWritten !== this.#bytesBefore
   }
 
@@ -103,13 +100,13 @@ export class UpgradeTransport {
   // --- The response that has the socket ---
 
   /**
-   * Gives a response the socket. False while a response to an earlier, pipelined request has it:
-   * responses leave in the order of their requests.
+   * Gives the socket to a response. False while the response to an earlier, pipelined request has
+   * it, because responses leave in the order of their requests.
    */
   occupy (response: ServerResponse): boolean {
     try {
-      // An exception from public API: Node.js documents the class, not how to make one and to give
-      // it a socket, which is what an HTTP server does for every response.
+      // An exception from public API: Node.js documents the class ServerResponse, but not how to
+      // create one and give it a socket. An HTTP server does so for every response.
       response.assignSocket(this.socket as Socket)
       return true
     } catch {
@@ -117,23 +114,15 @@ export class UpgradeTransport {
     }
   }
 
-  /** Takes the socket from a response, for what comes next on it. */
+  /** Takes the socket from a response, for the next owner. */
   vacate (response: ServerResponse): void {
-    // Node.js takes any Duplex; its types say Socket.
+    // Node.js takes any Duplex. Its types say Socket.
     response.detachSocket(this.socket as Socket)
   }
 
   /** Calls back when the response that has the socket is done with it, unless the socket closes. */
   onceVacant (callback: () => void): void {
-    const { socket } = this
-    if (waiting.size === 0) subscribe(RESPONSE_FINISH, onResponseFinish)
-    const callbacks = waiting.get(socket)
-    if (callbacks !== undefined) {
-      callbacks.push(callback)
-      return
-    }
-    waiting.set(socket, [callback])
-    socket.once('close', onTransportClose)
+    onceVacant(this.socket, callback)
   }
 
   // --- Reading before the decision ---
@@ -143,8 +132,8 @@ export class UpgradeTransport {
   }
 
   /**
-   * Reads what arrives and keeps it for the next owner, up to a bound. To read is the only way to
-   * learn that the client has left.
+   * Reads what arrives and keeps it for the next owner, up to MAX_EARLY_BYTES. Node.js tells that
+   * the client has left only while the socket is read.
    */
   watch (watcher: TransportWatcher): void {
     if (this.#listeners !== null) return
@@ -160,8 +149,8 @@ export class UpgradeTransport {
         if (isReadElsewhere(this.socket)) onReader()
       },
       drain: onDrain,
-      // As an HTTP server does: a client that has ended its side asks for nothing any more, but
-      // gets what was written.
+      // As an HTTP server does: a client that has ended its side gets no more answers, but it gets
+      // what was written before.
       end: () => { this.socket.end() },
       close: () => {
         this.unwatch()
@@ -177,8 +166,8 @@ export class UpgradeTransport {
   }
 
   /**
-   * Reads no more, and leaves the socket paused unless it is read elsewhere. The `error` listener
-   * stays, for the next owner may have none.
+   * Stops reading, and leaves the socket paused unless another listener reads it. The `error`
+   * listener stays, because the next owner may have none.
    */
   unwatch (): void {
     if (this.#listeners === null) return
@@ -189,7 +178,7 @@ export class UpgradeTransport {
     this.#listeners = null
   }
 
-  /** All bytes that came behind the head of the request, for the next owner. */
+  /** All bytes that have arrived behind the head of the request, for the next owner. */
   takeEarly (): Buffer {
     const [head] = this.#early
     const early = head !== undefined && this.#early.length === 1 ? head : Buffer.concat(this.#early)
@@ -201,10 +190,9 @@ export class UpgradeTransport {
   // --- Ends ---
 
   /**
-   * Ends the socket, and cuts it off when the client has not hung up after a while.
-   *
-   * To close a socket that has unread data resets the connection, and the answer could be lost. So
-   * what the client still sends is read and thrown away.
+   * Ends the socket, and destroys it if the client has not closed the connection after
+   * LINGER_TIMEOUT. What the client still sends is read and thrown away: closing a socket with
+   * unread data resets the connection, and then the client may lose the answer.
    */
   endSoon (): void {
     const { socket } = this
@@ -217,37 +205,14 @@ export class UpgradeTransport {
 
   /** The next owner has added its own `error` listener. */
   release (): void {
-    this.socket.off('error', ignore)
+    this.socket.off('error', noop)
   }
 }
 
-/** `close` follows an error and is what counts. */
-function ignore (): void {}
+/** An `error` needs no answer here, because `close` follows. */
+function noop (): void {}
 
-/** Whether there is a reader beside the one listener of this file. */
+/** Whether the socket has a reader besides the one `data` listener of this file. */
 function isReadElsewhere (socket: Duplex): boolean {
   return socket.listenerCount('data') > 1 || socket.listenerCount('readable') > 0
-}
-
-/** The sockets that wait for the end of a response, and what to call then. */
-const waiting = new Map<Duplex, Array<() => void>>()
-
-function onResponseFinish (message: unknown): void {
-  // The documented shape of the message.
-  const { response, socket } = message as { response: ServerResponse, socket: Duplex }
-  const callbacks = waiting.get(socket)
-  if (callbacks === undefined) return
-  stopWaiting(socket)
-  // The response still has the socket; it gives it back before it says `close`.
-  for (const callback of callbacks) response.once('close', callback)
-}
-
-function onTransportClose (this: Duplex): void {
-  stopWaiting(this)
-}
-
-function stopWaiting (socket: Duplex): void {
-  socket.off('close', onTransportClose)
-  waiting.delete(socket)
-  if (waiting.size === 0) unsubscribe(RESPONSE_FINISH, onResponseFinish)
 }

@@ -1,9 +1,12 @@
+/**
+ * `fastify.websocketServer`, and the servers for routes with limits of their own. ws takes limits
+ * for a whole server, so each set of limits needs a server of its own. To users they look like one.
+ */
 import { EventEmitter } from 'node:events'
 import type { AddressInfo } from 'node:net'
 import type { IncomingMessage, Server } from 'node:http'
 import type { Duplex } from 'node:stream'
 import { toError } from '../observe/thrown'
-import { upgradeOf } from './response'
 import type { ConnectionOwner } from '../stream/owner'
 import {
   WebSocketStreamServer, type UpgradeCallback, type WebSocketStreamServerOptions
@@ -11,18 +14,19 @@ import {
 import { StreamSocket } from '../stream/socket'
 import { SocketStream } from '../stream/duplex'
 import { kOwner, kWhenClosed } from '../stream/symbols'
+import { upgradeOf } from './upgrade-of'
 
 const CAPTURE_REJECTIONS = { captureRejections: true }
 
-/** What ws and the streams of a server take for all connections alike. */
+/** The limits that ws takes for a whole server. */
 export type ServerLimits = Pick<WebSocketStreamServerOptions, 'maxPayload' | 'maxBackpressure'>
 
 /**
- * `fastify.websocketServer`. It never listens by itself: upgrades reach it through Fastify's
- * router, or through its `handleUpgrade` when the user calls that.
+ * `fastify.websocketServer`. It does not listen: upgrades reach it through Fastify's router, or
+ * through its `handleUpgrade` when an application calls that.
  */
 export class RouteServer extends WebSocketStreamServer {
-  /** The open connections, however they were made, and with `clientTracking: false` too. */
+  /** All open connections. With `clientTracking: false`, ws does not keep them in `clients`. */
   readonly sockets: Set<StreamSocket>
 
   readonly #options: WebSocketStreamServerOptions
@@ -30,26 +34,25 @@ export class RouteServer extends WebSocketStreamServer {
   readonly #limited = new Map<string, WebSocketStreamServer>()
   #hasClosed = false
 
-  /** @param source the server whose upgrades are taken, and whose address this one has */
+  /** @param source the HTTP server whose upgrades are taken, null with the option `noServer` */
   constructor (options: WebSocketStreamServerOptions, source: Server | null) {
     super(options)
-    // As in StreamSocket: it sets the option and keeps the listeners that are there.
+    // Called again only to set this option. The listeners that ws has added stay.
     EventEmitter.call(this, CAPTURE_REJECTIONS)
     this.#options = options
     this.#source = source
-    // With `clientTracking: false` ws has none.
     this.sockets = this.clients ?? new Set()
     this.on('headers', (lines, request) => {
       lines.push(...upgradeOf(request)?.handshakeHeaders ?? [])
     })
   }
 
-  /** As in ws, null until the server listens, and an error with the option `noServer`. */
+  /** The address of the HTTP server, null until it listens. Throws with the option `noServer`. */
   override address (): AddressInfo | string | null {
     return this.#source === null ? super.address() : this.#source.address()
   }
 
-  /** The server that accepts connections with these limits: this one, if the limits are its own. */
+  /** The server for connections with these limits: this one, if it has the same limits. */
   limitedTo ({ maxPayload, maxBackpressure }: ServerLimits): WebSocketStreamServer {
     const { maxPayload: ownPayload, maxBackpressure: ownBackpressure } = this.#options
     if (maxPayload === ownPayload && maxBackpressure === ownBackpressure) return this
@@ -72,7 +75,7 @@ export class RouteServer extends WebSocketStreamServer {
     for (const server of this.#limited.values()) server.close()
   }
 
-  /** An asynchronous listener of the application has rejected. */
+  /** An asynchronous listener of the application has rejected: fails the connection it got. */
   override [EventEmitter.captureRejectionSymbol] (
     error: Error, _event: string | symbol, ...[connection]: unknown[]
   ): void {
@@ -82,7 +85,7 @@ export class RouteServer extends WebSocketStreamServer {
   }
 
   override emit (event: string | symbol, ...args: unknown[]): boolean {
-    // Each limited server says it, too, if it has had the last client or there is none.
+    // The limited servers emit `close` as well. Only the first of these events goes out.
     if (event === 'close' && this.#hasClosed) return false
     this.#hasClosed ||= event === 'close'
     return super.emit(event, ...args)
@@ -118,13 +121,13 @@ class LimitedServer extends WebSocketStreamServer {
   }
 }
 
-/** What answers for the connection that a listener of `connection` or `stream` has got. */
+/** The owner of a connection that a listener of `connection` or `stream` has got, or null. */
 function ownerOf (connection: unknown): ConnectionOwner | null {
   const socket = connection instanceof SocketStream ? connection.socket : connection
   return socket instanceof StreamSocket ? socket[kOwner] : null
 }
 
-/** Keeps a connection in `sockets`, unless ws does, before `callback` gets it. */
+/** A callback that adds the connection to `sockets`, unless ws has, and then calls `callback`. */
 function trackedBy (sockets: Set<StreamSocket>, callback: UpgradeCallback): UpgradeCallback {
   return (socket, request) => {
     if (!sockets.has(socket)) {

@@ -4,7 +4,7 @@
  */
 import type { FastifyInstance } from 'fastify'
 import type { IncomingMessage } from 'node:http'
-import { upgradeOf } from '../handshake/response'
+import { upgradeOf } from '../handshake/upgrade-of'
 import type { WebsocketHandler } from '../types'
 import type { DeclaredRoute } from './application'
 import { noop } from './noop'

@@ -5,7 +5,8 @@
  */
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import type { IncomingMessage } from 'node:http'
-import { upgradeOf, type UpgradeAnswer } from '../handshake/response'
+import type { UpgradeAnswer } from '../handshake/upgrade-answer'
+import { upgradeOf } from '../handshake/upgrade-of'
 import { logText } from '../observe/log'
 import type { DeclaredRoute, RouteTaker, WebsocketTarget } from './application'
 import { watchLate } from './registry'

@@ -1,11 +1,12 @@
 import { once } from 'node:events'
-import { test, type Test } from 'tap'
 import type { FastifyInstance } from 'fastify'
+import { test, type Test } from 'tap'
 import type fastifyWebsocket from '../../src/index'
 import { connect, refused, type Client } from '../helpers/client'
-import { INFO, Logs } from '../helpers/logs'
+import { Logs, INFO } from '../helpers/logs'
 import { echo, serve, type Served } from '../helpers/plugin'
-import { record, turn, until } from '../helpers/streams'
+import { until, record, turn } from '../helpers/streams'
+import { serveOnce } from '../helpers/upgrades'
 
 const LIMIT = 100
 
@@ -181,6 +182,40 @@ test('handleProtocols and verifyClient of the plugin decide for all routes', asy
     t.equal((await refused(t, origin + path)).statusCode, 401, path)
   }
   t.strictSame(asked, paths.flatMap((path) => [path, path]))
+})
+
+for (const isShared of [false, true]) {
+  const where = isShared ? ' beside another listener' : ''
+  test(`a promise of shouldHandle is no yes${where}`, async (t) => {
+    for (const answer of [async () => false, async () => { throw new Error('odd') }]) {
+      const { origin, fastify, finish } = await serveOnce(t, {})
+      if (isShared) fastify.server.on('upgrade', () => {})
+      fastify.websocketServer.shouldHandle = answer
+      t.equal((await refused(t, `${origin}/ws`)).statusCode, 500)
+      await finish(0)
+    }
+  })
+}
+
+for (const event of ['connection', 'stream'] as const) {
+  test(`a ${event} listener of the server that rejects fails the connection`, async (t) => {
+    const { origin, fastify, logs, finish } = await serveOnce(t, {})
+    fastify.websocketServer.on(event, async () => { throw new Error('odd') })
+    const client = await connect(t, `${origin}/ws`)
+    t.equal((await client.closed).code, 1011)
+    await logs.find('websocket connection failed')
+    await finish(1)
+  })
+}
+
+test('another listener of the server that rejects is a warning', async (t) => {
+  const warning = once(process, 'warning')
+  const { origin, fastify, finish } = await serveOnce(t, {})
+  fastify.websocketServer.on('headers', async () => { throw new Error('odd headers') })
+  const client = await connect(t, `${origin}/ws`)
+  t.match(await warning, [{ message: 'odd headers' }])
+  client.close()
+  await finish(1)
 })
 
 for (const clientTracking of [true, false]) {

@@ -1,0 +1,49 @@
+import type { IncomingMessage } from 'node:http'
+import { InvalidHandshakeError } from '../errors'
+import type { WebSocketStreamServer } from '../stream/server'
+import type { StreamSocket } from '../stream/socket'
+import type { UpgradeTransport } from './transport'
+
+/**
+ * Performs the handshake of an accepted upgrade. `head` is what arrived behind the request. Returns
+ * a function that starts the connection, or null if there is none because the client has left.
+ *
+ * @throws an error that refuses the handshake after all
+ */
+export type Handshake = (transport: UpgradeTransport['socket'], head: Buffer) => (() => void) | null
+
+/** What a handshake needs to know of the route. */
+export interface HandshakeServers {
+  /** The server that emits the events of the handshake. */
+  readonly server: WebSocketStreamServer
+  /** The server that performs the handshake, with the limits of the route. */
+  readonly limitedServer: WebSocketStreamServer
+  /** @throws FST_WS_CLOSING, FST_WS_TOO_MANY_CONNECTIONS */
+  readonly checkRoom: () => void
+}
+
+/** The handshake by ws. `open` gets the WebSocket. */
+export function createHandshake (
+  { server, limitedServer, checkRoom }: HandshakeServers, request: IncomingMessage,
+  open: (socket: StreamSocket) => void
+): Handshake {
+  return (transport, head) => {
+    // Since the first check, the `onSend` hooks may have taken their time.
+    checkRoom()
+    const sockets: StreamSocket[] = []
+    const refusals: Error[] = []
+    const onRefused = (error: Error): void => { refusals.push(error) }
+    // Without a listener, ws would write its refusal to the socket, past the response.
+    const isHeard = server.listenerCount('wsClientError') > 0
+    if (!isHeard) server.on('wsClientError', onRefused)
+    try {
+      limitedServer.handleUpgrade(request, transport, head, (socket) => { sockets.push(socket) })
+    } finally {
+      server.off('wsClientError', onRefused)
+    }
+    const [refusal] = refusals
+    if (refusal !== undefined) throw new InvalidHandshakeError(refusal.message)
+    const [socket] = sockets
+    return socket === undefined ? null : () => { open(socket) }
+  }
+}
