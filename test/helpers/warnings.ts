@@ -1,3 +1,4 @@
+import { once } from 'node:events'
 import type { Teardown } from './servers'
 import { turn } from './streams'
 
@@ -16,9 +17,21 @@ export class Warnings {
     t.teardown(() => { process.off('warning', onWarning) })
   }
 
+  /** The codes of all so far, or the messages of those without one. */
+  async codes (): Promise<string[]> {
+    await turn()
+    return this.#seen.map(({ code, message }) => code ?? message)
+  }
+
   /** The messages of those with this code so far. */
   async with (code: string): Promise<string[]> {
     await turn()
     return this.#seen.filter((warning) => warning.code === code).map(({ message }) => message)
+  }
+
+  /** The next one that comes. */
+  async next (): Promise<CodedWarning> {
+    const [warning] = await once(process, 'warning')
+    return warning
   }
 }
