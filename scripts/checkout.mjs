@@ -30,11 +30,15 @@ function listFiles (...args) {
   return stdout.split('\0').filter((file) => file !== '')
 }
 
-/** Copies what git knows, or would add, as it is in the working tree. */
-export function copyCheckout (folder) {
+/** The files that git knows, or would add, and that are there. */
+export function listCheckout () {
   const gone = new Set(listFiles('--deleted'))
-  for (const file of listFiles('--cached', '--others', '--exclude-standard')) {
-    if (gone.has(file)) continue
+  return listFiles('--cached', '--others', '--exclude-standard').filter((file) => !gone.has(file))
+}
+
+/** Copies the checkout as it is in the working tree. */
+export function copyCheckout (folder) {
+  for (const file of listCheckout()) {
     mkdirSync(dirname(join(folder, file)), { recursive: true })
     copyFileSync(join(ROOT, file), join(folder, file))
   }

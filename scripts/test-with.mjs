@@ -4,17 +4,13 @@
 //   npm run test:versions -- ws                one of the two
 //   npm run test:versions -- fastify test/routes/paths.test.ts    one of the two, one file
 //
-// The lock file has the newest Fastify and a tested ws, so no other run sees these.
+// The lock file has a new Fastify, and a ws that may not be the newest, so no other run sees these.
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { copyCheckout, mustRun, report, runTests, withFolder } from './checkout.mjs'
+import { copyCheckout, listCheckout, mustRun, report, runTests, withFolder } from './checkout.mjs'
 
-/** What runs where no files are named: all tests but those of the documents, of browsers, of chaos. */
-const ROOMS = [
-  'connection', 'fuzz', 'handshake', 'hostile', 'inject', 'observe', 'options', 'programs',
-  'programs/ecosystem', 'routes', 'stream', 'upgrade'
-]
-const FILES = ['test/*.test.ts', ...ROOMS.map((room) => `test/${room}/*.test.ts`)]
+/** Tests of documents, browsers and chaos need other programs, or look at no version. */
+const SKIPPED = /^test\/(docs|browser|chaos)\//
 
 /** The package of npm to install for each name of a run. */
 const PACKAGES = { fastify: `fastify@${oldestFastify()}`, ws: 'ws@latest' }
@@ -26,6 +22,11 @@ function oldestFastify () {
   const [, version] = /^\^(\d+\.\d+\.\d+)$/.exec(range) ?? []
   if (version === undefined) throw new Error(`no version is the first one of ${range}`)
   return version
+}
+
+/** What runs where no files are named. */
+function listTests () {
+  return listCheckout().filter((file) => file.endsWith('.test.ts') && !SKIPPED.test(file))
 }
 
 /** The version that the copy has installed. */
@@ -50,6 +51,6 @@ function testWith (name, files) {
 const args = process.argv.slice(2)
 const names = args.filter((arg) => arg in PACKAGES)
 const given = args.filter((arg) => !(arg in PACKAGES))
-const files = given.length > 0 ? given : FILES
+const files = given.length > 0 ? given : listTests()
 
 report((names.length > 0 ? names : Object.keys(PACKAGES)).map((name) => testWith(name, files)))
