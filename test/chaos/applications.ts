@@ -29,8 +29,8 @@ export const SECRET_PATH = '/secret'
 /** In a path: the hooks of the plan look at the request. */
 export const WITH_HOOKS = '?hooks'
 
-/** Milliseconds that clients have when the application closes. */
-const CLOSE_TIMEOUT = 400
+/** Milliseconds that clients have when the application closes: longer than every wait of a hook. */
+export const CLOSE_TIMEOUT = 400
 
 /** For a plain answer that does not fit into any buffer of a socket. */
 const BIG = Buffer.alloc(8_000_000, 'b')
@@ -121,6 +121,7 @@ export async function startApplication (plan: ApplicationPlan): Promise<Applicat
   if (plan.otherListener !== undefined) others.listen(server, plan.otherListener)
   if (given === null) await fastify.listen({ port: 0, host: '127.0.0.1' })
   else await once(given.listen(0, '127.0.0.1'), 'listening')
+  // Out of any promise or listener that could catch it.
   if (plan.sabotage === 'uncaught') setTimeout(() => { throw THROWN.error() })
   if (plan.sabotage === 'let in') leaks++
 
@@ -165,6 +166,7 @@ function createInstance (
     fastify.get(path, { websocket: true }, handler)
   }
   declarePlainRoutes(fastify)
+  // Both last longer than any siege waits: one holds `close()` up, the other is left behind it.
   if (plan.sabotage === 'late') fastify.addHook('onClose', () => wait(30_000))
   if (plan.sabotage === 'left') fastify.addHook('onClose', async () => { wait(30_000) })
   return fastify
@@ -182,6 +184,7 @@ const HOOKS = [
 function declarePlainRoutes (fastify: FastifyInstance): void {
   fastify.get('/sync', (_request, reply) => { reply.send('now') })
   fastify.get('/slow', async () => {
+    // Pipelined upgrades wait for the answer, so some clients leave before and some after it.
     await wait(100)
     return 'at last'
   })
@@ -243,6 +246,7 @@ function pluginOptionsOf (plan: ApplicationPlan, server: Server | null): Websock
 
 const ORIGIN_CHECKS: Record<'slow yes' | 'throw' | 'reject', OriginCheck> = {
   'slow yes': async () => {
+    // Some clients leave before that, after 5 or 20 ms.
     await wait(30)
     return true
   },
@@ -256,13 +260,16 @@ const VERIFIERS: Record<Verification, VerifyClient> = {
   yes: () => true,
   no: () => false,
   answers: (_info, answer) => { answer(false, 403, 'no', { 'x-why': 'chaos' }) },
+  // After `close()` has begun, in many sieges.
   'answers late': (_info, answer) => { setTimeout(answer, 50, true) },
   'answers twice': (_info, answer) => {
     answer(true)
+    // The connection is open by then.
     setTimeout(answer, 5, false)
   },
   promise: async () => true,
   'slow promise': async () => {
+    // Longer than a `handlerTimeout` of the plans.
     await wait(120)
     return true
   },

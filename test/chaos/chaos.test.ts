@@ -1,6 +1,9 @@
 // A short chaos, with a seed that does not change; `npm run chaos` is the long one.
+import { once } from 'node:events'
 import tap, { test } from 'tap'
+import { startApplication } from './applications'
 import { runCampaign } from './campaign'
+import { enter } from './clients'
 import { drawPlan, Random } from './random'
 import { shrink } from './shrink'
 import { drawSiege, type SiegePlan } from './siege'
@@ -8,22 +11,21 @@ import { SiegeProcess } from './siege-process'
 
 const SEED = 1
 
-/** Most sieges, and seconds after which none begins: what a busy machine makes of it. */
 const SIEGES = 12
-const SECONDS = 10
 
+// Twelve sieges that each take as long as they may, in two processes.
 tap.setTimeout(180_000)
 
 test('applications stand a chaos of clients', async (t) => {
   const { failures, faults, applications } = await runCampaign({
     seed: SEED,
     sieges: SIEGES,
-    seconds: SECONDS,
+    seconds: Infinity,
     shrinkSeconds: 0,
     say: (line) => { t.comment(line) }
   })
   t.comment(faults)
-  t.ok(applications >= 2)
+  t.equal(applications, SIEGES)
   t.strictSame(failures.map(({ siege, outcome }) => ({ siege, outcome })), [])
 })
 
@@ -38,6 +40,22 @@ test('a siege that went wrong is seen', async (t) => {
     const outcome = await process.run({ application: { sabotage }, clients: [], closesAfter: 0 })
     t.equal(outcome?.fault, fault, `${sabotage} in a ${guards} process`)
   }))
+})
+
+test('a late client asks for its upgrade when close() has begun', async (t) => {
+  const application = await startApplication({})
+  t.teardown(() => application.end())
+  const { server } = application.fastify
+  const seen: string[] = []
+  server.on('request', ({ url = '' }) => { seen.push(url) })
+  server.on('upgrade', ({ url = '' }) => { seen.push(url) })
+  const visitor = enter({ before: '/slow', late: 0 }, application)
+  await once(server, 'request')
+  const closed = application.close()
+  seen.push('close()')
+  visitor.goHome()
+  await Promise.all([closed, visitor.left])
+  t.strictSame(seen, ['/slow', 'close()', '/echo'])
 })
 
 test('a seed repeats its sieges, and another one has others', async (t) => {

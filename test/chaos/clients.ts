@@ -42,7 +42,10 @@ const CHOICES = {
   isDeaf: [0.25, true],
   isHalfOpen: [0.2, true],
   leaves: [0.6, 'by a FIN', 'by a reset', 'by both'],
-  after: [0.7, 5, 20, 60, 150]
+  after: [0.7, 5, 20, 60, 150],
+  // Only the requests of `before` are sent at once, and the upgrade so many milliseconds after the
+  // application's `close()` has begun: in its first turns, among its hooks, or behind them.
+  late: [0.2, 0, 2, 20]
 } as const
 
 /** A plan of a client; where it says nothing, an upgrade of `/echo` until the server ends it. */
@@ -83,6 +86,8 @@ class RawVisitor implements Visitor {
   wasLetIn = false
   readonly #plan: ClientPlan
   readonly #socket: Socket
+  readonly #closing: Promise<void>
+  #onClosing = (): void => {}
 
   constructor (plan: ClientPlan, { port, plan: { tls } }: Application) {
     this.#plan = plan
@@ -92,6 +97,7 @@ class RawVisitor implements Visitor {
       ? connectTls({ ...options, rejectUnauthorized: false })
       : connectTcp(options)
     this.#socket.on('error', () => {})
+    this.#closing = new Promise((resolve) => { this.#onClosing = resolve })
     this.left = new Promise((resolve) => { this.#socket.once('close', () => { resolve() }) })
     if (!plan.isDeaf) this.#listen()
     this.#socket.once(tls ? 'secureConnect' : 'connect', () => { this.#play() })
@@ -102,18 +108,27 @@ class RawVisitor implements Visitor {
     this.#socket.on('data', (chunk: Buffer) => {
       if (isRefused && chunk.includes('HTTP/1.1 101 ')) this.wasLetIn = true
     })
-    // A client that keeps its side open sees what the server does in the end all the same.
+    // A half-open client ends its side, too, or no server could close. Until then, for longer than
+    // most of what a server does after a FIN, it is there.
     this.#socket.on('end', () => { setTimeout(() => { this.#socket.end() }, 100) })
   }
 
   async #play (): Promise<void> {
-    const { says, thenSays, pace, after = 0 } = this.#plan
+    const { before, says, thenSays, pace, after = 0, late } = this.#plan
+    const earlier = Buffer.from(before === undefined ? '' : plainRequests(before), 'latin1')
     const opening = Buffer.from(this.#opening(), 'latin1')
     const first = says === undefined ? Buffer.alloc(0) : FRAMES[says]
+    if (late !== undefined) {
+      this.#socket.write(earlier)
+      await this.#closing
+      await wait(late)
+    }
+    const rest = late === undefined ? [earlier, opening] : [opening]
     if (pace === 'all at once') {
-      this.#socket.write(Buffer.concat([opening, first]))
+      this.#socket.write(Buffer.concat([...rest, first]))
     } else {
-      this.#socket.write(opening)
+      this.#socket.write(Buffer.concat(rest))
+      // The server reads the head in a turn of its own, before the first frame is there.
       await wait(1)
       if (pace === 'byte by byte') await this.#writeSlowly(first)
       else this.#socket.write(first)
@@ -124,12 +139,11 @@ class RawVisitor implements Visitor {
   }
 
   #opening (): string {
-    const { before, instead, line } = this.#plan
+    const { instead, line } = this.#plan
     const target = targetOf(this.#plan)
-    const earlier = before === undefined ? '' : plainRequests(before)
-    if (instead !== undefined) return earlier + INSTEAD[instead](target)
+    if (instead !== undefined) return INSTEAD[instead](target)
     const [name, value = ''] = line?.split(': ') ?? []
-    return earlier + upgradeHead(target, name === undefined ? {} : { [name]: value })
+    return upgradeHead(target, name === undefined ? {} : { [name]: value })
   }
 
   async #writeSlowly (bytes: Buffer): Promise<void> {
@@ -137,6 +151,7 @@ class RawVisitor implements Visitor {
       // The beginning is what is read byte by byte.
       const end = i < 30 ? i + 1 : bytes.length
       this.#socket.write(bytes.subarray(i, end))
+      // One turn of the event loop at least, so that each byte is a packet of its own.
       await wait(0)
       if (end === bytes.length) return
     }
@@ -145,6 +160,7 @@ class RawVisitor implements Visitor {
   #leave (): void {
     const { leaves } = this.#plan
     if (leaves === 'by a FIN' || leaves === 'by both') this.#socket.end()
+    // The server has seen the FIN, and answers it, when the reset comes.
     if (leaves === 'by both') setTimeout(() => { this.#reset() }, 10)
     if (leaves === 'by a reset') this.#reset()
   }
@@ -158,6 +174,7 @@ class RawVisitor implements Visitor {
   }
 
   goHome (): void {
+    this.#onClosing()
     const { instead, path } = this.#plan
     if (instead !== undefined || path === OTHER_PATH) this.#reset()
   }

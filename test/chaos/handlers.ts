@@ -34,6 +34,7 @@ export const HANDLERS: Record<string, WebsocketHandler> = {
     }
   },
   '/late': async ({ socket }) => {
+    // The first messages of the client are there before its reader.
     await wait(30)
     socket.on('message', (message) => { socket.send(message) })
   },
@@ -42,6 +43,7 @@ export const HANDLERS: Record<string, WebsocketHandler> = {
   '/throw': () => { throw THROWN.error() },
   '/throw-frozen': () => { throw THROWN['frozen error']() },
   '/reject': async () => {
+    // The connection is open, and a client may have left it.
     await wait(10)
     throw THROWN['frozen error']()
   },

@@ -22,6 +22,7 @@ type Delay = typeof DELAYS[number] | 'read'
 type Action = (request: FastifyRequest, reply: FastifyReply) => unknown
 
 const ACTIONS: Record<Answer | Delay, Action> = {
+  // As long as some clients stay, so that some have left when the hook goes on.
   wait: async () => { await wait(30) },
   // It takes a few microtasks all the same, in which other code may run.
   'wait for nothing': async () => {},
@@ -30,11 +31,13 @@ const ACTIONS: Record<Answer | Delay, Action> = {
   answer: async (_request, reply) => { reply.code(401).send('no') },
   'answer and return': async (_request, reply) => reply.code(401).send('no'),
   'answer late': async (_request, reply) => {
+    // After the first clients have left, and before the last.
     await wait(20)
     reply.code(401).send('no')
   },
   throw: () => { throw Object.assign(THROWN.error(), { statusCode: 401 }) },
   reject: async () => {
+    // In a turn of its own, behind the frames that came with the request.
     await wait(10)
     throw Object.assign(THROWN.error(), { statusCode: 401 })
   },

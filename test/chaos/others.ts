@@ -23,6 +23,7 @@ export class OtherProtocol {
       if (kind === 'ignores' || request.url !== OTHER_PATH) return
       this.#own(transport)
       if (kind === 'answers') this.#answer(transport)
+      // Long after our plugin has decided, which is on the next tick.
       else setTimeout(() => { this.#answer(transport) }, 20)
     })
   }

@@ -16,7 +16,10 @@ export type Outcome =
   | { readonly fault: 'crash' | 'stuck', readonly detail: string }
   | null
 
-/** Milliseconds for a whole siege: more than all that it waits for takes. */
+/**
+ * Milliseconds for a whole siege, the start of its process included. A siege that waits to the end
+ * for each thing that it waits for takes half of it.
+ */
 const PATIENCE = 40_000
 
 /** A child process that runs sieges one after the other, and is replaced when one went wrong. */

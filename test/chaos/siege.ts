@@ -2,7 +2,7 @@
 // has to hold whatever the application and the clients do.
 import { inspect } from 'node:util'
 import {
-  drawApplication, startApplication, type Application, type ApplicationPlan
+  CLOSE_TIMEOUT, drawApplication, startApplication, type Application, type ApplicationPlan
 } from './applications'
 import { drawClient, enter, type ClientPlan } from './clients'
 import { wait } from './handlers'
@@ -24,11 +24,17 @@ export type Verdict = { readonly fault: Fault, readonly detail: string } | null
 
 const CLIENTS = 120
 
-/** Milliseconds for `close()`: `closeTimeout`, the time to read a refusal, and a slow machine. */
-const CLOSE_PATIENCE = 6_000
+/** Milliseconds that the plugin gives a client to read its refusal. */
+const LINGER_TIMEOUT = 2_000
 
-/** Milliseconds that may pass until nothing is left. */
-const END_PATIENCE = 4_000
+/** Milliseconds by which a busy machine may be late. On an idle one it is less than a tenth. */
+const DELAY = 1_500
+
+/** Milliseconds that `close()` may take. */
+const CLOSE_PATIENCE = CLOSE_TIMEOUT + LINGER_TIMEOUT + DELAY
+
+/** Milliseconds after `close()` until nothing may be left: a client may just have been refused. */
+const END_PATIENCE = LINGER_TIMEOUT + DELAY
 
 /** Draws a siege. */
 export function drawSiege (seed: number, count = CLIENTS): SiegePlan {
@@ -36,6 +42,7 @@ export function drawSiege (seed: number, count = CLIENTS): SiegePlan {
   return {
     application: drawApplication(random),
     clients: Array.from({ length: count }, () => drawClient(random)),
+    // Before the first handshake, in the midst of them, or when most clients have had their say.
     closesAfter: random.pick([0, 50, 200])
   }
 }
@@ -116,6 +123,7 @@ async function soon (isTrue: () => boolean): Promise<boolean> {
   const end = performance.now() + END_PATIENCE
   while (!isTrue()) {
     if (performance.now() > end) return false
+    // No event tells that a set is empty or that a resource is gone.
     await wait(10)
   }
   return true

@@ -62,6 +62,6 @@ test('every plugin of the table has its tests', async (t) => {
   for (const name of names) {
     // Cookies are tested with the sessions that need them.
     const file = name.replace('@fastify/', '').replace('cookie', 'session')
-    t.ok(existsSync(join(ROOT, 'test', 'ecosystem', `${file}.test.ts`)), name)
+    t.ok(existsSync(join(ROOT, 'test', 'programs', 'ecosystem', `${file}.test.ts`)), name)
   }
 })

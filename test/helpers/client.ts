@@ -86,6 +86,12 @@ export async function connect (
   return client
 }
 
+/** Asks the server for a pong; resolves when it has dealt with all that was sent before. */
+export async function ping ({ socket }: Client): Promise<void> {
+  socket.ping()
+  await once(socket, 'pong')
+}
+
 /** The refusal of an upgrade. */
 export interface Refusal {
   readonly statusCode: number | undefined

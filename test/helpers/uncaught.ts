@@ -2,8 +2,10 @@ import { turn } from './streams'
 import type { Teardown } from './servers'
 
 /**
- * Collects what reaches nobody but the process, which it would end. The test fails if anything
- * is there at its end that it has not taken out.
+ * Collects the errors that reach only the process, which they would end. `crash-guard.cjs` sees
+ * them too, and fails the test file; this names the test, and a fuzz finds its case by it.
+ *
+ * The test fails if an error is there at its end that the test has not taken out.
  */
 export function watchProcess (t: Teardown): unknown[] {
   const uncaught: unknown[] = []

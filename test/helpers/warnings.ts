@@ -1,3 +1,4 @@
+import { once } from 'node:events'
 import type { Teardown } from './servers'
 import { turn } from './streams'
 
@@ -26,5 +27,11 @@ export class Warnings {
   async with (code: string): Promise<string[]> {
     await turn()
     return this.#seen.filter((warning) => warning.code === code).map(({ message }) => message)
+  }
+
+  /** The next one that comes. */
+  async next (): Promise<CodedWarning> {
+    const [warning] = await once(process, 'warning')
+    return warning
   }
 }

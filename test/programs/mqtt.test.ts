@@ -1,7 +1,7 @@
 // The MQTT broker of the examples, as its users run it, with mqtt.js clients.
 import t, { test } from 'tap'
 import { connect } from '../helpers/client'
-import { connectMqtt, type MqttPeer } from '../helpers/mqtt'
+import { connectMqtt, type MqttPeer } from './mqtt-peer'
 import { startExample, type Program } from '../helpers/program'
 import type { Teardown } from '../helpers/servers'
 

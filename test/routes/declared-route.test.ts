@@ -4,7 +4,7 @@ import swagger from '@fastify/swagger'
 import type { FastifyInstance } from 'fastify'
 import { test } from 'tap'
 import fastifyWebsocket from '../../src/index'
-import { loadFastifyWebsocket } from '../ecosystem/foreign'
+import { loadFastifyWebsocket } from '../helpers/foreign'
 import { echo, serve, settled } from '../helpers/plugin'
 import { createFastify, listen } from '../helpers/servers'
 

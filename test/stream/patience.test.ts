@@ -120,8 +120,6 @@ test('a stream that was read once does not hold up the listeners of the socket',
 
 test('a handler that lost its messages by waiting too long may read later ones', async (t) => {
   const { stream, client } = await createPair(t, { highWaterMark: 100, pauseTimeout: 5 })
-  t.teardown(() => process.removeAllListeners('warning'))
-  process.on('warning', () => {})
   const { socket } = stream
   inboxOf(socket).startHandling()
   client.send('x'.repeat(1000))

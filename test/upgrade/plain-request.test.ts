@@ -14,6 +14,7 @@ import { echo, serve } from '../helpers/plugin'
 import { frame, RawClient, upgradeHead } from '../helpers/raw'
 import { portOf, type Teardown } from '../helpers/servers'
 import { CERTIFICATE } from '../helpers/tls'
+import { Warnings } from '../helpers/warnings'
 
 const H2C = { connection: 'Upgrade, HTTP2-Settings', upgrade: 'h2c', 'http2-settings': 'AAMAAABk' }
 
@@ -97,10 +98,7 @@ for (const [name, isSecure] of [['http', false], ['https', true]] as const) {
   })
 
   test(`over ${name}, a connection is kept alive for more requests of all kinds`, async (t) => {
-    const warnings: Error[] = []
-    const onWarning = (warning: Error): void => { warnings.push(warning) }
-    process.on('warning', onWarning)
-    t.teardown(() => { process.off('warning', onWarning) })
+    const warnings = new Warnings(t)
     const { send, fastify } = await createAgent(t, isSecure)
     let connections = 0
     fastify.server.prependListener(isSecure ? 'secureConnection' : 'connection', () => {
@@ -113,7 +111,7 @@ for (const [name, isSecure] of [['http', false], ['https', true]] as const) {
       t.equal((await send('POST', '/', post, [Buffer.from('x')])).body.toString(), 'x')
     }
     t.equal(connections, 61, 'one connection, handed back to the server 60 times')
-    t.strictSame(warnings, [], 'no listeners pile up')
+    t.strictSame(await warnings.codes(), [], 'no listeners pile up')
     await fastify.close()
   })
 }

@@ -5,6 +5,7 @@ import fastifyWebsocket from '../../src/index'
 import { connect, refused } from '../helpers/client'
 import { createFastify, createHttp } from '../helpers/servers'
 import { watchProcess } from '../helpers/uncaught'
+import { Warnings } from '../helpers/warnings'
 
 /** An application that takes `paths` of a server of the user's, and greets with its name. */
 async function createApplication (
@@ -44,10 +45,7 @@ for (const newerCloses of [true, false]) {
 }
 
 test('one listener serves any number of applications and registrations', async (t) => {
-  const warnings: Error[] = []
-  const onWarning = (warning: Error): void => { warnings.push(warning) }
-  process.on('warning', onWarning)
-  t.teardown(() => { process.off('warning', onWarning) })
+  const warnings = new Warnings(t)
   const uncaught = watchProcess(t)
   const { server, origin } = await createHttp(t)
   const names = Array.from({ length: 14 }, (_, i) => `app${i}`)
@@ -55,7 +53,7 @@ test('one listener serves any number of applications and registrations', async (
   t.equal(server.listenerCount('upgrade'), 1)
   for (const name of names) t.equal(await (await connect(t, `${origin}/${name}`)).nextText(), name)
   t.equal((await refused(t, `${origin}/nowhere`)).statusCode, 404)
-  t.strictSame([warnings, uncaught], [[], []])
+  t.strictSame([await warnings.codes(), uncaught], [[], []])
 })
 
 test('a shouldHandle that throws is a 500 among several applications', async (t) => {

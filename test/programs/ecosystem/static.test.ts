@@ -1,9 +1,9 @@
 import fastifyStatic from '@fastify/static'
 import type { FastifyInstance } from 'fastify'
 import { test, type Test } from 'tap'
-import type fastifyWebsocket from '../../src/index'
-import { connect, refused } from '../helpers/client'
-import { echo, serve } from '../helpers/plugin'
+import type fastifyWebsocket from '../../../src/index'
+import { connect, refused } from '../../helpers/client'
+import { echo, serve } from '../../helpers/plugin'
 
 const PAGE = '<script>new WebSocket(location.origin)</script>'
 

@@ -1,22 +1,14 @@
-// What a Fastify user expects of any route, where no file of `src` is the one to test.
+// What a Fastify user expects of any route: its hooks, its errors, its request, its paths.
 import { once } from 'node:events'
-import { lookup } from 'node:dns/promises'
-import { connect as connectHttp2 } from 'node:http2'
-import { connect as connectTcp } from 'node:net'
 import { Readable } from 'node:stream'
-import { text } from 'node:stream/consumers'
-import { connect as connectTls } from 'node:tls'
-import Fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify'
-import { test, type Test } from 'tap'
-import fastifyWebsocket from '../../src/index'
-import { Client, connect, refused } from '../helpers/client'
-import { Logs } from '../helpers/logs'
-import { echo, serve } from '../helpers/plugin'
-import { RawClient, upgradeHead } from '../helpers/raw'
-import { createFastify, listen, portOf } from '../helpers/servers'
-import { recordTimers } from '../helpers/timers'
-import { CERTIFICATE } from '../helpers/tls'
-import { contract, differences, type Connect } from '../stream/contract'
+import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
+import { test } from 'tap'
+import fastifyWebsocket from '../../../src/index'
+import { connect, refused } from '../../helpers/client'
+import { Logs } from '../../helpers/logs'
+import { echo, serve } from '../../helpers/plugin'
+import { RawClient, upgradeHead } from '../../helpers/raw'
+import { createFastify, listen, portOf } from '../../helpers/servers'
 
 declare module 'fastify' {
   interface FastifyReply {
@@ -26,8 +18,6 @@ declare module 'fastify' {
     visitor: string
   }
 }
-
-// --- Lifecycle ---
 
 const HOOKS = ['onRequest', 'preParsing', 'preValidation', 'preHandler'] as const
 
@@ -191,8 +181,6 @@ test('the request log has a refusal once', async (t) => {
   t.equal(logs.lines.filter(({ msg }) => msg === 'incoming request').length, 1)
 })
 
-// --- Request context ---
-
 const FORMS: Record<string, (handler: fastifyWebsocket.WebsocketHandler) => FastifyDeclaration> = {
   shorthand: (handler) => async (scope) => { scope.get('/:room', { websocket: true }, handler) },
   route: (handler) => async (scope) => {
@@ -235,8 +223,6 @@ for (const [form, declare] of Object.entries(FORMS)) {
   })
 }
 
-// --- Routes ---
-
 test('a URL may be long, and one above the limit of Node.js is its 431', async (t) => {
   const { fastify, origin } = await serve(t, {
     declare: (fastify) => fastify.get('/files/*', { websocket: true }, ({ socket }, req) => {
@@ -262,160 +248,3 @@ test('a handle leaves printRoutes and hasRoute to the routes of the user', async
   t.ok(fastify.hasRoute({ method: 'GET', url: '/both' }))
   t.match(fastify.printRoutes(), /both \(GET, HEAD\)/)
 })
-
-// --- Listening ---
-
-const H2C = 'GET / HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: h2c\r\n\r\n'
-
-test('a request for h2c is plain HTTP on every address of localhost', async (t) => {
-  const fastify = createFastify(t)
-  fastify.register(fastifyWebsocket)
-  fastify.get('/', async ({ ip }) => `hello ${ip}`)
-  await fastify.listen({ port: 0, host: 'localhost' })
-  for (const { address } of await lookup('localhost', { all: true })) {
-    const socket = connectTcp(portOf(fastify.server), address)
-    t.teardown(() => { socket.destroy() })
-    socket.end(H2C)
-    t.match(await text(socket), new RegExp(`^HTTP/1.1 200 [^]*hello ${address}$`))
-  }
-})
-
-test('pipelined requests that ask for h2c are answered in order over https', async (t) => {
-  // The types of Fastify tell an application over https from the others; here it is one.
-  const server = { https: CERTIFICATE } as object
-  const { fastify } = await serve(t, {
-    server, declare: (fastify) => fastify.get('/', async ({ id }) => `hello ${id};`)
-  })
-  const socket = connectTls(portOf(fastify.server), '127.0.0.1', { ca: CERTIFICATE.cert })
-  t.teardown(() => { socket.destroy() })
-  // Not `end`, after which Node.js answers only the first, whatever it asks for.
-  socket.write(H2C.repeat(5))
-  let received = ''
-  while (!received.includes('req-5;')) received += String(await once(socket, 'data'))
-  const ids = [...received.matchAll(/hello req-(\d);/g)].map(([, id]) => id)
-  t.strictSame(ids, ['1', '2', '3', '4', '5'])
-})
-
-test('http2 with allowHTTP1 still serves HTTP/2, beside a websocket', async (t) => {
-  const http2: unknown = Fastify({ http2: true, https: { ...CERTIFICATE, allowHTTP1: true } })
-  // As above.
-  const fastify = http2 as FastifyInstance
-  t.teardown(() => fastify.close())
-  fastify.register(fastifyWebsocket, { handle: echo })
-  fastify.get('/', async ({ raw }) => raw.httpVersion)
-  await listen(fastify)
-  const origin = `127.0.0.1:${portOf(fastify.server)}`
-  const client = await connect(t, `wss://${origin}`, { ca: CERTIFICATE.cert })
-  const session = connectHttp2(`https://${origin}`, { ca: CERTIFICATE.cert })
-  t.teardown(() => { session.destroy() })
-  t.equal(await text(session.request({ ':path': '/' })), '2.0')
-  client.send('hello')
-  t.equal(await client.nextText(), 'hello')
-  session.close()
-})
-
-// --- Shutdown ---
-
-test('no timer is left after close()', async (t) => {
-  const timers = recordTimers(t)
-  const { fastify, origin } = await serve(t, {
-    plugin: { closeTimeout: 7777 },
-    declare: (fastify) => fastify.get('/', { websocket: true }, echo)
-  })
-  const client = await connect(t, origin)
-  const left = await connect(t, origin)
-  left.close()
-  await left.closed
-  t.equal((await refused(t, `${origin}/missing`)).statusCode, 404)
-  fastify.server.on('upgrade', () => {})
-  const stranger = new RawClient(t, portOf(fastify.server))
-  const upgraded = once(fastify.server, 'upgrade')
-  stranger.write(upgradeHead('/nobody'))
-  await upgraded
-  await fastify.close()
-  await Promise.all([client.closed, stranger.closed])
-  // The clients of this test have their own.
-  const ours = [...timers.values()].filter((delay) => [7777, 2000, 10_000].includes(delay))
-  t.strictSame(ours, [])
-})
-
-// --- injectWS: what holds over a socket holds in memory ---
-
-/** Connects to a `handle` in memory, with the stream that the handler got. */
-const connectInMemory: Connect = async (t, options = {}) => {
-  const fastify = createFastify(t)
-  const accepted = new Promise<fastifyWebsocket.SocketStream>((resolve) => {
-    fastify.register(fastifyWebsocket, { handle: resolve, options })
-  })
-  await fastify.after()
-  return { client: await inject(t, fastify), stream: await accepted }
-}
-
-/** A client that listens from the first moment. */
-async function inject (t: Test, fastify: FastifyInstance, path?: string): Promise<Client> {
-  const clients: Client[] = []
-  const socket = await fastify.injectWS(path, {}, {
-    onInit: (socket) => { clients.push(new Client(socket)) }
-  })
-  t.teardown(() => { socket.terminate() })
-  const [client = new Client(socket)] = clients
-  return client
-}
-
-for (const [title, run] of Object.entries(contract)) {
-  test(`injectWS: ${title}`, (t) => run(t, connectInMemory))
-}
-
-for (const { name, ours, observe } of differences) {
-  test(`injectWS: ${name}: ${ours}`, async (t) => {
-    t.equal(await observe(t, connectInMemory), ours)
-  })
-}
-
-for (const handle of [undefined, say('handle')]) {
-  const what = handle === undefined ? 'routes' : 'routes and a handle'
-  test(`injectWS: ${what} are reached by the paths that reach them over a socket`, async (t) => {
-    const { fastify, origin } = await serve(t, {
-      plugin: { handle },
-      server: { rewriteUrl: ({ url = '' }) => url.replace('/v1', '') },
-      declare: (fastify) => {
-        fastify.get('/rooms/:room', { websocket: true }, say('room'))
-        fastify.get('/plain', async () => 'plain')
-        fastify.route({
-          method: 'GET', url: '/both', handler: async () => '', wsHandler: say('both')
-        })
-        fastify.register(async (scope) => {
-          scope.get('/', { websocket: true }, say('prefix'))
-          scope.get('/plain', async () => 'plain')
-        }, { prefix: '/api' })
-      }
-    })
-    const paths = [
-      '/', '/rooms/1', '/rooms/1/', '/both', '/both/', '/plain', '/missing', '/api', '/api/',
-      '/api/any', '/api/plain', '/v1/both', '/%', '/rooms/%41', `/rooms/${'a'.repeat(101)}`
-    ]
-    const reached = new Set<string>()
-    for (const path of paths) {
-      const overSocket = await reach(() => connect(t, origin + path))
-      t.equal(await reach(() => inject(t, fastify, path)), overSocket, path)
-      reached.add(overSocket)
-    }
-    // What is too long for `:room` is not too long for a handle.
-    const others = handle === undefined ? ['404', '414'] : ['handle']
-    t.strictSame([...reached].sort(), ['400', 'both', 'prefix', 'room', ...others].sort())
-  })
-}
-
-/** A handler that says who it is. */
-function say (name: string): fastifyWebsocket.WebsocketHandler {
-  return ({ socket }) => { socket.send(name) }
-}
-
-/** What a connection hears first, or the status of its refusal. */
-async function reach (open: () => Promise<Client>): Promise<string> {
-  try {
-    return await (await open()).nextText()
-  } catch (error) {
-    return String(/\d{3}/.exec(String(error)))
-  }
-}

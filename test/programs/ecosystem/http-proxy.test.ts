@@ -2,12 +2,12 @@ import { setImmediate as nextTurn } from 'node:timers/promises'
 import httpProxy from '@fastify/http-proxy'
 import type { FastifyInstance } from 'fastify'
 import { test } from 'tap'
-import fastifyWebsocket from '../../src/index'
-import { connect } from '../helpers/client'
-import { echo } from '../helpers/plugin'
-import { RawClient, upgradeHead } from '../helpers/raw'
-import { createFastify, listen, portOf, type Teardown } from '../helpers/servers'
-import { serveForeign } from './foreign'
+import fastifyWebsocket from '../../../src/index'
+import { connect } from '../../helpers/client'
+import { echo } from '../../helpers/plugin'
+import { RawClient, upgradeHead } from '../../helpers/raw'
+import { createFastify, listen, portOf, type Teardown } from '../../helpers/servers'
+import { serveForeign } from '../../helpers/foreign'
 
 const ORDERS = ['before', 'after'] as const
 

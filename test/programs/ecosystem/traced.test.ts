@@ -2,8 +2,8 @@
 import { once } from 'node:events'
 import { test } from 'tap'
 import { WebSocket } from 'ws'
-import { connect } from '../helpers/client'
-import { createHttp, type Teardown } from '../helpers/servers'
+import { connect } from '../../helpers/client'
+import { createHttp, type Teardown } from '../../helpers/servers'
 
 type Method = (this: unknown, ...args: unknown[]) => unknown
 
@@ -26,7 +26,7 @@ function trace (t: Teardown, name: string): unknown[] {
 
 /** A pair, of a module that is loaded only now. */
 async function createPair (t: Teardown) {
-  const { createServer } = require('../../src/stream/server')
+  const { createServer } = require('../../../src/stream/server')
   const { server: http, origin } = await createHttp(t)
   const server = createServer({ server: http })
   const [[stream], client] = await Promise.all([once(server, 'stream'), connect(t, origin)])

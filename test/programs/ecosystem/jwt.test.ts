@@ -2,9 +2,9 @@ import cookie from '@fastify/cookie'
 import jwt, { type FastifyJWTOptions } from '@fastify/jwt'
 import type { FastifyInstance } from 'fastify'
 import { test } from 'tap'
-import { connect, refused } from '../helpers/client'
-import { serve } from '../helpers/plugin'
-import type { Teardown } from '../helpers/servers'
+import { connect, refused } from '../../helpers/client'
+import { serve } from '../../helpers/plugin'
+import type { Teardown } from '../../helpers/servers'
 
 declare module '@fastify/jwt' {
   interface FastifyJWT {

@@ -1,10 +1,10 @@
 import rateLimit, { type RateLimitPluginOptions } from '@fastify/rate-limit'
 import type { FastifyInstance } from 'fastify'
 import { test } from 'tap'
-import fastifyWebsocket from '../../src/index'
-import { connect, refused } from '../helpers/client'
-import { echo } from '../helpers/plugin'
-import { createFastify, listen, type Teardown } from '../helpers/servers'
+import fastifyWebsocket from '../../../src/index'
+import { connect, refused } from '../../helpers/client'
+import { echo } from '../../helpers/plugin'
+import { createFastify, listen, type Teardown } from '../../helpers/servers'
 
 /** Serves what `declare` declares after @fastify/rate-limit, which misses earlier routes. */
 async function serveLimited (

@@ -1,7 +1,7 @@
 import type { FastifyInstance, FastifyPluginAsync } from 'fastify'
 import { WebSocket } from 'ws'
 import type fastifyWebsocket from '../../src/index'
-import { createFastify, listen, type Teardown } from '../helpers/servers'
+import { createFastify, listen, type Teardown } from './servers'
 
 /** As JavaScript loads it: its types and ours describe the same names of Fastify. */
 export function loadFastifyWebsocket (): FastifyPluginAsync {

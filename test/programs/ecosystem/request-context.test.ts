@@ -1,10 +1,10 @@
 import { fastifyRequestContext, requestContext } from '@fastify/request-context'
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import { test } from 'tap'
-import type fastifyWebsocket from '../../src/index'
-import { connect } from '../helpers/client'
-import { serve } from '../helpers/plugin'
-import { until } from '../helpers/streams'
+import type fastifyWebsocket from '../../../src/index'
+import { connect } from '../../helpers/client'
+import { serve } from '../../helpers/plugin'
+import { until } from '../../helpers/streams'
 
 declare module '@fastify/request-context' {
   interface RequestContextData {

@@ -1,10 +1,10 @@
 import swagger from '@fastify/swagger'
 import type { FastifyInstance } from 'fastify'
 import { test } from 'tap'
-import fastifyWebsocket from '../../src/index'
-import { connect } from '../helpers/client'
-import { echo } from '../helpers/plugin'
-import { createFastify, listen } from '../helpers/servers'
+import fastifyWebsocket from '../../../src/index'
+import { connect } from '../../helpers/client'
+import { echo } from '../../helpers/plugin'
+import { createFastify, listen } from '../../helpers/servers'
 
 const schema = {
   summary: 'the news',

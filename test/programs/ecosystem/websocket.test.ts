@@ -1,10 +1,10 @@
 import type { FastifyInstance } from 'fastify'
 import { test } from 'tap'
-import fastifyWebsocket from '../../src/index'
-import { connect } from '../helpers/client'
-import { echo, serve, settled } from '../helpers/plugin'
-import { createFastify, listen, ownOrigin } from '../helpers/servers'
-import { answerForeign, loadFastifyWebsocket, serveForeign } from './foreign'
+import fastifyWebsocket from '../../../src/index'
+import { connect } from '../../helpers/client'
+import { echo, serve, settled } from '../../helpers/plugin'
+import { createFastify, listen, ownOrigin } from '../../helpers/servers'
+import { answerForeign, loadFastifyWebsocket, serveForeign } from '../../helpers/foreign'
 
 test('@fastify/websocket on another instance of the process works beside ours', async (t) => {
   const ours = await serve(t, {

@@ -1,7 +1,7 @@
 import helmet from '@fastify/helmet'
 import { test } from 'tap'
-import { connect, refused } from '../helpers/client'
-import { echo, serve } from '../helpers/plugin'
+import { connect, refused } from '../../helpers/client'
+import { echo, serve } from '../../helpers/plugin'
 
 test('its headers go out with the 101 and do no harm', async (t) => {
   const { origin } = await serve(t, {

@@ -1,5 +1,5 @@
 import { connectAsync, type IClientOptions, type IPublishPacket, type MqttClient } from 'mqtt'
-import type { Teardown } from './servers'
+import type { Teardown } from '../helpers/servers'
 
 /** A PUBLISH as a client got it. */
 export interface Publication {

@@ -1,10 +1,10 @@
 import underPressure, { type FastifyUnderPressureOptions } from '@fastify/under-pressure'
 import type { FastifyInstance } from 'fastify'
 import { test } from 'tap'
-import { connect, refused } from '../helpers/client'
-import { echo, serve } from '../helpers/plugin'
-import type { Teardown } from '../helpers/servers'
-import { until } from '../helpers/streams'
+import { connect, refused } from '../../helpers/client'
+import { echo, serve } from '../../helpers/plugin'
+import type { Teardown } from '../../helpers/servers'
+import { until } from '../../helpers/streams'
 
 function servePressed (
   t: Teardown, options: FastifyUnderPressureOptions

@@ -1,7 +1,7 @@
 import cors from '@fastify/cors'
 import { test } from 'tap'
-import { connect, refused } from '../helpers/client'
-import { echo, serve } from '../helpers/plugin'
+import { connect, refused } from '../../helpers/client'
+import { echo, serve } from '../../helpers/plugin'
 
 const ALLOWED = 'https://example.com'
 

@@ -2,9 +2,9 @@ import cookie from '@fastify/cookie'
 import session, { type FastifySessionOptions, type SessionStore } from '@fastify/session'
 import type { FastifyInstance, Session } from 'fastify'
 import { test } from 'tap'
-import { connect, refused, type Client } from '../helpers/client'
-import { serve } from '../helpers/plugin'
-import type { Teardown } from '../helpers/servers'
+import { connect, refused, type Client } from '../../helpers/client'
+import { serve } from '../../helpers/plugin'
+import type { Teardown } from '../../helpers/servers'
 
 declare module 'fastify' {
   interface Session {

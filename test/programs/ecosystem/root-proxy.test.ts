@@ -3,10 +3,10 @@ import httpProxy from '@fastify/http-proxy'
 import type { FastifyInstance } from 'fastify'
 import { test } from 'tap'
 import { WebSocketServer } from 'ws'
-import fastifyWebsocket from '../../src/index'
-import { connect } from '../helpers/client'
-import { RawClient, upgradeHead } from '../helpers/raw'
-import { createFastify, createHttp, listen, portOf, type Teardown } from '../helpers/servers'
+import fastifyWebsocket from '../../../src/index'
+import { connect } from '../../helpers/client'
+import { RawClient, upgradeHead } from '../../helpers/raw'
+import { createFastify, createHttp, listen, portOf, type Teardown } from '../../helpers/servers'
 
 type Listener = (...args: unknown[]) => void
 

@@ -4,11 +4,11 @@ import express from '@fastify/express'
 import morgan from 'morgan'
 import pinoHttp from 'pino-http'
 import { test } from 'tap'
-import fastifyWebsocket from '../../src/index'
-import { connect, refused } from '../helpers/client'
-import { echo, serve } from '../helpers/plugin'
-import { createFastify, listen } from '../helpers/servers'
-import { watchProcess } from '../helpers/uncaught'
+import fastifyWebsocket from '../../../src/index'
+import { connect, refused } from '../../helpers/client'
+import { echo, serve } from '../../helpers/plugin'
+import { createFastify, listen } from '../../helpers/servers'
+import { watchProcess } from '../../helpers/uncaught'
 
 /** What Express makes of a response. */
 interface ExpressResponse extends ServerResponse {

@@ -2,17 +2,17 @@
 // Fastify instance is there already.
 import { join } from 'node:path'
 import { test } from 'tap'
-import { connect, refused } from '../helpers/client'
-import { Program, ROOT } from '../helpers/program'
-import type { Teardown } from '../helpers/servers'
+import { connect, refused } from '../../helpers/client'
+import { Program, ROOT } from '../../helpers/program'
+import type { Teardown } from '../../helpers/servers'
 
-const FIXTURES = join(ROOT, 'test', 'fixtures')
+const PROGRAMS = join(ROOT, 'test', 'programs')
 
 /** Starts a file of the application, and returns its address, too. */
 async function start (
   t: Teardown, file: string, flags: readonly string[] = []
 ): Promise<{ program: Program, http: string, origin: string }> {
-  const args = [join(FIXTURES, 'start-app.js'), join(FIXTURES, 'cli-app', file), ...flags]
+  const args = [join(PROGRAMS, 'start-app.js'), join(PROGRAMS, 'cli-app', file), ...flags]
   const program = new Program(t, process.execPath, args)
   const http = await program.address()
   return { program, http, origin: http.replace('http', 'ws') }

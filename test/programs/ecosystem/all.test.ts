@@ -12,13 +12,13 @@ import underPressure from '@fastify/under-pressure'
 import type { FastifyInstance } from 'fastify'
 import { join } from 'node:path'
 import { test, type Test } from 'tap'
-import fastifyWebsocket from '../../src/index'
-import { connect } from '../helpers/client'
-import { echo } from '../helpers/plugin'
-import { ROOT } from '../helpers/program'
-import { createFastify, listen } from '../helpers/servers'
+import fastifyWebsocket from '../../../src/index'
+import { connect } from '../../helpers/client'
+import { echo } from '../../helpers/plugin'
+import { ROOT } from '../../helpers/program'
+import { createFastify, listen } from '../../helpers/servers'
 
-const CLI_APP = join(ROOT, 'test', 'fixtures', 'cli-app')
+const CLI_APP = join(ROOT, 'test', 'programs', 'cli-app')
 
 /** Registers one after the other what an application could have of plugins. */
 const PLUGINS: ReadonlyArray<(fastify: FastifyInstance) => unknown> = [
