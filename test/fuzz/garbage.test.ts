@@ -64,8 +64,8 @@ function checkAnswers (
   checkEqual('messages', messages, beginning(messagesOf(expected, agreement), messages, agreement))
   const ofType = (opcode: number) => (frame: Frame) => frame.opcode === opcode
   checkEqual('pongs', frames.filter(ofType(PONG)), expected.filter(ofType(PONG)))
-  // While messages wait for a late reader, the socket is paused. When it is read on, a bad frame and
-  // the end of the client come at once, and ws answers the end before it refuses the frame.
+  // While messages wait for a late reader, the socket is paused. When it is read again, a bad frame
+  // and the end of the client come at once, and ws answers the end before it refuses the frame.
   const closes = frames.filter(ofType(CLOSE))
   checkEqual('close frames', closes, expected.filter(ofType(CLOSE)).slice(0, closes.length))
 }
