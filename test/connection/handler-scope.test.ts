@@ -31,6 +31,10 @@ const FAILURES: Record<string, Handler> = {
   },
   'a message listener that throws': ({ socket }) => { socket.on('message', fail) },
   'a message listener that rejects': ({ socket }) => { socket.on('message', failLater) },
+  'a message listener that comes late and throws': async ({ socket }) => {
+    await once(socket, 'ping')
+    socket.on('message', fail)
+  },
   'a ping listener that throws': ({ socket }) => { socket.on('ping', fail) },
   'a ping listener that rejects': ({ socket }) => { socket.on('ping', failLater) },
   'a data listener that throws': (connection) => { connection.on('data', fail) },

@@ -32,7 +32,7 @@ export interface Told {
 const LATE = 100
 
 /** A transport whose other end is the test. */
-class Wire extends Duplex {
+export class Wire extends Duplex {
   readonly sent: Buffer[] = []
 
   constructor () {
@@ -47,7 +47,8 @@ class Wire extends Duplex {
   }
 }
 
-function createRequest (): IncomingMessage {
+/** A valid handshake, as ws looks at it. */
+export function createRequest (): IncomingMessage {
   const request = new IncomingMessage(new Socket())
   request.method = 'GET'
   request.headers = {

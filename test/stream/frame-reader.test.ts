@@ -5,8 +5,9 @@ import { Duplex } from 'node:stream'
 import { deflateRawSync, constants } from 'node:zlib'
 import { test, type Test } from 'tap'
 import type { ServerOptions } from 'ws'
+import { WebSocketStreamServer } from '../../src/stream/server'
 import { encodeFrame, type ClientFrame } from '../fuzz/frames'
-import { readByWs, readHere, type Action, type End } from '../fuzz/reading'
+import { createRequest, readByWs, readHere, Wire, type Action, type End } from '../fuzz/reading'
 import { frame, RawClient, upgradeHead } from '../helpers/raw'
 import { createPair, nextStream, record, serveStreams, turn, until } from '../helpers/streams'
 
@@ -246,6 +247,25 @@ test('a limit that the application changes holds for the next connection', async
   t.same(await connect(), [])
   server.options.maxPayload = 3
   t.match(await connect(), [[{ code: 'WS_ERR_UNSUPPORTED_MESSAGE_LENGTH' }]])
+})
+
+test('data waits while ws defers a message, although the transport is resumed', async (t) => {
+  const server = new WebSocketStreamServer({ noServer: true, allowSynchronousEvents: false })
+  const wire = new Wire()
+  const messages: unknown[] = []
+  server.handleUpgrade(createRequest(), wire, Buffer.alloc(0), (socket) => {
+    socket.on('message', (message) => { messages.push(message) })
+  })
+  // The transport flows from now on.
+  await turn()
+  for (const text of ['first', 'second', 'third']) {
+    wire.push(bytesOf([{ opcode: TEXT, payload: Buffer.from(text) }]))
+  }
+  wire.resume()
+  await until(() => messages.length === 3)
+  t.same(messages, ['first', 'second', 'third'])
+  t.notOk(wire.isPaused())
+  wire.destroy()
 })
 
 for (const allowSynchronousEvents of [true, false]) {
