@@ -31,7 +31,10 @@ type ClaimedReply = FastifyReply & { [kAnswer]: ReplyOwner }
 /** Replaces `send` of a reply, and returns the one that the reply had. */
 export function claimReply (reply: FastifyReply, owner: ReplyOwner): Send {
   const original = reply.send
-  Object.assign(reply, { [kAnswer]: owner, send })
+  // From here on it is one, and `send` takes any arguments.
+  const claimed = reply as ClaimedReply
+  claimed[kAnswer] = owner
+  claimed.send = send
   return original
 }
 

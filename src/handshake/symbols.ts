@@ -1,3 +1,5 @@
+import type { IncomingMessage } from 'node:http'
+
 /** On the raw request of an upgrade: its UpgradeAnswer. */
 export const kUpgrade = Symbol('fastify-websocket.upgrade')
 
@@ -9,3 +11,8 @@ export const kAnswer = Symbol('fastify-websocket.answer')
  * in a process share the symbol, because one of them adds the hooks that look for it.
  */
 export const kReplyWatcher = Symbol.for('fastify-websocket.reply-watcher')
+
+/** A raw request on which an answer may stand. */
+export type MarkedRequest<Answer> = IncomingMessage & {
+  [kUpgrade]?: Answer, [kReplyWatcher]?: Answer
+}

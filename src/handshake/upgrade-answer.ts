@@ -6,7 +6,7 @@
  * ws's handshake, and any other answer is a refusal, after which the socket is closed. Applications
  * may wrap or patch reply and response, so the state is kept here, and both find it by a symbol.
  */
-import type { ServerResponse, IncomingMessage } from 'node:http'
+import type { ServerResponse } from 'node:http'
 import type { FastifyReply } from 'fastify'
 import { UnexpectedSwitchError } from '../errors'
 import { toError } from '../observe/thrown'
@@ -20,7 +20,7 @@ import { handshakeLines, setHead, setRefusalHeaders } from './headers'
 import {
   closeSoon, createResponse, emitFinish, endOf, markFinished, writeHeadOf, type ResponseOwner
 } from './response'
-import { kReplyWatcher, kUpgrade } from './symbols'
+import { kReplyWatcher, kUpgrade, type MarkedRequest } from './symbols'
 import type { UpgradeTransport } from './transport'
 import type { Handshake } from './ws-handshake'
 
@@ -62,8 +62,9 @@ export class UpgradeAnswer extends AnswerLifetime implements ResponseOwner, Repl
   }
 
   /** Lets `upgradeOf` find this answer by the raw request, and lets it see Fastify's reply. */
-  attachTo (request: IncomingMessage): void {
-    Object.assign(request, { [kUpgrade]: this, [kReplyWatcher]: this })
+  attachTo (request: MarkedRequest<UpgradeAnswer>): void {
+    request[kUpgrade] = this
+    request[kReplyWatcher] = this
   }
 
   /** Reads the socket while the answer is not out, to learn when the client leaves. */

@@ -1,9 +1,9 @@
 import type { IncomingMessage } from 'node:http'
-import { kUpgrade } from './symbols'
+import { kUpgrade, type MarkedRequest } from './symbols'
 import type { UpgradeAnswer } from './upgrade-answer'
 
 /** The answer to a raw request, or undefined if that is no upgrade. */
 export function upgradeOf (raw: IncomingMessage | undefined): UpgradeAnswer | undefined {
   // `attachTo` puts it there, under a symbol that the type of a request does not have.
-  return (raw as { [kUpgrade]?: UpgradeAnswer } | undefined)?.[kUpgrade]
+  return (raw as MarkedRequest<UpgradeAnswer> | undefined)?.[kUpgrade]
 }

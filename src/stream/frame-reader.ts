@@ -83,7 +83,9 @@ export class FrameReader implements SocketReader {
   attach (socket: ReadSocket, transport: Duplex): void {
     if (!replaceListener(transport, this.#onData)) return
     socket[kReader] = this
-    Object.assign(transport, { [kSocket]: socket })
+    // From here on it is one.
+    const read = transport as Transport
+    read[kSocket] = socket
   }
 
   detach (transport: Duplex): void {

@@ -20,6 +20,7 @@ const STRATEGY = 'fastifyWebsocketUrl'
 const STOP = new Error('the URL is known')
 
 type RequestListener = (request: IncomingMessage) => void
+type RoutedRequest = IncomingMessage & { [kOnRouting]?: RequestListener }
 
 /** Adds the constraint to an application. `onRouting` and `createRouted` need it. */
 export function watchRouting (fastify: FastifyInstance): void {
@@ -31,15 +32,15 @@ export function watchRouting (fastify: FastifyInstance): void {
     // The router asks for a storage when a route has the constraint, so for this one it never does.
     // The type demands one all the same.
     storage: noop as never,
-    deriveConstraint: (request: IncomingMessage & { [kOnRouting]?: RequestListener }) => {
+    deriveConstraint: (request: RoutedRequest) => {
       request[kOnRouting]?.(request)
     }
   })
 }
 
 /** Calls `listener` when Fastify looks up `request`, after `rewriteUrl` has changed its URL. */
-export function onRouting (request: IncomingMessage, listener: RequestListener): void {
-  Object.assign(request, { [kOnRouting]: listener })
+export function onRouting (request: RoutedRequest, listener: RequestListener): void {
+  request[kOnRouting] = listener
 }
 
 /** A copy of the request with the URL that Fastify would look up. No hook runs. */
