@@ -10,6 +10,7 @@ import { toError } from '../observe/thrown'
 import type { Heartbeat, Pulse } from './heartbeat'
 import { logError } from '../observe/log'
 import { inboxOf } from '../stream/inbox'
+import { nextTick } from '../stream/next-tick'
 import { callFor, setOwner, type ConnectionOwner } from '../stream/owner'
 import type { StreamSettings } from '../stream/settings'
 import type { StreamSocket } from '../stream/socket'
@@ -81,7 +82,7 @@ export class HandlerScope extends AsyncResource implements ConnectionOwner, Puls
   #announceEnd (raw: IncomingMessage): void {
     const announce = (): void => { callFor(this, raw.emit, raw, 'close') }
     const { socket } = this
-    if (socket.readyState === socket.CLOSED) process.nextTick(announce)
+    if (socket.readyState === socket.CLOSED) nextTick(announce)
     else socket[kWhenClosed](announce)
   }
 

@@ -3,7 +3,10 @@ import { CLOSE_GOING_AWAY } from '../protocol/close-codes'
 import type { StreamSocket } from '../stream/socket'
 import { kWhenClosed } from '../stream/symbols'
 
-/** Turns of the event loop until a connection that was cut off is gone; it takes three at most. */
+/**
+ * Turns of the event loop until a connection that was cut off is gone. It takes three, or some more
+ * while ws inflates messages.
+ */
 const LAST_TURNS = 10
 
 /**

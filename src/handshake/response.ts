@@ -6,6 +6,7 @@
 import { ServerResponse, type IncomingMessage } from 'node:http'
 import type { FastifyBaseLogger } from 'fastify'
 import { logError } from '../observe/log'
+import { nextTick } from '../stream/next-tick'
 import { kAnswer } from './symbols'
 
 /** What decides about the writes to a response. */
@@ -87,7 +88,7 @@ export function emitFinish (response: ServerResponse, log: FastifyBaseLogger | u
 
 /** Emits `close` on the next tick: as for any response, that event follows `finish`. */
 export function closeSoon (response: ServerResponse): void {
-  process.nextTick(emitClose, response)
+  nextTick(emitClose, response)
 }
 
 function emitClose (response: ServerResponse): void {

@@ -9,6 +9,7 @@ import type { Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
 import { WebSocket } from 'ws'
 import { InjectRefusedError } from '../errors'
+import { nextTick } from '../stream/next-tick'
 import { MemorySocket } from './memory-socket'
 import { emitConnection, isSecure } from '../upgrade/http-server'
 import type {
@@ -27,7 +28,7 @@ class InjectedSocket extends WebSocket {
   constructor (...args: ConstructorParameters<typeof WebSocket>) {
     super(...args)
     this.on('newListener', (event) => {
-      if (event === 'message') process.nextTick(() => { this.#deliver() })
+      if (event === 'message') nextTick(() => { this.#deliver() })
     })
   }
 

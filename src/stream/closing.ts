@@ -19,6 +19,7 @@
  * own, which is not longer than one `closeTimeout`, whatever the state is.
  */
 import { CloseTimeoutError } from './errors'
+import { nextTick } from './next-tick'
 import { kOutbox, kSettings } from './symbols'
 import type { StreamSettings } from './settings'
 
@@ -56,7 +57,7 @@ export class Closing {
     this.#timer = setTimeout(Closing.#onTimeout, this.#timeout, this).unref()
     // At the end of the tick the system takes data into its own buffer. That is no progress of the
     // peer, so counting starts after it.
-    process.nextTick(Closing.#onTickEnd, this)
+    nextTick(Closing.#onTickEnd, this)
   }
 
   get #timeout (): number {

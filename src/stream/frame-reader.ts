@@ -25,6 +25,7 @@ import { compact } from './compact'
 import { deliverHere, demandOf, takesText } from './delivery'
 import { giveToWs, replaceListener, show, type DataListener } from './handover'
 import { inboxOf } from './inbox'
+import { nextTick } from './next-tick'
 import {
   kSocket, type ReadingOptions, type ReadSocket, type SocketReader, type Transport
 } from './read-socket'
@@ -46,7 +47,7 @@ export function onShown (socket: ReadSocket): void {
   if (!(progress instanceof Unfinished) || !progress.isWaiting) return
   progress.isWaiting = false
   // When ws has finished with the frame.
-  process.nextTick(readOn, socket, progress.transport)
+  nextTick(readOn, socket, progress.transport)
 }
 
 function readOn (socket: ReadSocket, transport: Transport): void {
@@ -67,7 +68,8 @@ export class FrameReader implements SocketReader {
     }
     this.#onData = function (chunk) { read(this, chunk) }
     this.#onClose = function () {
-      const rest: Buffer | null = this.read()
+      // All of it: without a size, a transport that flows gives its first chunk alone.
+      const rest: Buffer | null = this.read(this.readableLength)
       if (rest !== null) read(this, rest)
       onEnd.call(this)
     }
@@ -130,9 +132,10 @@ export class FrameReader implements SocketReader {
   #keep (socket: ReadSocket, transport: Transport, bytes: Buffer): void {
     const unfinished = this.#unfinishedOf(socket, transport)
     unfinished.kept = compact(bytes)
-    if (unfinished.isWaiting || mayBeWhole(bytes, this.#options.maxPayload)) return
+    const { isWaiting, fragments, given } = unfinished
+    const mayBeOurs = fragments === 0 && mayBeWhole(bytes, this.#options.maxPayload)
+    if (isWaiting || mayBeOurs) return
     // ws may refuse the frame for what it has of the header.
-    const { given } = unfinished
     unfinished.given = bytes.length
     giveToWs(socket, transport, Buffer.from(bytes.subarray(given)))
   }

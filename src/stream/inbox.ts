@@ -10,6 +10,7 @@ import { WebSocket } from 'ws'
 import { deliver, demandOf, type ReceivingSocket } from './delivery'
 import { UnreadOverflowError } from './errors'
 import { MessageQueue } from './message-queue'
+import { nextTick } from './next-tick'
 import type { StreamSettings } from './settings'
 import { kEnded, kInbox, kOwner, kSettings, kStream } from './symbols'
 import { judge } from './verdict'
@@ -96,7 +97,7 @@ export class Inbox {
     if (this.#is(DELIVERING)) return
     this.#mark(DELIVERING, true)
     // On the next tick, so that a listener never runs inside its own registration.
-    process.nextTick(Inbox.#onDelivery, this)
+    nextTick(Inbox.#onDelivery, this)
   }
 
   static #onDelivery (inbox: Inbox): void {

@@ -51,7 +51,11 @@ const EMPTY = Buffer.alloc(0)
 export function onceWritten (transport: Duplex | null, callback: () => void): void {
   if (transport?.writableEnded === true) {
     // After the end, which ws has sent when the peer ended first, nothing may be written.
-    finished(transport, { readable: false }, (error) => { if (error == null) callback() })
+    const stop = finished(transport, { readable: false }, (error) => {
+      // Node.js leaves its listeners otherwise.
+      stop()
+      if (error == null) callback()
+    })
     return
   }
   // An empty chunk is written in order, so its callback comes when all before it is out. It also

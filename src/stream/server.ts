@@ -73,10 +73,13 @@ export class WebSocketStreamServer extends WebSocketServer<typeof StreamSocket> 
   /** The reader of the connections that have the extensions of a socket, or none. */
   #readerFor ({ extensions }: StreamSocket): FrameReader {
     const { maxPayload, maxFragments, skipUTF8Validation, allowSynchronousEvents } = this.options
-    const isDeferred = extensions !== '' || allowSynchronousEvents === false
+    // For ws, any value that is given and not true defers.
+    const isSynchronous = allowSynchronousEvents === undefined || Boolean(allowSynchronousEvents)
+    const isDeferred = extensions !== '' || !isSynchronous
     const options = {
-      maxPayload: Number(maxPayload),
-      maxFragments: Number(maxFragments),
+      // As ws counts them, in 32 bits.
+      maxPayload: Number(maxPayload) | 0,
+      maxFragments: Number(maxFragments) | 0,
       skipUTF8Validation: skipUTF8Validation === true,
       isDeferred
     }

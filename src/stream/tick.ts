@@ -11,6 +11,7 @@
  */
 import type { Duplex } from 'node:stream'
 import { unpack, type FrameSink } from '../protocol/pack'
+import { nextTick } from './next-tick'
 
 const BUSY = 1 << 0
 const PACKING = 1 << 1
@@ -40,7 +41,7 @@ export abstract class Tick implements FrameSink {
   protected startTick (): void {
     if ((this.state & BUSY) !== 0 || this.transport === null) return
     this.state |= this.mayPack ? BUSY | PACKING : BUSY
-    if (busy.length === 0) process.nextTick(Tick.#endTicks)
+    if (busy.length === 0) nextTick(Tick.#endTicks)
     busy.push(this)
   }
 

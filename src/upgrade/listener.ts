@@ -14,6 +14,7 @@ import { Http2UnsupportedError } from '../errors'
 import { canUpgrade } from './http-server'
 import { asksForHttp, asksForWebSocket } from '../handshake/request-checks'
 import { UpgradeTransport } from '../handshake/transport'
+import { nextTick } from '../stream/next-tick'
 import { UnclaimedUpgrades } from './unclaimed'
 
 /** Milliseconds that other listeners of the server have to answer an upgrade without a route. */
@@ -73,7 +74,7 @@ export class UpgradeListener {
       return
     }
     transport.beginSharing()
-    process.nextTick(this.#share, transport)
+    nextTick(this.#share, transport)
   }
 
   /** Answers an upgrade of a server that has no other listener. */

@@ -95,24 +95,33 @@ function actionsOf (...rare: Action[]): fc.Arbitrary<Action[]> {
 /** Messages that wait would find another state of the connection, so pauses come alone. */
 const actions = fc.oneof(actionsOf('pauses'), actionsOf('closes', 'terminates'))
 
+/** What was terminated gets no more chunks, and ws has all in one where it defers messages. */
+const deferredActions = fc.oneof(actionsOf('pauses'), actionsOf('closes'))
+
 const cases = fc.record({
   options: fc.record({
     maxPayload: fc.constantFrom(MAX_PAYLOAD, 0),
     maxFragments: fc.constantFrom(0, 3),
     skipUTF8Validation: rarely(false, fc.constant(true), 5),
-    autoPong: rarely(true, fc.constant(false), 5),
-    allowSynchronousEvents: rarely(true, fc.constant(false), 3)
+    autoPong: rarely(true, fc.constant(false), 5)
   }),
   frames: fc.array(fc.oneof(
     { weight: 4, arbitrary: frames.map((frame) => [frame]) }, { weight: 1, arbitrary: fragmented }
   ), { maxLength: 10 }),
   sizes: splits,
-  actions,
   end: fc.constantFrom<End>('end', 'destroy')
 })
 
-fuzz('frames are read here as ws reads them', cases, async () => {
-  return async ({ options, frames, sizes, actions, end }) => {
+/** Whether ws defers messages, and what listeners do. */
+const modes = fc.oneof(
+  fc.record({ allowSynchronousEvents: fc.constant(true), actions }),
+  fc.record({ allowSynchronousEvents: fc.constant(false), actions: deferredActions })
+)
+
+fuzz('frames are read here as ws reads them', fc.tuple(cases, modes), async () => {
+  return async ([example, { allowSynchronousEvents, actions }]) => {
+    const { frames, sizes, end } = example
+    const options = { ...example.options, allowSynchronousEvents }
     const chunks = split(Buffer.concat(frames.flat().map(encodeFrame)), sizes)
     const reading = { options, chunks, actions, end }
     const [expected, told] = await Promise.all([readByWs(reading), readHere(reading)])

@@ -59,9 +59,16 @@ export function createRequest (): IncomingMessage {
   return request
 }
 
-/** What plain ws tells of a conversation. */
+/**
+ * What plain ws tells of a conversation. Where it defers messages, it gets all bytes as one chunk:
+ * chunks that it queues behind a frame that it refuses make ws 8.23 throw into the process.
+ */
 export function readByWs (reading: Reading): Promise<Told> {
-  return read(new WebSocketServer({ ...reading.options, noServer: true }), reading)
+  const { options, chunks } = reading
+  const { allowSynchronousEvents = true } = options
+  return read(new WebSocketServer({ ...options, noServer: true }), {
+    ...reading, chunks: allowSynchronousEvents ? chunks : [Buffer.concat(chunks)]
+  })
 }
 
 /** What the sockets of this library tell. */
@@ -95,7 +102,8 @@ async function read (
     await turn()
   }
   // ws defers what it has got, and would not answer it behind the end.
-  if (options.allowSynchronousEvents === false) await turns(LATE)
+  const { allowSynchronousEvents = true } = options
+  if (!allowSynchronousEvents) await turns(LATE)
   if (end === 'destroy') wire.destroy()
   else if (!wire.destroyed) wire.push(null)
   await turns(6)

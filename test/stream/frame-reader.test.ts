@@ -6,6 +6,7 @@ import { deflateRawSync, constants } from 'node:zlib'
 import { test, type Test } from 'tap'
 import type { ServerOptions } from 'ws'
 import { WebSocketStreamServer } from '../../src/stream/server'
+import type { StreamSocket } from '../../src/stream/socket'
 import { encodeFrame, type ClientFrame } from '../fuzz/frames'
 import { createRequest, readByWs, readHere, Wire, type Action, type End } from '../fuzz/reading'
 import { frame, RawClient, upgradeHead } from '../helpers/raw'
@@ -113,6 +114,15 @@ const CONVERSATIONS: Record<string, Conversation> = {
     isCutShort: true,
     end: 'destroy',
     messages: 1
+  },
+  'a part of a header that ws refuses inside fragments': {
+    frames: [FRAGMENTS[0] ?? GOOD, GOOD], cuts: [9], isCutShort: true, messages: 0
+  },
+  'a setting that is not true': {
+    frames: [{ opcode: PING }, ...FRAGMENTS, GOOD],
+    // The types of ws do not know it.
+    options: { allowSynchronousEvents: 0 as unknown as boolean },
+    messages: 2
   },
   'a listener that terminates': {
     frames: [GOOD, GOOD, GOOD], actions: ['terminates'], messages: 3
@@ -266,6 +276,31 @@ test('data waits while ws defers a message, although the transport is resumed', 
   t.same(messages, ['first', 'second', 'third'])
   t.notOk(wire.isPaused())
   wire.destroy()
+})
+
+test('all of a message is unmasked that is unread when its transport closes', async (t) => {
+  const server = new WebSocketStreamServer({ noServer: true })
+  const wire = new Wire()
+  const messages: unknown[] = []
+  const sockets: StreamSocket[] = []
+  server.handleUpgrade(createRequest(), wire, Buffer.alloc(0), (socket) => {
+    socket.on('message', (message) => { messages.push(message) })
+    sockets.push(socket)
+  })
+  const [first, ...rest] = chunksOf(bytesOf([{ opcode: BINARY, payload: LONG }]), [20, 300, 4000])
+  await turn()
+  wire.push(first)
+  await turn()
+  // A transport that is destroyed while it flows gives its first chunk alone to `read()`.
+  for (const socket of sockets) {
+    socket.pause()
+    for (const chunk of rest) wire.push(chunk)
+    await turn()
+    socket.terminate()
+    socket.resume()
+    await until(() => socket.readyState === socket.CLOSED)
+  }
+  t.strictSame(messages, [LONG])
 })
 
 for (const allowSynchronousEvents of [true, false]) {

@@ -208,3 +208,12 @@ test('a socket without a transport has sent nothing', (t) => {
   t.equal(socket[kOutbox].sentBytes, 0)
   t.end()
 })
+
+test('frames leave although fake timers replace process.nextTick', async (t) => {
+  const { stream, client } = await createPair(t)
+  const { nextTick } = process
+  process.nextTick = () => {}
+  stream.socket.send('hi')
+  process.nextTick = nextTick
+  t.equal(await client.nextText(), 'hi')
+})
