@@ -13,7 +13,7 @@ import { refusePromise } from './handshake/refuse-promise'
 import type { UpgradeAnswer } from './handshake/upgrade-answer'
 import { skipVerified } from './handshake/verify-client'
 import { RouteServer } from './handshake/websocket-server'
-import { resolveConnectionOptions } from './options/connection-options'
+import { resolveConnectionOptions } from './options/route-options'
 import type { PluginSettings } from './options/plugin-options'
 import type { WebsocketTarget } from './routes/application'
 import type { RoutePlugin } from './routes/registered-plugin'
@@ -200,7 +200,8 @@ export class Registration implements RoutePlugin {
     await this.closeClients()
     if (this.#isAttached && this.#upgrades !== null) this.#listener?.detach(this.#upgrades)
     this.#upgrades?.end()
-    // Once more: an application that closes before it is ready has opened it since.
+    // Closed again: if the application closes before it is ready, this server may have begun to
+    // listen after the first close.
     this.#ownServer?.close()
     this.#ownServer?.closeAllConnections()
     this.server.close()

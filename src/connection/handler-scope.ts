@@ -149,7 +149,7 @@ export class HandlerScope extends AsyncResource implements ConnectionOwner, Puls
   }
 
   onWarning (warning: Error): void {
-    // Once for each connection, and while it is open: the first fault of its peer, if it is one.
+    // It comes once at most, and counts as the first fault of the peer: later ones are for `debug`.
     this.#logged |= FAULT
     logError(this.#log, 'warn', warning, 'websocket messages dropped')
   }

@@ -1,4 +1,7 @@
-/** Finds peers that are gone without a word, by pings, with one timer for all connections. */
+/**
+ * Finds peers that are gone without a word, by pings, with one timer for all connections that have
+ * the same interval. The default interval is in `options/defaults.ts`.
+ */
 import { UnresponsiveError } from '../stream/errors'
 import type { StreamSocket } from '../stream/socket'
 import { kOutbox } from '../stream/symbols'
@@ -9,7 +12,7 @@ export interface Pulse {
   readonly socket: StreamSocket
   /** The progress of the socket at the last beat. */
   progress: number
-  /** Beats since then without any; those of a socket that is paused count downwards. */
+  /** Beats since then without progress; for a socket that is paused, the number is negative. */
   silence: number
 }
 
@@ -26,7 +29,7 @@ type PulseSource = (heartbeat: Heartbeat) => Iterable<Pulse>
 /** Beats in one interval: after the first without progress, the peer is pinged. */
 const BEATS = 2
 
-/** Beats without progress until a peer is cut off: one, and then a whole interval to answer. */
+/** Beats without progress until a peer is cut off: one until the ping, one interval to answer. */
 const DEAD = 1 + BEATS
 
 /**
@@ -50,7 +53,8 @@ export class Heartbeat {
   #turns = 0
 
   /**
-   * @param interval milliseconds of silence until a ping, and then until the end
+   * @param interval a ping comes after this many milliseconds of silence at most, and the peer then
+   * has as long to answer
    * @param pulses finds the connections that have this heartbeat: none needs a place in a list
    */
   constructor (interval: number, pulses: PulseSource) {

@@ -4,7 +4,7 @@
  */
 import { isRefused, isSettled, type AnswerState } from './answer-state'
 import { cutOffWithoutProgress } from './progress'
-import type { UpgradeTransport } from './transport'
+import type { UpgradeTransport } from './raw-socket'
 
 /** See the header of this file. */
 export class AnswerLifetime {

@@ -21,7 +21,7 @@ import {
   closeSoon, createResponse, emitFinish, endOf, markFinished, writeHeadOf, type ResponseOwner
 } from './response'
 import { kReplyWatcher, kUpgrade, type MarkedRequest } from './symbols'
-import type { UpgradeTransport } from './transport'
+import type { UpgradeTransport } from './raw-socket'
 import type { Handshake } from './ws-handshake'
 
 const OK = 200

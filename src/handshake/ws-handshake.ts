@@ -2,7 +2,7 @@ import type { IncomingMessage } from 'node:http'
 import { InvalidHandshakeError } from '../errors'
 import type { WebSocketStreamServer } from '../stream/server'
 import type { StreamSocket } from '../stream/socket'
-import type { UpgradeTransport } from './transport'
+import type { UpgradeTransport } from './raw-socket'
 
 /**
  * Performs the handshake of an accepted upgrade. `head` is what arrived behind the request. Returns

@@ -35,3 +35,11 @@ export function codeOf (error: unknown): unknown {
     return undefined
   }
 }
+
+/**
+ * Whether an error only says that a reader has stopped on purpose. Node.js destroys a stream with
+ * it when a `for await` loop is left.
+ */
+export function isAbort (error: Error): boolean {
+  return codeOf(error) === 'ABORT_ERR'
+}

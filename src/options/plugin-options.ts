@@ -9,7 +9,8 @@ import {
 } from './checks'
 import {
   CONNECTION_OPTIONS, resolveConnectionOptions, type ConnectionSettings
-} from './connection-options'
+} from './route-options'
+import { DEFAULT_CLOSE_TIMEOUT, DEFAULT_HEARTBEAT, DEFAULT_MAX_FRAGMENTS } from './defaults'
 import { ConflictingOptionsError, InvalidHandleError, MissingOptionError } from '../errors'
 import { InvalidOptionError } from '../stream/errors'
 import { readOptions, type Given } from '../stream/given'
@@ -21,12 +22,6 @@ import type {
   WebsocketServerOptions
 } from '../types'
 
-/** Milliseconds. */
-const DEFAULT_CLOSE_TIMEOUT = 10_000
-
-/** Milliseconds. */
-const DEFAULT_HEARTBEAT = 30_000
-
 /** The part of Fastify's `pluginTimeout` that clients get, because `close()` must end within it. */
 const SHUTDOWN_SHARE = 0.9
 
@@ -36,12 +31,6 @@ export interface ListenSettings {
   readonly host: string | undefined
   readonly backlog: number | undefined
 }
-
-/**
- * A quarter of ws's own default. Until a message is complete, ws keeps the buffers in which its
- * fragments arrived, in the worst case 64 KiB for each fragment.
- */
-const DEFAULT_MAX_FRAGMENTS = 4096
 
 const PLUGIN_OPTIONS: readonly Check[] = [
   ...CONNECTION_OPTIONS,

@@ -1,9 +1,22 @@
 /**
- * Close codes of RFC 6455 section 7.4.1 and of the IANA registry that this library
- * sends or tells apart.
+ * Close codes of RFC 6455 section 7.4.1 and of the IANA registry that this library sends or tells
+ * apart, and which of them tells of an error.
  */
+import { isAbort } from '../observe/thrown'
+
 export const CLOSE_NORMAL = 1000
+/** What clients get when the application closes: see `connection/shutdown.ts`. */
 export const CLOSE_GOING_AWAY = 1001
+/** Never sent: the connection was lost. */
 export const CLOSE_ABNORMAL = 1006
 export const CLOSE_INTERNAL_ERROR = 1011
+/** What clients get that are too far behind: see `stream/outbox.ts`. */
 export const CLOSE_TRY_AGAIN_LATER = 1013
+
+/**
+ * The close code of a connection that is destroyed: 1011 for an error of the application, 1000
+ * without one, and where a reader has only stopped to read.
+ */
+export function closeCodeFor (error: Error | null): number {
+  return error === null || isAbort(error) ? CLOSE_NORMAL : CLOSE_INTERNAL_ERROR
+}

@@ -24,14 +24,14 @@ export function isControl (opcode: number): boolean {
   return opcode >= CLOSE
 }
 
-/** A header that is read again and again: one object serves all frames. */
+/** The header of a frame. One object serves all frames, one after the other. */
 export class FrameHeader {
   /** The first byte: FIN, the reserved bits and the opcode. */
   first = 0
   isMasked = false
   /** Bytes of the header, with the key. */
   size = 0
-  /** Bytes of the payload. One that is larger than an integer can be is not exact. */
+  /** Bytes of the payload. Not exact above `Number.MAX_SAFE_INTEGER`. */
   length = 0
 
   get isFinal (): boolean {
@@ -69,8 +69,9 @@ export class FrameHeader {
 }
 
 /**
- * Whether a header of which only a part has arrived may be that of a whole message that is not too
- * long. A single byte may be the beginning of anything.
+ * Whether a header of which only a part has arrived may be that of a message in one frame that is
+ * not too long. A single byte may be the beginning of anything. A length of eight bytes is that of
+ * a message that never arrives in one chunk.
  *
  * @param maxPayload bytes of the longest message; 0 is no limit
  */

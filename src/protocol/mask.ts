@@ -1,6 +1,7 @@
 /**
- * The mask of the frames that a client sends (RFC 6455 section 5.3). A key is its four bytes as one
- * integer, the first byte lowest, so that the next byte of the key is the lowest after a turn.
+ * The mask of the frames that a client sends (RFC 6455 section 5.3). A key is kept as an integer of
+ * which the first byte of the key is the lowest. `turnKey` rotates it, so that the lowest byte is
+ * the one for the next byte of the payload.
  */
 
 /** Whether the words of this machine have their first byte lowest, as keys have. */

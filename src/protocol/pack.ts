@@ -58,7 +58,7 @@ export function packedBytes (sink: FrameSink): number {
 }
 
 /** Hands over the packed frames of a connection, if there are any. */
-export function unpack (sink: FrameSink): void {
+export function flushPacked (sink: FrameSink): void {
   if (owner === sink) handOver(sink)
 }
 

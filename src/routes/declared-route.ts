@@ -6,7 +6,7 @@
 import type { FastifyInstance, RouteOptions } from 'fastify'
 import { InvalidMethodError, InvalidWsHandlerError } from '../errors'
 import { toError } from '../observe/thrown'
-import { readRouteOption } from '../options/connection-options'
+import { readRouteOption } from '../options/route-options'
 import { checkDeclaration } from '../options/names'
 import type { WebsocketHandler } from '../types'
 import type { Application, DeclaredRoute, WebsocketTarget } from './application'

@@ -2,12 +2,12 @@
  * The end of a connection, from its close frame on.
  *
  * The close frame is behind all that was sent before. ws starts its `closeTimeout` when the frame
- * is queued, and so cuts off a peer that is still busy with what it gets. Therefore ws is given a
- * time that never passes, and this is the clock. An open connection has none.
+ * is queued, and so cuts off a peer that is still busy with what it gets. Therefore the timer of ws
+ * is as good as off, and this one takes its place, from when the connection is being closed.
  *
  * | state   | from                                   | what the peer has to do in `closeTimeout` |
  * |---------|----------------------------------------|-------------------------------------------|
- * | leaving | `close()`: the close frame is queued   | take `MIN_RATE`, and then again           |
+ * | leaving | `close()`: the close frame is queued   | take `MIN_RATE`, in each such time        |
  * | left    | the close frame has left the process   | hang up                                   |
  * | hurried | `close()` of a peer that is too slow   | take everything and hang up               |
  *
@@ -15,7 +15,7 @@
  * reported. In the other states no error is reported: all was sent, or FST_WS_BACKPRESSURE has been
  * reported before.
  *
- * From every state the end of the connection leads out. `fastify.close()` has a deadline of its
+ * In every state, the end of the connection stops the timer. `fastify.close()` has a deadline of its
  * own, which is not longer than one `closeTimeout`, whatever the state is.
  */
 import { CloseTimeoutError } from './errors'

@@ -29,7 +29,7 @@ function isSendable (chunk: unknown): chunk is string | ArrayBuffer | Uint8Array
 
 /** A stream of bytes, in which the type of a message and its end mean nothing. */
 export const BYTES: Codec = {
-  // A chunk may wait in the stream, or in the stream that it is piped to.
+  // Compact, because a chunk may wait for long, in this stream or in the one that it is piped to.
   decode: compact,
   encode
 }

@@ -3,7 +3,7 @@ import { WebSocket } from 'ws'
 import { toBinaryType, type BinaryType } from './binary-type'
 import type { ConnectionOwner } from './owner'
 import { kAccept, kDemand, kEnded, kOwner, kStream } from './symbols'
-import type { Demand } from './verdict'
+import type { Demand } from './hold-or-drop'
 
 /** The Duplex of a connection, as the WebSocket below it sees it. */
 export interface StreamReader {

@@ -2,17 +2,17 @@
 import type { EventEmitter } from 'node:events'
 import type { Duplex } from 'node:stream'
 import { toError } from '../observe/thrown'
-import { CLOSE_ABNORMAL, CLOSE_INTERNAL_ERROR, CLOSE_NORMAL } from '../protocol/close-codes'
+import { CLOSE_ABNORMAL, CLOSE_NORMAL, closeCodeFor } from '../protocol/close-codes'
 import { AbnormalCloseError, isDisconnect, NotOpenError, UnsentError } from './errors'
 import type { StreamReader } from './delivery'
 import { inboxOf, onReaderChange } from './inbox'
-import { isAbort, OwnedDuplex, type Callback } from './owned-duplex'
+import { OwnedDuplex, type Callback } from './owned-duplex'
 import type { Data } from './send-data'
 import { StreamSettings, type SocketStreamOptions } from './settings'
 import type { StreamSocket } from './socket'
 import { warnOfSocketEvent } from './socket-events'
 import { kAccept, kDemand, kEnded, kOutbox, kOwner, kSettings, kStream } from './symbols'
-import type { Demand } from './verdict'
+import type { Demand } from './hold-or-drop'
 
 type Listener = Parameters<EventEmitter['on']>[1]
 
@@ -48,6 +48,7 @@ export class SocketStream extends OwnedDuplex implements StreamReader {
   readonly socket: StreamSocket
 
   #state = 0
+  /** Undefined unless the connection is lost; null if it is lost and that is no error. */
   #lost: Error | null | undefined
   #onFinal: Callback | null = null
   #onGone: Callback | null = null
@@ -94,12 +95,12 @@ export class SocketStream extends OwnedDuplex implements StreamReader {
   }
 
   /**
-   * A flowing stream whose last `data` listener has left is between two `once`: its
-   * messages wait.
+   * When the last `data` listener of a flowing stream has left, another one is expected, as between
+   * two `once('data')`: the messages wait for it.
    */
   get #isRead (): boolean {
     if (!this.#is(HAS_READER)) return false
-    // Not flowing and without a listener: a reader that called `read()` once may not come back.
+    // Something has called `read()` once, and may never do so again: nothing waits for it.
     if (this.readableFlowing === null && this.#is(FULL)) return this.listenerCount('readable') > 0
     return this.readableFlowing !== true || this.#is(DRAINING) || this.listenerCount('data') > 0
   }
@@ -240,7 +241,7 @@ export class SocketStream extends OwnedDuplex implements StreamReader {
     }
     this.#onGone = () => { callback(error) }
     if (socket.readyState === socket.OPEN) {
-      socket.close(error === null || isAbort(error) ? CLOSE_NORMAL : CLOSE_INTERNAL_ERROR)
+      socket.close(closeCodeFor(error))
     }
   }
 

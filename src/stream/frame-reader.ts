@@ -13,9 +13,11 @@
  * | a final frame that ws defers      | kept, and the transport is paused   | ws shows the frame  |
  * | a close frame, or a refused frame | dropped                             | the connection ends |
  *
- * A final frame that does not show itself is refused: see `handover.ts`. Where ws defers frames,
- * because it inflates messages or emits one in a turn of the event loop, it gets one final frame at
- * a time. Chunks that queue in ws 8.23 behind a frame that ws then refuses would end the process.
+ * ws *shows* a final frame when it emits it, as a message, a ping or a pong. It does so at once, or
+ * it *defers* the frame, because it inflates messages, or emits one in each turn of the event loop.
+ * A frame that is neither shown at once nor deferred is refused. Where ws defers frames, it gets one
+ * final frame at a time: if several chunks waited in ws 8.23, and ws refused a frame in the first of
+ * them, the process would end.
  */
 import { isUtf8 } from 'node:buffer'
 import type { Duplex } from 'node:stream'
@@ -29,21 +31,21 @@ import { nextTick } from './next-tick'
 import {
   kSocket, type ReadingOptions, type ReadSocket, type SocketReader, type Transport
 } from './read-socket'
-import { kInbox, kOwner, kProgress, kReader } from './symbols'
-import { Unfinished, type Progress } from './unfinished'
+import { kInbox, kOwner, kReadState, kReader } from './symbols'
+import { Unfinished, type ReadState } from './unfinished'
 
 /** One header for all frames: none is needed any more when the next one is read. */
 const header = new FrameHeader()
 
 /** ws has refused a frame of a socket: what still comes is dropped. */
 export function stopReading (socket: ReadSocket): void {
-  socket[kProgress] = 'over'
+  socket[kReadState] = 'over'
 }
 
 /** ws has emitted a message, a ping or a pong of a socket. */
 export function onShown (socket: ReadSocket): void {
   show(socket)
-  const progress = socket[kProgress]
+  const progress = socket[kReadState]
   if (!(progress instanceof Unfinished) || !progress.isWaiting) return
   progress.isWaiting = false
   // When ws has finished with the frame.
@@ -105,19 +107,19 @@ export class FrameReader implements SocketReader {
   }
 
   #readChunk (socket: ReadSocket, transport: Transport, chunk: Buffer): void {
-    const progress = socket[kProgress]
+    const progress = socket[kReadState]
     if (progress === 'over') return
     const bytes = progress === null ? chunk : progress.join(chunk)
     if (progress !== null && progress.isWaiting) {
       progress.kept = bytes
-      // It was resumed by ws, or by the inbox.
+      // ws or the inbox has resumed it.
       transport.pause()
       return
     }
     const words = wordsOf(bytes)
     let start = progress === null ? 0 : this.#continueFrame(socket, progress, bytes, words)
     while (start < bytes.length) {
-      if (isWaiting(socket[kProgress]) || !header.read(bytes, start)) {
+      if (isWaiting(socket[kReadState]) || !header.read(bytes, start)) {
         this.#keep(socket, transport, bytes.subarray(start))
         return
       }
@@ -135,7 +137,7 @@ export class FrameReader implements SocketReader {
     const { isWaiting, fragments, given } = unfinished
     const mayBeOurs = fragments === 0 && mayBeWhole(bytes, this.#options.maxPayload)
     if (isWaiting || mayBeOurs) return
-    // ws may refuse the frame for what it has of the header.
+    // ws can refuse a frame before its header is whole.
     unfinished.given = bytes.length
     giveToWs(socket, transport, Buffer.from(bytes.subarray(given)))
   }
@@ -146,7 +148,7 @@ export class FrameReader implements SocketReader {
   #isOurs (socket: ReadSocket): boolean {
     const { maxPayload, isDeferred } = this.#options
     if (isDeferred || !header.isWholeMessage || !header.isMasked) return false
-    const progress = socket[kProgress]
+    const progress = socket[kReadState]
     // ws has a part of the message, or of the frame.
     const isOfWs = progress instanceof Unfinished && progress.fragments + progress.given > 0
     return !isOfWs && (header.length <= maxPayload || maxPayload === 0)
@@ -207,12 +209,12 @@ export class FrameReader implements SocketReader {
     }
     const isShown = giveToWs(socket, transport, bytes.subarray(start + given, end))
     if (missing === 0) this.#onGiven(socket, transport, first, isShown)
-    return socket[kProgress] === 'over' ? bytes.length : end
+    return socket[kReadState] === 'over' ? bytes.length : end
   }
 
   /** How many bytes of the header of a frame ws has got before the header was whole. */
   #takeGiven (socket: ReadSocket): number {
-    const progress = socket[kProgress]
+    const progress = socket[kReadState]
     if (!(progress instanceof Unfinished)) return 0
     const { given } = progress
     progress.given = 0
@@ -231,7 +233,7 @@ export class FrameReader implements SocketReader {
     unfinished.key = turnKey(key, end)
     const isShown = giveToWs(socket, transport, bytes.subarray(0, end))
     if (unfinished.missing === 0) this.#onGiven(socket, transport, first, isShown)
-    return socket[kProgress] === 'over' ? bytes.length : end
+    return socket[kReadState] === 'over' ? bytes.length : end
   }
 
   /** ws has got a whole frame; `first` is the first byte of its header. */
@@ -239,7 +241,7 @@ export class FrameReader implements SocketReader {
     const { maxFragments, isDeferred } = this.#options
     header.first = first
     const { isFinal, opcode } = header
-    const progress = socket[kProgress]
+    const progress = socket[kReadState]
     if (progress === 'over') return
     if (opcode === CLOSE) stopReading(socket)
     else if (!isFinal) {
@@ -257,25 +259,25 @@ export class FrameReader implements SocketReader {
   }
 
   readOn (socket: ReadSocket, transport: Transport): void {
-    const progress = socket[kProgress]
+    const progress = socket[kReadState]
     const kept = progress instanceof Unfinished ? progress.takeKept() : null
     if (kept !== null) this.#read(transport, kept)
-    if (!isWaiting(socket[kProgress]) && !socket.isPaused) transport.resume()
+    if (!isWaiting(socket[kReadState]) && !socket.isPaused) transport.resume()
   }
 
   #unfinishedOf (socket: ReadSocket, transport: Duplex): Unfinished {
-    const progress = socket[kProgress]
+    const progress = socket[kReadState]
     if (progress instanceof Unfinished) return progress
     transport.prependListener('end', onEnd)
     // When a transport with unread data is destroyed, ws reads that data past this class.
     transport.prependListener('close', this.#onClose)
     const unfinished = new Unfinished(transport)
-    socket[kProgress] = unfinished
+    socket[kReadState] = unfinished
     return unfinished
   }
 }
 
-function isWaiting (progress: Progress): boolean {
+function isWaiting (progress: ReadState): boolean {
   return progress instanceof Unfinished && progress.isWaiting
 }
 
@@ -288,7 +290,7 @@ function receive (socket: ReadSocket, data: Buffer, isBinary: boolean): void {
 function onEnd (this: Duplex): void {
   // It is only on transports that have the symbol.
   const socket = (this as Transport)[kSocket]
-  const progress = socket[kProgress]
+  const progress = socket[kReadState]
   stopReading(socket)
   if (!(progress instanceof Unfinished)) return
   const kept = progress.takeKept()

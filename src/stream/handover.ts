@@ -1,9 +1,9 @@
 /**
- * How ws gets bytes of a connection that it does not read itself: by the listener for `data` that
- * ws has added to the transport, which was taken off there.
+ * How ws gets bytes of a connection. The listener for `data` that ws has added to the transport is
+ * taken off, and called here with the bytes that ws is to read.
  *
- * ws tells only on the next tick that it refuses a frame. But each final frame that ws takes shows
- * itself at once, by a `message`, a `ping` or a `pong`, unless ws defers it.
+ * ws tells only on the next tick that it refuses a frame. But it shows a final frame that it takes
+ * at once, as a `message`, a `ping` or a `pong`, unless it defers the frame.
  */
 import type { Duplex } from 'node:stream'
 

@@ -1,7 +1,7 @@
 /**
  * What arrives on a connection. No message is lost because its reader comes late: it waits, in
  * order and within a bound, for a `message` listener of the socket or for a reader of the stream.
- * `verdict.ts` decides whether messages flow, are held back or are dropped; this file does it.
+ * `hold-or-drop.ts` decides whether messages flow, are held back or are dropped; this file does it.
  *
  * A connection has an inbox only from when it first needs one, and an idle connection never does:
  * without an inbox nothing waits, nothing is paused and no handler runs.
@@ -13,7 +13,7 @@ import { MessageQueue } from './message-queue'
 import { nextTick } from './next-tick'
 import type { StreamSettings } from './settings'
 import { kEnded, kInbox, kOwner, kSettings, kStream } from './symbols'
-import { judge } from './verdict'
+import { judge } from './hold-or-drop'
 
 /** The WebSocket of a connection, as its inbox sees it. */
 export interface InboxSocket extends ReceivingSocket {
@@ -47,8 +47,8 @@ const PAUSED_BY_USER = 1 << 1
 // What happens to messages that no reader takes.
 /** The handler still runs, and may become a reader. */
 const HANDLING = 1 << 2
-/** The handler has kept the transport paused for too long, so that waiting has ended. */
-const IMPATIENT = 1 << 3
+/** `pauseTimeout` has passed without a reader, so that waiting has ended. */
+const WAITED_ENOUGH = 1 << 3
 /** They are dropped until there is a reader. */
 const DROPPING = 1 << 4
 /** All are dropped, because the stream was destroyed. */
@@ -89,7 +89,7 @@ export class Inbox {
   }
 
   onReaderChange (): void {
-    this.#mark(DROPPING | IMPATIENT, false)
+    this.#mark(DROPPING | WAITED_ENOUGH, false)
     if (this.#waiting === null) {
       this.#regulate()
       return
@@ -164,7 +164,7 @@ export class Inbox {
   }
 
   get #isWorthWaiting (): boolean {
-    return this.#is(HANDLING) && !this.#is(IMPATIENT) && this.#isOpen
+    return this.#is(HANDLING) && !this.#is(WAITED_ENOUGH) && this.#isOpen
   }
 
   get #isOpen (): boolean {
@@ -175,7 +175,7 @@ export class Inbox {
     this.#stopPauseTimer()
     if (isHeld === this.#is(HELD)) return
     this.#mark(HELD, isHeld)
-    // The methods of ws, because those of the socket are for the application, and come back here.
+    // The methods of ws: those of the socket would call this inbox again.
     if (isHeld) WebSocket.prototype.pause.call(this.#socket)
     else if (!this.#is(PAUSED_BY_USER)) WebSocket.prototype.resume.call(this.#socket)
   }
@@ -201,7 +201,7 @@ export class Inbox {
 
   static #onPauseTimeout (inbox: Inbox): void {
     inbox.#pauseTimer = null
-    inbox.#mark(IMPATIENT, true)
+    inbox.#mark(WAITED_ENOUGH, true)
     if (!inbox.#is(CLOSED)) inbox.#regulate()
     else if (!inbox.#isAttended) inbox.#end()
   }
@@ -233,7 +233,7 @@ export class Inbox {
     this.#stopPauseTimer()
     if (!this.#is(CLOSED)) this.#regulate()
     else if (!this.#isAttended) this.#end()
-    // It has nothing to remember, so that the connection needs it no longer.
+    // Nothing is left to remember, so the inbox is given up.
     if (this.#state === 0 && this.#waiting === null) this.#socket[kInbox] = null
   }
 

@@ -16,7 +16,7 @@ import { onceWritten, progressOf, sentBytes } from './sent-bytes'
 import type { StreamSettings } from './settings'
 import { suspect, type Suspect } from './suspects'
 import { kOwner, kSettings } from './symbols'
-import { Tick, TICK_BITS } from './tick'
+import { TICK_BITS, TickBatcher } from './tick'
 
 /** Called when something has been sent, or with the reason why not. */
 export type SendCallback = (error?: Error) => void
@@ -36,8 +36,8 @@ const FRAGMENTING = 1 << TICK_BITS
 const CLOSED_HERE = 1 << TICK_BITS + 1
 
 /**
- * All that was sent has left the process. Known only once the connection ends. The close frame
- * counts where the stream waits for it, or where messages were unsent before it.
+ * All that was sent has left the process. Set by `close()` if nothing was waiting then, and else
+ * when the close frame has left. `onceFinished` clears it, because the stream waits for that frame.
  */
 const LEFT = 1 << TICK_BITS + 2
 
@@ -48,7 +48,7 @@ const TERMINATED = 1 << TICK_BITS + 3
 const SLOW = 1 << TICK_BITS + 4
 
 /** See the header of this file. */
-export class Outbox extends Tick implements Suspect {
+export class Outbox extends TickBatcher implements Suspect {
   readonly #socket: OutboxSocket
   /** Sends that ws carries out later, compressed messages and Blobs; what follows waits in ws. */
   #unfinishedSends = 0
@@ -125,10 +125,10 @@ export class Outbox extends Tick implements Suspect {
     this.#hand((answer) => {
       WebSocket.prototype.send.call(this.#socket, keep(data), options, answer)
     }, isLate, callback)
-    // After the call: when ws throws, it still waits for the rest of a message in fragments.
+    // After the call: when ws throws, it still waits for the rest of a message.
     if (isFinal(options)) this.state &= ~FRAGMENTING
     else this.state |= FRAGMENTING
-    // The application may change or transfer the bytes next, and to copy so many is slow.
+    // The application may change the bytes next. They are too many to copy, so they leave now.
     if (isLong(data)) this.uncork()
   }
 
@@ -182,14 +182,14 @@ export class Outbox extends Tick implements Suspect {
   #toAnswer (callback: SendCallback): SendCallback {
     const owner = this.#socket[kOwner]
     const guarded = owner === null ? callback : guardCallback(callback, owner)
-    return (error) => { guarded(error == null && this.#isCutOff() ? new UnsentError() : error) }
+    return (error) => { guarded(error == null && this.#hasBroken() ? new UnsentError() : error) }
   }
 
   /**
    * The connection has broken before all messages had left. Node.js 20 gives no error to the
    * callback of a write that was under way when the transport was destroyed.
    */
-  #isCutOff (): boolean {
+  #hasBroken (): boolean {
     return this.transport?.destroyed === true && !this.#is(LEFT)
   }
 
@@ -204,14 +204,14 @@ export class Outbox extends Tick implements Suspect {
 
   // --- Slow peers ---
 
-  // Messages in ws, which wait for their compression, wait for this process and not for the peer.
+  // Messages that wait in ws for their compression do not count: the peer is not to blame for them.
   #isTooFarBehind (): boolean {
     const { maxBackpressure } = this.#socket[kSettings]
     if (maxBackpressure === Infinity || !this.#isOpen || this.transport === null) return false
     return this.transport.writableLength > maxBackpressure
   }
 
-  judge (): void {
+  closeIfTooSlow (): void {
     if (!this.#isTooFarBehind()) return
     this.state |= SLOW
     this.#socket.close(CLOSE_TRY_AGAIN_LATER)
@@ -268,7 +268,7 @@ export class Outbox extends Tick implements Suspect {
     return this.#is(CLOSED_HERE)
   }
 
-  /** Whether a connection that has ended, and not by `terminate`, has left something unsent. */
+  /** Of a connection that this side has ended, not by `terminate`: something has not left. */
   get hasUnsent (): boolean {
     return this.isClosedHere && !this.#is(LEFT | TERMINATED)
   }

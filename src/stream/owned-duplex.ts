@@ -4,7 +4,7 @@
  */
 import { EventEmitter } from 'node:events'
 import { Duplex } from 'node:stream'
-import { codeOf } from '../observe/thrown'
+import { isAbort } from '../observe/thrown'
 import { guardCallback } from './callback'
 import { isDisconnect, isProtocolError } from './errors'
 import { callFor, type ConnectionOwner } from './owner'
@@ -82,9 +82,4 @@ export abstract class OwnedDuplex extends Duplex {
     if (owner === null) this.destroy(error)
     else owner.report(error)
   }
-}
-
-/** Whether a reader has stopped on purpose: Node.js destroys a stream so on leaving `for await`. */
-export function isAbort (error: Error): boolean {
-  return codeOf(error) === 'ABORT_ERR'
 }

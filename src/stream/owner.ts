@@ -3,8 +3,8 @@ import { EventEmitter } from 'node:events'
 import { kOwner } from './symbols'
 
 /**
- * What answers for a connection: gets its errors, those of throwing and rejecting listeners too,
- * and runs the listeners in the context that the connection was accepted in.
+ * What is responsible for a connection: it gets its errors, also those of throwing and rejecting
+ * listeners, and runs the listeners in the context that the connection was accepted in.
  */
 export interface ConnectionOwner extends Pick<AsyncResource, 'runInAsyncScope'> {
   /** Something went wrong on the connection. The same error may come more than once. */
@@ -20,7 +20,7 @@ interface OwnedSocket extends EventEmitter {
 
 const CAPTURE_REJECTIONS = { captureRejections: true }
 
-/** Gives a connection its owner. Without an owner, a listener that throws, throws. */
+/** Gives a connection its owner. Without an owner, errors of listeners are thrown, as usual. */
 export function setOwner (socket: OwnedSocket, owner: ConnectionOwner): void {
   socket[kOwner] = owner
   // ws calls the EventEmitter constructor without options. Calling it again sets them and keeps the

@@ -1,8 +1,8 @@
 /** What is to be known of a connection to read its frames: its options, socket and transport. */
 import type { Duplex } from 'node:stream'
 import type { InboxSocket } from './inbox'
-import type { kProgress, kReader } from './symbols'
-import type { Progress } from './unfinished'
+import type { kReadState, kReader } from './symbols'
+import type { ReadState } from './unfinished'
 
 /** What the messages of a server's connections may be, and how ws gives them. */
 export interface ReadingOptions {
@@ -27,7 +27,7 @@ export interface SocketReader {
 export interface ReadSocket extends InboxSocket {
   /** Null where ws reads. */
   [kReader]: SocketReader | null
-  [kProgress]: Progress
+  [kReadState]: ReadState
 }
 
 /** On a transport: the socket whose frames it brings. */

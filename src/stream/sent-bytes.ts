@@ -3,14 +3,14 @@ import type { Socket } from 'node:net'
 import { finished, type Duplex } from 'node:stream'
 
 /**
- * An exception from public API, done without where it is missing: only here Node.js tells how much
- * is left of a write under way, and a large message to a slow peer is one write for minutes.
+ * A private part of a socket of Node.js, which may be missing. Only here Node.js tells how much is
+ * left of a write that is under way, and a large message to a slow peer is one write for minutes.
  */
 interface Handle {
   /** What the system has got and what waits for it, together. */
   readonly bytesWritten?: number
   readonly writeQueueSize?: number
-  /** Below TLS, which has encrypted it all at once. */
+  /** The handle below that of TLS: the one of TLS takes all at once, so its count says nothing. */
   readonly _parent?: Handle | null
 }
 
@@ -19,7 +19,10 @@ interface Counters extends Pick<Socket, 'bytesRead' | 'bytesWritten' | 'writable
   readonly _handle?: Handle | null
 }
 
-/** How many bytes of what was written to a transport have left the process. */
+/**
+ * How many bytes of what was written to a transport have left the process. For a transport without
+ * counters the number is negative, and only its growth means something.
+ */
 export function sentBytes (transport: Duplex): number {
   // A Duplex that is no socket has none of the counters.
   const { bytesWritten = 0, writableLength, _handle } = transport as Duplex & Partial<Counters>
@@ -27,7 +30,7 @@ export function sentBytes (transport: Duplex): number {
   if (handle?.bytesWritten !== undefined && handle.writeQueueSize !== undefined) {
     return handle.bytesWritten - handle.writeQueueSize
   }
-  // Of a transport that does not count, its buffer shrinks as bytes leave.
+  // Without counters: the buffer shrinks as bytes leave.
   return bytesWritten - writableLength
 }
 
@@ -40,8 +43,7 @@ export function progressOf (transport: Duplex | null): number {
   if (transport === null) return NaN
   // A Duplex that is no socket has no counter.
   const { bytesRead = NaN, writableLength } = transport as Duplex & Partial<Counters>
-  // A ping leaves for the system whether the peer lives or not; what had to wait for the peer
-  // before it left tells.
+  // A ping leaves even if the peer is dead. Only bytes that had to wait first show that it reads.
   return writableLength === 0 ? bytesRead : bytesRead + sentBytes(transport)
 }
 

@@ -18,9 +18,9 @@ import type { SocketReader } from './read-socket'
 import type { Data, SendOptions } from './send-data'
 import { StreamSettings } from './settings'
 import {
-  kEnded, kInbox, kOutbox, kOwner, kReader, kSettings, kStream, kProgress, kWhenClosed
+  kEnded, kInbox, kOutbox, kOwner, kReader, kSettings, kStream, kReadState, kWhenClosed
 } from './symbols'
-import type { Progress } from './unfinished'
+import type { ReadState } from './unfinished'
 
 /** The events of `connection.socket` and what their listeners get. */
 export interface SocketEvents {
@@ -57,7 +57,7 @@ export class StreamSocket extends WebSocket implements ClosingSocket {
   [kSettings] = StreamSettings.defaults;
   [kInbox]: Inbox | null = null;
   [kReader]: SocketReader | null = null;
-  [kProgress]: Progress = null
+  [kReadState]: ReadState = null
   readonly [kOutbox] = new Outbox(this)
   #binaryType: BinaryType = 'nodebuffer'
   /** How the connection ends, and then how it has; null while it is open. */

@@ -1,13 +1,13 @@
 /** A connection whose peer may be too far behind. */
 export interface Suspect {
   /** Closes the connection if its peer is too far behind. */
-  judge (): void
+  closeIfTooSlow (): void
 }
 
 let suspects = new Set<Suspect>()
 
 /**
- * Has a connection judged after the current turn of the event loop. Until then, data may be unsent
+ * Checks a connection after the current turn of the event loop. Until then, data may be unsent
  * only because the tick has kept it back or TLS has not encrypted it yet, which is not the peer's
  * fault.
  */
@@ -19,5 +19,5 @@ export function suspect (connection: Suspect): void {
 function judgeSuspects (): void {
   const connections = suspects
   suspects = new Set()
-  for (const connection of connections) connection.judge()
+  for (const connection of connections) connection.closeIfTooSlow()
 }

@@ -9,8 +9,8 @@ export const kInbox = Symbol('fastify-websocket.inbox')
 /** On a StreamSocket: what reads its frames, or null if ws does. */
 export const kReader = Symbol('fastify-websocket.reader')
 
-/** On a StreamSocket: how far the reading of its frames is. */
-export const kProgress = Symbol('fastify-websocket.progress')
+/** On a StreamSocket: what the reading of its frames has left for the next chunk. */
+export const kReadState = Symbol('fastify-websocket.read-state')
 
 /** On a StreamSocket: what is sent. */
 export const kOutbox = Symbol('fastify-websocket.outbox')

@@ -1,6 +1,6 @@
 /**
- * The frames of one tick. They leave together when the tick ends: short ones are packed into one
- * chunk, and the transport is corked for the others.
+ * The frames of each tick of a connection. They leave together when the tick ends: short ones are
+ * packed into one chunk, and the transport is corked for the others.
  *
  * | bit       | meaning                                | ends                                     |
  * |-----------|----------------------------------------|------------------------------------------|
@@ -10,7 +10,7 @@
  * |           | is packed so far                       | to leave                                 |
  */
 import type { Duplex } from 'node:stream'
-import { unpack, type FrameSink } from '../protocol/pack'
+import { flushPacked, type FrameSink } from '../protocol/pack'
 import { nextTick } from './next-tick'
 
 const BUSY = 1 << 0
@@ -21,13 +21,13 @@ const CORKED = 1 << 2
 export const TICK_BITS = 3
 
 /** Those that have sent something in this tick. */
-let busy: Tick[] = []
+let busy: TickBatcher[] = []
 
 /** See the header of this file. */
-export abstract class Tick implements FrameSink {
+export abstract class TickBatcher implements FrameSink {
   /** Null until the handshake is done. */
   transport: Duplex | null = null
-  /** Bits of this class, and of the class that extends it from `1 << TICK_BITS` on. */
+  /** The lowest `TICK_BITS` bits belong to this class, the others to the class that extends it. */
   protected state = 0
 
   /** Whether short messages may be packed. Asked once in a tick. */
@@ -41,7 +41,7 @@ export abstract class Tick implements FrameSink {
   protected startTick (): void {
     if ((this.state & BUSY) !== 0 || this.transport === null) return
     this.state |= this.mayPack ? BUSY | PACKING : BUSY
-    if (busy.length === 0) nextTick(Tick.#endTicks)
+    if (busy.length === 0) nextTick(TickBatcher.#endTicks)
     busy.push(this)
   }
 
@@ -55,13 +55,13 @@ export abstract class Tick implements FrameSink {
   protected endTick (): void {
     const isCorked = (this.state & CORKED) !== 0
     this.state &= ~(BUSY | PACKING | CORKED)
-    unpack(this)
+    flushPacked(this)
     if (isCorked) this.transport?.uncork()
   }
 
-  /** Keeps what follows back until the end of the tick, behind the frames packed so far. */
+  /** Writes the packed frames, and keeps what follows back until the end of the tick. */
   protected cork (): void {
-    unpack(this)
+    flushPacked(this)
     if ((this.state & (BUSY | CORKED)) !== BUSY) return
     this.state |= CORKED
     this.transport?.cork()
@@ -74,7 +74,7 @@ export abstract class Tick implements FrameSink {
   }
 
   writeFrames (frames: string): void {
-    // In the middle of a tick there is more to come.
+    // More frames may follow in this tick.
     this.cork()
     this.transport?.write(frames, 'latin1')
   }

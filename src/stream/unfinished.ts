@@ -1,6 +1,6 @@
 /**
- * What is left of one chunk of a connection for the next one. Most connections never have any of
- * it: their chunks end where a frame ends.
+ * What is left over from one chunk of a connection until the next chunk arrives. Most connections
+ * never have any: their chunks end where a frame ends.
  */
 import type { Duplex } from 'node:stream'
 
@@ -9,7 +9,7 @@ export class Unfinished {
   readonly transport: Duplex
   /** Bytes from the beginning of a frame on: a part of its header, or what has to wait for ws. */
   kept: Buffer | null = null
-  /** How many of these bytes ws has got already, for it may refuse a part of a header. */
+  /** How many of these bytes ws has got: it can refuse a frame before the header is whole. */
   given = 0
   /** Bytes that are missing of the payload of a frame that ws gets. */
   missing = 0
@@ -41,4 +41,4 @@ export class Unfinished {
 }
 
 /** Null while nothing is left; `over` when nothing more is read. */
-export type Progress = Unfinished | 'over' | null
+export type ReadState = Unfinished | 'over' | null

@@ -10,13 +10,13 @@ import type { IncomingMessage, Server } from 'node:http'
 import { ClosingError } from '../errors'
 import { WebsocketPaths } from '../routes/paths'
 import { emitConnection } from './http-server'
-import { createPlainHead } from './plain-request'
+import { createPlainHead } from './other-protocol'
 import { asksForWebSocket, findHeadProblem } from '../handshake/request-checks'
 import { logError } from '../observe/log'
 import { UpgradeAnswer } from '../handshake/upgrade-answer'
 import { createRouted, onRouting, watchRouting } from './routed-url'
 import { routesOf } from '../routes/registered-plugin'
-import type { UpgradeTransport } from '../handshake/transport'
+import type { UpgradeTransport } from '../handshake/raw-socket'
 
 /** An HTTP or HTTPS server, which emits `upgrade`. */
 export type UpgradeSource = Pick<

@@ -13,7 +13,7 @@ import { ApplicationUpgrades, type UpgradeSource } from './application-upgrades'
 import { Http2UnsupportedError } from '../errors'
 import { canUpgrade } from './http-server'
 import { asksForHttp, asksForWebSocket } from '../handshake/request-checks'
-import { UpgradeTransport } from '../handshake/transport'
+import { UpgradeTransport } from '../handshake/raw-socket'
 import { nextTick } from '../stream/next-tick'
 import { UnclaimedUpgrades } from './unclaimed'
 

@@ -1,0 +1,16 @@
+/**
+ * The defaults of the plugin. Those of the stream are in `stream/settings.ts`; the longest message
+ * is Fastify's `bodyLimit`, and the rest is off unless an application turns it on.
+ */
+
+/** Milliseconds of silence until a ping. */
+export const DEFAULT_HEARTBEAT = 30_000
+
+/** Milliseconds that a client has to answer a close frame. */
+export const DEFAULT_CLOSE_TIMEOUT = 10_000
+
+/**
+ * A quarter of ws's own default. Until a message is complete, ws keeps the buffers in which its
+ * fragments arrived, in the worst case 64 KiB for each fragment.
+ */
+export const DEFAULT_MAX_FRAGMENTS = 4096
