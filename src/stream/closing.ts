@@ -11,12 +11,12 @@
  * | left    | the close frame has left the process   | hang up                                   |
  * | hurried | `close()` of a peer that is too slow   | take everything and hang up               |
  *
- * A peer that does not is cut off. In the state `leaving`, data is lost, so FST_WS_CLOSE_TIMEOUT is
- * reported. In the other states no error is reported: all was sent, or FST_WS_BACKPRESSURE has been
- * reported before.
+ * A peer that does not is cut off. In the state `leaving`, data is lost, so FST_WS_CLOSE_TIMEOUT
+ * is reported. In the other states no error is reported: all was sent, or FST_WS_BACKPRESSURE has
+ * been reported before.
  *
- * In every state, the end of the connection stops the timer. `fastify.close()` has a deadline of its
- * own, which is not longer than one `closeTimeout`, whatever the state is.
+ * In every state, the end of the connection stops the timer. `fastify.close()` has a deadline of
+ * its own, which is not longer than one `closeTimeout`, whatever the state is.
  */
 import { CloseTimeoutError } from './errors'
 import { nextTick } from './next-tick'

@@ -14,10 +14,10 @@
  * | a close frame, or a refused frame | dropped                             | the connection ends |
  *
  * ws *shows* a final frame when it emits it, as a message, a ping or a pong. It does so at once, or
- * it *defers* the frame, because it inflates messages, or emits one in each turn of the event loop.
- * A frame that is neither shown at once nor deferred is refused. Where ws defers frames, it gets one
- * final frame at a time: if several chunks waited in ws 8.23, and ws refused a frame in the first of
- * them, the process would end.
+ * it *defers* the frame, because it inflates messages or emits one in each turn of the event loop.
+ * A frame that is neither shown at once nor deferred is refused. Where ws defers frames, it gets
+ * one final frame at a time: if several chunks waited in ws 8.23, and ws refused a frame in the
+ * first of them, the process would end.
  */
 import { isUtf8 } from 'node:buffer'
 import type { Duplex } from 'node:stream'
@@ -45,11 +45,11 @@ export function stopReading (socket: ReadSocket): void {
 /** ws has emitted a message, a ping or a pong of a socket. */
 export function onShown (socket: ReadSocket): void {
   show(socket)
-  const progress = socket[kReadState]
-  if (!(progress instanceof Unfinished) || !progress.isWaiting) return
-  progress.isWaiting = false
+  const state = socket[kReadState]
+  if (!(state instanceof Unfinished) || !state.isWaiting) return
+  state.isWaiting = false
   // When ws has finished with the frame.
-  nextTick(readOn, socket, progress.transport)
+  nextTick(readOn, socket, state.transport)
 }
 
 function readOn (socket: ReadSocket, transport: Transport): void {
@@ -107,17 +107,17 @@ export class FrameReader implements SocketReader {
   }
 
   #readChunk (socket: ReadSocket, transport: Transport, chunk: Buffer): void {
-    const progress = socket[kReadState]
-    if (progress === 'over') return
-    const bytes = progress === null ? chunk : progress.join(chunk)
-    if (progress !== null && progress.isWaiting) {
-      progress.kept = bytes
+    const state = socket[kReadState]
+    if (state === 'over') return
+    const bytes = state === null ? chunk : state.join(chunk)
+    if (state !== null && state.isWaiting) {
+      state.kept = bytes
       // ws or the inbox has resumed it.
       transport.pause()
       return
     }
     const words = wordsOf(bytes)
-    let start = progress === null ? 0 : this.#continueFrame(socket, progress, bytes, words)
+    let start = state === null ? 0 : this.#continueFrame(socket, state, bytes, words)
     while (start < bytes.length) {
       if (isWaiting(socket[kReadState]) || !header.read(bytes, start)) {
         this.#keep(socket, transport, bytes.subarray(start))
@@ -148,9 +148,9 @@ export class FrameReader implements SocketReader {
   #isOurs (socket: ReadSocket): boolean {
     const { maxPayload, isDeferred } = this.#options
     if (isDeferred || !header.isWholeMessage || !header.isMasked) return false
-    const progress = socket[kReadState]
+    const state = socket[kReadState]
     // ws has a part of the message, or of the frame.
-    const isOfWs = progress instanceof Unfinished && progress.fragments + progress.given > 0
+    const isOfWs = state instanceof Unfinished && state.fragments + state.given > 0
     return !isOfWs && (header.length <= maxPayload || maxPayload === 0)
   }
 
@@ -214,10 +214,10 @@ export class FrameReader implements SocketReader {
 
   /** How many bytes of the header of a frame ws has got before the header was whole. */
   #takeGiven (socket: ReadSocket): number {
-    const progress = socket[kReadState]
-    if (!(progress instanceof Unfinished)) return 0
-    const { given } = progress
-    progress.given = 0
+    const state = socket[kReadState]
+    if (!(state instanceof Unfinished)) return 0
+    const { given } = state
+    state.given = 0
     return given
   }
 
@@ -241,14 +241,14 @@ export class FrameReader implements SocketReader {
     const { maxFragments, isDeferred } = this.#options
     header.first = first
     const { isFinal, opcode } = header
-    const progress = socket[kReadState]
-    if (progress === 'over') return
+    const state = socket[kReadState]
+    if (state === 'over') return
     if (opcode === CLOSE) stopReading(socket)
     else if (!isFinal) {
-      if (maxFragments > 0 && Number(progress?.fragments) > maxFragments) stopReading(socket)
+      if (maxFragments > 0 && Number(state?.fragments) > maxFragments) stopReading(socket)
     } else if (!isShown && !isDeferred) stopReading(socket)
     else {
-      if (progress !== null && !isControl(opcode)) progress.fragments = 0
+      if (state !== null && !isControl(opcode)) state.fragments = 0
       if (!isShown) this.#wait(socket, transport)
     }
   }
@@ -259,15 +259,15 @@ export class FrameReader implements SocketReader {
   }
 
   readOn (socket: ReadSocket, transport: Transport): void {
-    const progress = socket[kReadState]
-    const kept = progress instanceof Unfinished ? progress.takeKept() : null
+    const state = socket[kReadState]
+    const kept = state instanceof Unfinished ? state.takeKept() : null
     if (kept !== null) this.#read(transport, kept)
     if (!isWaiting(socket[kReadState]) && !socket.isPaused) transport.resume()
   }
 
   #unfinishedOf (socket: ReadSocket, transport: Duplex): Unfinished {
-    const progress = socket[kReadState]
-    if (progress instanceof Unfinished) return progress
+    const state = socket[kReadState]
+    if (state instanceof Unfinished) return state
     transport.prependListener('end', onEnd)
     // When a transport with unread data is destroyed, ws reads that data past this class.
     transport.prependListener('close', this.#onClose)
@@ -277,8 +277,8 @@ export class FrameReader implements SocketReader {
   }
 }
 
-function isWaiting (progress: ReadState): boolean {
-  return progress instanceof Unfinished && progress.isWaiting
+function isWaiting (state: ReadState): boolean {
+  return state instanceof Unfinished && state.isWaiting
 }
 
 function receive (socket: ReadSocket, data: Buffer, isBinary: boolean): void {
@@ -290,9 +290,9 @@ function receive (socket: ReadSocket, data: Buffer, isBinary: boolean): void {
 function onEnd (this: Duplex): void {
   // It is only on transports that have the symbol.
   const socket = (this as Transport)[kSocket]
-  const progress = socket[kReadState]
+  const state = socket[kReadState]
   stopReading(socket)
-  if (!(progress instanceof Unfinished)) return
-  const kept = progress.takeKept()
-  if (kept !== null) giveToWs(socket, this, kept.subarray(progress.given))
+  if (!(state instanceof Unfinished)) return
+  const kept = state.takeKept()
+  if (kept !== null) giveToWs(socket, this, kept.subarray(state.given))
 }

@@ -65,6 +65,11 @@ const CONVERSATIONS: Record<string, Conversation> = {
     frames: [FRAGMENTS[0] ?? GOOD, { opcode: 0, payload: BROKEN }, GOOD], messages: 0
   },
   'a continuation of nothing': { frames: [GOOD, { opcode: 0 }, GOOD], messages: 1 },
+  'a refused frame in parts': {
+    frames: [GOOD, { opcode: 0, payload: Buffer.from('continuation') }, GOOD],
+    cuts: [20],
+    messages: 1
+  },
   'a text inside fragments': { frames: [FRAGMENTS[0] ?? GOOD, GOOD, GOOD], messages: 0 },
   'a fragment inside fragments': {
     frames: [FRAGMENTS[0] ?? GOOD, FRAGMENTS[0] ?? GOOD, GOOD], messages: 0
