@@ -33,11 +33,13 @@ export function wordsOf ({ buffer }: Uint8Array): Int32Array {
  *
  * @param words the memory of `bytes`, of {@link wordsOf}: one for all frames of a chunk
  * @param key the key for the byte at `start`
- * @returns whether all of these bytes are ASCII now
+ * @returns whether all of these bytes are known to be ASCII now
  */
 export function unmask (
   bytes: Uint8Array, words: Int32Array, start: number, end: number, key: number
 ): boolean {
+  // Nothing is masked, and nothing is looked at.
+  if (key === 0) return false
   const firstWord = Math.ceil((bytes.byteOffset + start) / BYTES_OF_A_WORD)
   const lastWord = Math.floor((bytes.byteOffset + end) / BYTES_OF_A_WORD)
   if (!IS_LITTLE_ENDIAN || firstWord >= lastWord) {

@@ -51,3 +51,9 @@ test('memory whose size is no multiple of a word is unmasked to its end', async 
   unmask(bytes, wordsOf(bytes), 0, bytes.length, KEY)
   t.strictSame(bytes, payload)
 })
+
+test('a key of zeros leaves the bytes as they are, and says nothing of them', async (t) => {
+  const bytes = Buffer.from('not masked')
+  t.equal(unmask(bytes, wordsOf(bytes), 0, bytes.length, 0), false)
+  t.equal(bytes.toString(), 'not masked')
+})

@@ -29,6 +29,7 @@ const TEXT = 1
 const BINARY = 2
 const CLOSE = 8
 const PING = 9
+const ZEROS = Buffer.alloc(4)
 const GOOD = { opcode: TEXT, payload: Buffer.from('good') }
 const UMLAUT = Buffer.from('ä')
 const BROKEN = UMLAUT.subarray(0, 1)
@@ -43,6 +44,10 @@ const CONVERSATIONS: Record<string, Conversation> = {
   'whole messages': {
     frames: [GOOD, { opcode: BINARY, payload: LONG }, { opcode: TEXT, payload: UMLAUT }, GOOD],
     messages: 4
+  },
+  'messages that are masked with zeros': {
+    frames: [GOOD, { opcode: BINARY, payload: LONG }].map((each) => ({ ...each, mask: ZEROS })),
+    messages: 2
   },
   'empty messages': { frames: [{ opcode: TEXT }, { opcode: BINARY }, GOOD], messages: 3 },
   'messages cut in their headers': { frames: [GOOD, GOOD, GOOD], cuts: [1, 11, 25], messages: 3 },
