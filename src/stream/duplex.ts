@@ -132,7 +132,7 @@ export class SocketStream extends OwnedDuplex implements StreamReader {
     return this
   }
 
-  // `unknown` would be no `NodeJS.ReadableStream`, which `node:readline` and others ask for.
+  // With `unknown`, the stream would not be a `NodeJS.ReadableStream`, as `node:readline` demands.
   override read (size?: number): ReturnType<Duplex['read']> {
     this.#mark(HAS_READER, true)
     const chunk: unknown = super.read(size)
@@ -240,9 +240,7 @@ export class SocketStream extends OwnedDuplex implements StreamReader {
       return
     }
     this.#onGone = () => { callback(error) }
-    if (socket.readyState === socket.OPEN) {
-      socket.close(closeCodeFor(error))
-    }
+    if (socket.readyState === socket.OPEN) socket.close(closeCodeFor(error))
   }
 
   /** The WebSocket is closed and all that it received has been handed over. */
@@ -268,7 +266,7 @@ export class SocketStream extends OwnedDuplex implements StreamReader {
 
   #endNormally (): void {
     this.push(null)
-    // A reader who has left does not ask for the end, but may wait for `close`.
+    // A reader that has stopped does not ask for the end, but may wait for `close`.
     if (this.readableLength === 0) super.read(0)
     this.#finish()
     this.end()

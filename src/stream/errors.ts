@@ -18,8 +18,8 @@ export const UnsupportedOptionError = createError<[path: string, reason: string]
 // --- Running connections ---
 
 /**
- * The connection is gone without a close frame (close code 1006). It has no stack: nobody called
- * anything, and a thousand lost connections should cost nothing.
+ * The connection is gone without a close frame (close code 1006). The error has no stack, because no
+ * code of the application has caused it, and a thousand lost connections should cost nothing.
  */
 export const AbnormalCloseError = createError(
   'FST_WS_ABNORMAL_CLOSE', 'the connection was lost without a close frame', 0, Error, false)
@@ -55,7 +55,7 @@ export const InvalidChunkError = createError<[type: string]>(
   'a chunk must be a string, a Buffer, a TypedArray, a DataView or an ArrayBuffer, got %s',
   0, TypeError)
 
-/** Messages that nobody read were dropped. Arguments: the bound in bytes. */
+/** Messages without a reader were dropped. Arguments: the bound in bytes. */
 export const UnreadOverflowError = createError<[bytes: number]>(
   'FST_WS_UNREAD_OVERFLOW',
   'more than %d bytes of messages wait and nobody reads them: ' +

@@ -22,9 +22,8 @@ let awaited: object | null = null
  */
 export function replaceListener (transport: Duplex, listener: DataListener): boolean {
   // The types of Node.js do not know the arguments of a listener.
-  const [present = listener] = transport.listeners('data') as DataListener[]
-  listenerOfWs ??= present
-  if (present !== listenerOfWs) return false
+  const [present] = transport.listeners('data') as DataListener[]
+  if (present === undefined || present !== (listenerOfWs ??= present)) return false
   transport.on('data', listener)
   transport.off('data', present)
   return true
