@@ -18,8 +18,8 @@ export const UnsupportedOptionError = createError<[path: string, reason: string]
 // --- Running connections ---
 
 /**
- * The connection is gone without a close frame (close code 1006). The error has no stack, because no
- * code of the application has caused it, and a thousand lost connections should cost nothing.
+ * The connection is gone without a close frame (close code 1006). The error has no stack, because
+ * no code of the application has caused it, and a thousand lost connections should cost nothing.
  */
 export const AbnormalCloseError = createError(
   'FST_WS_ABNORMAL_CLOSE', 'the connection was lost without a close frame', 0, Error, false)
