@@ -49,11 +49,11 @@ export function onShown (socket: ReadSocket): void {
   if (!(state instanceof Unfinished) || !state.isWaiting) return
   state.isWaiting = false
   // When ws has finished with the frame.
-  nextTick(readOn, socket, state.transport)
+  nextTick(readOn, socket, state)
 }
 
-function readOn (socket: ReadSocket, transport: Transport): void {
-  socket[kReader]?.readOn(socket, transport)
+function readOn (socket: ReadSocket, unfinished: Unfinished): void {
+  socket[kReader]?.readOn(socket, unfinished)
 }
 
 /** Reads the frames of a server's connections; see the header of this file. */
@@ -258,9 +258,10 @@ export class FrameReader implements SocketReader {
     transport.pause()
   }
 
-  readOn (socket: ReadSocket, transport: Transport): void {
-    const state = socket[kReadState]
-    const kept = state instanceof Unfinished ? state.takeKept() : null
+  readOn (socket: ReadSocket, unfinished: Unfinished): void {
+    // A reader keeps bytes of its own transports only.
+    const transport = unfinished.transport as Transport
+    const kept = unfinished.takeKept()
     if (kept !== null) this.#read(transport, kept)
     if (!isWaiting(socket[kReadState]) && !socket.isPaused) transport.resume()
   }

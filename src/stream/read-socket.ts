@@ -2,7 +2,7 @@
 import type { Duplex } from 'node:stream'
 import type { InboxSocket } from './inbox'
 import type { kReadState, kReader } from './symbols'
-import type { ReadState } from './unfinished'
+import type { ReadState, Unfinished } from './unfinished'
 
 /** What the messages of a server's connections may be, and how ws gives them. */
 export interface ReadingOptions {
@@ -18,7 +18,7 @@ export interface ReadingOptions {
 /** The reader of a socket's frames. */
 export interface SocketReader {
   /** ws has shown the frame that it had got: reads what has been kept since. */
-  readOn (socket: ReadSocket, transport: Transport): void
+  readOn (socket: ReadSocket, unfinished: Unfinished): void
   /** The connection is closed. */
   detach (transport: Duplex): void
 }
