@@ -18,14 +18,9 @@ type ErrorLog = Pick<FastifyBaseLogger, Level>
 export function logError (
   log: ErrorLog, level: Level, error: unknown, message: string, fields: object = {}
 ): void {
-  const attempts = [
-    () => { log[level]({ err: error, ...fields }, message) },
-    () => { log[level]({ err: copyOf(error), ...fields }, message) },
-    () => { log[level](fields, `${message}: ${textOf(error)}`) }
-  ]
-  for (const attempt of attempts) {
-    if (succeeds(attempt)) return
-  }
+  if (succeeds(() => { log[level]({ err: error, ...fields }, message) })) return
+  if (succeeds(() => { log[level]({ err: copyOf(error), ...fields }, message) })) return
+  succeeds(() => { log[level](fields, `${message}: ${textOf(error)}`) })
 }
 
 /** Logs a text and never throws, even if the logger does. */
