@@ -75,7 +75,8 @@ function give (this: ReceivingSocket, data: Buffer | string, isBinary: boolean):
   const reader = this[kStream]
   const isReading = reader !== null && reader[kDemand] !== 'none'
   try {
-    if (this.listenerCount('message') > 0) {
+    // If the stream does not read, there are listeners: without a reader nothing is delivered.
+    if (!isReading || this.listenerCount('message') > 0) {
       // The types of ws lack 'blob'.
       const type = this.binaryType as BinaryType
       const message = isBinary ? toBinaryType(data, type) : data.toString()
