@@ -3,7 +3,7 @@
  * `tcpListeners` for a TCP socket, which sends back the same number of bytes without parsing.
  */
 
-const REPLIES = 20
+export const REPLIES = 20
 
 export const listeners = {
   echo (socket) {
