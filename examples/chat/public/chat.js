@@ -4,6 +4,7 @@ const FIRST_DELAY = 500
 const LONGEST_DELAY = 10_000
 
 const find = (id) => document.getElementById(id)
+const log = find('log')
 const time = new Intl.DateTimeFormat(undefined, { timeStyle: 'short' })
 
 let wantedName = ''
@@ -12,6 +13,10 @@ let names = null
 let socket = null
 let attempts = 0
 let timer
+/** Whether the log shows its end whatever comes: not while somebody reads further up. */
+let isFollowing = true
+/** The size of the log when it was laid out for the last time. */
+let logSize = ''
 
 find('name').value = sessionStorage.getItem('name') ?? ''
 
@@ -41,6 +46,14 @@ find('retry').addEventListener('click', () => {
 window.addEventListener('online', () => { if (wantedName !== '') connect() })
 // A browser may take minutes to notice by itself.
 window.addEventListener('offline', () => { if (socket !== null) lose(socket) })
+
+log.addEventListener('scroll', checkFollowing)
+// A keyboard has come, the phone was turned, the window has another size.
+new window.ResizeObserver(() => {
+  logSize = sizeOf(log)
+  if (isFollowing) showEnd()
+}).observe(log)
+for (const type of ['resize', 'scroll']) window.visualViewport.addEventListener(type, fitRoom)
 
 function connect () {
   if (socket !== null) return
@@ -113,7 +126,9 @@ function showPeople (current) {
 function addMessage ({ name: author, text }) {
   const meta = element('div', 'meta', `${author}, ${time.format(new Date())}`)
   const bubble = element('div', 'bubble', text)
-  add(element('li', author === name ? 'own' : '', meta, bubble))
+  const isOwn = author === name
+  add(element('li', isOwn ? 'own' : '', meta, bubble))
+  if (isOwn) showEnd()
 }
 
 function addNote (text) {
@@ -121,10 +136,32 @@ function addNote (text) {
 }
 
 function add (item) {
-  const log = find('log')
-  const isAtEnd = log.scrollHeight - log.scrollTop - log.clientHeight < 80
+  checkFollowing()
   log.append(item)
-  if (isAtEnd) log.scrollTop = log.scrollHeight
+  if (isFollowing) showEnd()
+}
+
+function showEnd () {
+  log.scrollTop = log.scrollHeight
+}
+
+function checkFollowing () {
+  // When the log gets another size, the browser moves it, and nobody has asked for that.
+  if (sizeOf(log) !== logSize) return
+  isFollowing = log.scrollHeight - log.scrollTop - log.clientHeight < 80
+}
+
+function sizeOf ({ clientWidth, clientHeight }) {
+  return `${clientWidth} x ${clientHeight}`
+}
+
+/** On iOS a keyboard covers the page, whose size stays: the room fits into what is left of it. */
+function fitRoom () {
+  const { scale, height, offsetTop } = window.visualViewport
+  // In a page that is magnified the room is as large as ever.
+  const isWhole = scale < 1.01
+  find('room').style.setProperty('--visible-height', isWhole ? `${height}px` : '')
+  find('room').style.setProperty('--visible-top', isWhole ? `${offsetTop}px` : '')
 }
 
 function avatar (author) {
