@@ -68,6 +68,10 @@ browserTest('the log shows its end when a keyboard comes, and when the phone tur
     await tell(grace, ada, what)
     t.ok(await ada.evaluate(IS_END_IN_VIEW), `${what}, and Grace says something`)
   }
+  await ada.evaluate(`
+    document.querySelector('#room').style.height = '300px'
+    document.querySelector('#log').dispatchEvent(new Event('scroll'))`)
+  t.ok(await ada.evaluate(IS_END_IN_VIEW), 'the browser scrolls before the page knows its size')
 })
 
 browserTest('further up, only what one says oneself brings the end into view', async (t) => {

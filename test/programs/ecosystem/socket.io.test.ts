@@ -1,12 +1,12 @@
 import { setTimeout as wait } from 'node:timers/promises'
 import { Server, type ServerOptions } from 'socket.io'
-import { io } from 'socket.io-client'
 import { test, type Test } from 'tap'
 import fastifyWebsocket from '../../../src/index'
 import { connect } from '../../helpers/client'
 import { echo } from '../../helpers/plugin'
 import { createFastify, listen } from '../../helpers/servers'
 import { watchProcess } from '../../helpers/uncaught'
+import { sayHello } from '../clients'
 
 /** Milliseconds of a hook, and of the patience of Socket.IO with upgrades that it does not know. */
 const SLOW_HOOK = 20
@@ -36,17 +36,6 @@ async function serveBoth (t: Test, { options = {}, plugin = {}, isFirst = false 
   fastify.get('/slow', { websocket: true, onRequest: () => wait(SLOW_HOOK) }, echo)
   if (!isFirst) attach()
   return { fastify, origin: await listen(fastify), uncaught }
-}
-
-/** Connects a client of Socket.IO, which says hello. */
-async function sayHello (t: Test, origin: string, transports: string[]): Promise<unknown> {
-  const socket = io(origin, { transports, forceNew: true, reconnection: false })
-  t.teardown(() => { socket.disconnect() })
-  await new Promise<void>((resolve, reject) => {
-    socket.once('connect', resolve)
-    socket.once('connect_error', reject)
-  })
-  return socket.emitWithAck('hello', 'Ada')
 }
 
 /** The ways of its client to connect. */
