@@ -19,7 +19,7 @@ const WINDOWS: ReadonlyArray<[what: string, size: { width: number, height: numbe
   ['all is as it was', UPRIGHT]
 ]
 
-/** Whether the end of the last message, and the text to send, come into view within 60 frames. */
+/** Whether all fits, and the end of the last message comes into view, within 60 frames. */
 const IS_END_IN_VIEW = `new Promise((resolve) => {
   const rectOf = (selector) => document.querySelector(selector).getBoundingClientRect()
   const isInView = () => {
@@ -27,6 +27,7 @@ const IS_END_IN_VIEW = `new Promise((resolve) => {
     const end = rectOf('#log li:last-child').bottom
     const text = rectOf('#text').bottom
     const keyboard = visualViewport.offsetTop + visualViewport.height
+    if (document.documentElement.scrollHeight > innerHeight) return false
     return end > top && end <= bottom && bottom < text && text < keyboard
   }
   const check = (frames) => {
