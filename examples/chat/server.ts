@@ -78,7 +78,7 @@ const port = Number(process.env.PORT ?? 3000)
 fastify.listen({ port, host: process.env.HOST ?? '127.0.0.1' }).then(
   (address) => { console.log(`Chat on ${address}`) },
   ({ code, message }: NodeJS.ErrnoException) => {
-    const taken = `Port ${port} is taken. Set PORT to choose another one, as in PORT=3001 npm start`
+    const taken = `Port ${port} is taken. Set PORT to another one, or any: PORT=0 npm start`
     console.error(code === 'EADDRINUSE' ? taken : message)
     process.exitCode = 1
   }

@@ -1,4 +1,4 @@
-// The chat where there is little room: what was said last is in view, whatever the window does.
+// The chat on a phone: the last message stays in view when a keyboard opens or the phone turns.
 import type { BrowserContextOptions, Page } from 'playwright-core'
 import type { Test } from 'tap'
 import { browserTest, openChat } from '../helpers/browser'
@@ -9,7 +9,7 @@ const TURNED = { width: 844, height: 390 }
 
 const PHONE: BrowserContextOptions = { viewport: UPRIGHT, isMobile: true, hasTouch: true }
 
-/** What happens to the window of a phone, one after the other. */
+/** What happens to the window of a phone, in this order. */
 const WINDOWS: ReadonlyArray<[what: string, size: { width: number, height: number }]> = [
   ['a keyboard comes', { width: 390, height: 480 }],
   ['the keyboard goes', UPRIGHT],
@@ -75,7 +75,7 @@ browserTest('the log shows its end when a keyboard comes, and when the phone tur
   t.ok(await ada.evaluate(IS_END_IN_VIEW), 'the browser scrolls before the page knows its size')
 })
 
-browserTest('further up, only what one says oneself brings the end into view', async (t) => {
+browserTest('only a message of their own takes users away from what they read', async (t) => {
   const { ada, grace } = await openLongChat(t)
   await ada.evaluate(`${POSITION} = 0`)
   await tell(grace, ada, 'one more')
@@ -91,7 +91,7 @@ browserTest('further up, only what one says oneself brings the end into view', a
   t.ok(await ada.evaluate(IS_END_IN_VIEW))
 })
 
-/** Acts as iOS, where the page is not told of a keyboard: there is less of it to see. */
+/** Acts as a keyboard of iOS: it covers a part of the page, whose size stays the same. */
 const COVER = `(() => {
   Object.defineProperty(visualViewport, 'height', { value: 400, configurable: true })
   Object.defineProperty(visualViewport, 'offsetTop', { value: 60, configurable: true })

@@ -282,8 +282,7 @@ test('the chat says which port is taken, and how to choose another one', async (
   const port = String(portOf(server))
   const { code, output } = await startExample(t, 'chat/server.ts', port).ended
   t.equal(code, 1)
-  t.equal(output, `Port ${port} is taken. Set PORT to choose another one, ` +
-    'as in PORT=3001 npm start\n')
+  t.equal(output, `Port ${port} is taken. Set PORT to another one, or any: PORT=0 npm start\n`)
 })
 
 test('the chat says so when its port is no port', async (t) => {

@@ -121,7 +121,7 @@ export class Document {
 export async function compile (t: Test, files: Record<string, string>): Promise<string> {
   const folder = t.testdir({
     work: { 'package.json': '{}' },
-    // What is not there is looked for in the folders above, where the packages of the project are.
+    // Packages are looked for in this folder first, and then in that of the project.
     node_modules: t.fixture('symlink', PROGRAMS),
     'tsconfig.json': JSON.stringify({
       extends: join(ROOT, 'tsconfig.json'),

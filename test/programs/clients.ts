@@ -1,4 +1,4 @@
-// Clients of other libraries, for the tests of servers beside ours.
+// Clients of other libraries, for tests in which their servers run beside the plugin.
 import { io } from 'socket.io-client'
 import { WebSocket } from 'ws'
 import type { WebsocketProvider } from 'y-websocket' with { 'resolution-mode': 'import' }

@@ -13,9 +13,9 @@ let names = null
 let socket = null
 let attempts = 0
 let timer
-/** Whether the log shows its end whatever comes: not while somebody reads further up. */
+/** Whether the log stays at its end: not while the user reads an earlier part. */
 let isFollowing = true
-/** The size of the log when it was laid out for the last time. */
+/** The size of the log in the last layout that the observer below was told of. */
 let logSize = ''
 
 find('name').value = sessionStorage.getItem('name') ?? ''
@@ -48,7 +48,7 @@ window.addEventListener('online', () => { if (wantedName !== '') connect() })
 window.addEventListener('offline', () => { if (socket !== null) lose(socket) })
 
 log.addEventListener('scroll', checkFollowing)
-// A keyboard has come, the phone was turned, the window has another size.
+// The log gets another size when a keyboard opens or closes, and when a phone is turned.
 new window.ResizeObserver(() => {
   logSize = sizeOf(log)
   if (isFollowing) showEnd()
@@ -146,7 +146,7 @@ function showEnd () {
 }
 
 function checkFollowing () {
-  // When the log gets another size, the browser moves it, and nobody has asked for that.
+  // With another size the browser scrolls the log by itself: that says nothing of the user.
   if (sizeOf(log) !== logSize) return
   isFollowing = log.scrollHeight - log.scrollTop - log.clientHeight < 80
 }
@@ -155,10 +155,10 @@ function sizeOf ({ clientWidth, clientHeight }) {
   return `${clientWidth} x ${clientHeight}`
 }
 
-/** On iOS a keyboard covers the page, whose size stays: the room fits into what is left of it. */
+/** On iOS a keyboard covers a part of the page: the room gets the size of the visible part. */
 function fitRoom () {
   const { scale, height, offsetTop } = window.visualViewport
-  // In a page that is magnified the room is as large as ever.
+  // A user who magnifies the page sees a part of the room, which keeps its size.
   const isWhole = scale < 1.01
   find('room').style.setProperty('--visible-height', isWhole ? `${height}px` : '')
   find('room').style.setProperty('--visible-top', isWhole ? `${offsetTop}px` : '')
