@@ -59,7 +59,8 @@ export class SocketStream extends OwnedDuplex implements StreamReader {
   ) {
     const settings = options instanceof StreamSettings
       ? options
-      : new StreamSettings({ closeTimeout: socket[kSettings].closeTimeout, ...options })
+      : new StreamSettings(
+        { closeTimeout: socket[kSettings].closeTimeout, ...options }, socket[kSettings])
     super(settings.duplex)
     this.socket = socket
     socket[kSettings] = settings

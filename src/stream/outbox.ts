@@ -8,15 +8,16 @@ import { CLOSE_TRY_AGAIN_LATER } from '../protocol/close-codes'
 import { MAX_PACKED_PAYLOAD, packBinary, packedBytes, packText } from '../protocol/pack'
 import { guardCallback } from './callback'
 import { BackpressureError, UnsentError } from './errors'
+import { CLOSED_HERE, FRAGMENTING, LEFT, SLOW, TERMINATED } from './outbox-state'
 import type { ConnectionOwner } from './owner'
 import {
-  isFinal, isLong, isReadLate, isSendWrapped, keep, type Data, type SendOptions
+  isFinal, isLong, isReadLate, isSendWrapped, keep, sizeOf, type Data, type SendOptions
 } from './send-data'
 import { onceWritten, progressOf, sentBytes } from './sent-bytes'
 import type { StreamSettings } from './settings'
 import { suspect, type Suspect } from './suspects'
 import { kOwner, kSettings } from './symbols'
-import { TICK_BITS, TickBatcher } from './tick'
+import { TickBatcher } from './tick'
 
 /** Called when something has been sent, or with the reason why not. */
 export type SendCallback = (error?: Error) => void
@@ -26,26 +27,6 @@ export interface OutboxSocket extends WebSocket {
   readonly [kOwner]: ConnectionOwner | null
   readonly [kSettings]: StreamSettings
 }
-
-// The state of an outbox, a bit each, behind those of the tick: an idle connection is to be small.
-
-/** The last frame was a fragment: what follows is part of the same message. */
-const FRAGMENTING = 1 << TICK_BITS
-
-/** This side has closed the connection, or cut it off. */
-const CLOSED_HERE = 1 << TICK_BITS + 1
-
-/**
- * All that was sent has left the process. Set by `close()` if nothing was waiting then, and else
- * when the close frame has left. `onceFinished` clears it, because the stream waits for that frame.
- */
-const LEFT = 1 << TICK_BITS + 2
-
-/** The application has cut the connection off, and what was unsent with it. */
-const TERMINATED = 1 << TICK_BITS + 3
-
-/** The peer was too far behind. */
-const SLOW = 1 << TICK_BITS + 4
 
 /** See the header of this file. */
 export class Outbox extends TickBatcher implements Suspect {
@@ -108,6 +89,7 @@ export class Outbox extends TickBatcher implements Suspect {
     if (!(data instanceof Uint8Array) || options.binary === false) return false
     if (data.length > MAX_PACKED_PAYLOAD) return false
     packBinary(this, data)
+    this.#socket[kSettings].traffic.send(data.length)
     return true
   }
 
@@ -116,6 +98,7 @@ export class Outbox extends TickBatcher implements Suspect {
     const byteLength = Buffer.byteLength(text)
     if (byteLength > MAX_PACKED_PAYLOAD) return false
     packText(this, text, byteLength)
+    this.#socket[kSettings].traffic.send(byteLength)
     return true
   }
 
@@ -125,6 +108,7 @@ export class Outbox extends TickBatcher implements Suspect {
     this.#hand((answer) => {
       WebSocket.prototype.send.call(this.#socket, keep(data), options, answer)
     }, isLate, callback)
+    if (this.#isOpen) this.#socket[kSettings].traffic.send(sizeOf(data), isFinal(options))
     // After the call: when ws throws, it still waits for the rest of a message.
     if (isFinal(options)) this.state &= ~FRAGMENTING
     else this.state |= FRAGMENTING

@@ -1,4 +1,5 @@
 /** What is to be known of data, and of the options beside it, before they are given to ws. */
+import { Blob } from 'node:buffer'
 import { types } from 'node:util'
 import { WebSocket } from 'ws'
 import { MAX_PACKED_PAYLOAD } from '../protocol/pack'
@@ -17,6 +18,12 @@ export function isFinal (options: SendOptions): boolean {
 /** Whether ws sends the data as it is. */
 function isBytes (data: unknown): data is NodeJS.ArrayBufferView | ArrayBufferLike {
   return ArrayBuffer.isView(data) || types.isAnyArrayBuffer(data)
+}
+
+/** Bytes of the message that ws makes of data. */
+export function sizeOf (data: Data): number {
+  if (isBytes(data)) return data.byteLength
+  return data instanceof Blob ? data.size : Buffer.byteLength(String(data))
 }
 
 /** Whether data is too long to be copied. */

@@ -6,7 +6,9 @@ import { UnsupportedOptionError } from './errors'
 import { FrameReader } from './frame-reader'
 import { readOptions } from './given'
 import { kOutbox, kSettings, kStream } from './symbols'
-import { MAX_INT32, StreamSettings, type SocketStreamOptions } from './settings'
+import {
+  MAX_INT32, StreamSettings, type SharedState, type SocketStreamOptions
+} from './settings'
 import { StreamSocket } from './socket'
 import { SocketStream } from './duplex'
 
@@ -44,14 +46,17 @@ export class WebSocketStreamServer extends WebSocketServer<typeof StreamSocket> 
 
   /**
    * @param onStream added as a listener of `stream`
+   * @param shared what its connections have in common with those of another server
    * @throws FST_WS_INVALID_OPTION, FST_WS_UNSUPPORTED_OPTION, and what ws throws for its own
    */
-  constructor (options: WebSocketStreamServerOptions = {}, onStream?: StreamListener) {
+  constructor (
+    options: WebSocketStreamServerOptions = {}, onStream?: StreamListener, shared?: SharedState
+  ) {
     if ('WebSocket' in options && options.WebSocket != null) {
       throw new UnsupportedOptionError('WebSocket', OWN_CLASS)
     }
     // Checked first: ws opens its port at once.
-    const streamSettings = new StreamSettings(options)
+    const streamSettings = new StreamSettings(options, shared)
     super({ ...options, ...readOptions(options, WS_OPTIONS), WebSocket: StreamSocket, ...NEVER })
     this.streamSettings = streamSettings
     this.on('connection', this.#emitStream)

@@ -2,6 +2,7 @@
 import type { DuplexOptions } from 'node:stream'
 import { BYTES, MESSAGES, type Codec } from './codec'
 import { InvalidOptionError } from './errors'
+import { Traffic } from '../observe/traffic'
 
 /** Options of a {@link SocketStream}. */
 export interface SocketStreamOptions {
@@ -49,8 +50,14 @@ const DEFAULT_CLOSE_TIMEOUT = 30_000
  */
 export const MAX_INT32 = 2 ** 31 - 1
 
+/** What streams of several settings can have in common. */
+export interface SharedState {
+  /** Counts the messages. */
+  readonly traffic: Traffic
+}
+
 /** Checked, complete options of a {@link SocketStream}; one object serves a server's streams. */
-export class StreamSettings {
+export class StreamSettings implements SharedState {
   static readonly defaults = new StreamSettings()
 
   readonly objectMode: boolean
@@ -60,11 +67,18 @@ export class StreamSettings {
   /** Infinity for no limit. */
   readonly maxBackpressure: number
   readonly closeTimeout: number
+  readonly traffic: Traffic
   /** What the constructor of Duplex takes; its types do not know `captureRejections`. */
   readonly duplex: DuplexOptions & { captureRejections: boolean }
 
-  /** @throws FST_WS_INVALID_OPTION */
-  constructor (options: SocketStreamOptions = {}) {
+  /**
+   * @param shared what these streams have in common with others, whose settings can be given here
+   * @throws FST_WS_INVALID_OPTION
+   */
+  constructor (
+    options: SocketStreamOptions = {}, shared: SharedState = { traffic: new Traffic() }
+  ) {
+    this.traffic = shared.traffic
     this.objectMode = options.objectMode ?? options.binary === false
     this.codec = this.objectMode ? MESSAGES : BYTES
     const { highWaterMark, pauseTimeout, maxBackpressure, closeTimeout } = options
@@ -79,6 +93,12 @@ export class StreamSettings {
       captureRejections: true,
       ...(!this.objectMode && { highWaterMark: this.highWaterMark })
     }
+  }
+
+  /** The same settings for one connection whose messages are counted apart. */
+  countedApart (): StreamSettings {
+    const traffic = this.traffic.setApart()
+    return Object.assign(Object.create(StreamSettings.prototype), this, { traffic })
   }
 }
 
