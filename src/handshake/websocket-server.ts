@@ -14,6 +14,7 @@ import {
 import { StreamSocket } from '../stream/socket'
 import { SocketStream } from '../stream/duplex'
 import { kOwner, kWhenClosed } from '../stream/symbols'
+import { askOnce, askThere } from './negotiate'
 import { upgradeOf } from './upgrade-of'
 
 const CAPTURE_REJECTIONS = { captureRejections: true }
@@ -41,6 +42,7 @@ export class RouteServer extends WebSocketStreamServer {
     EventEmitter.call(this, CAPTURE_REJECTIONS)
     this.#options = options
     this.#source = source
+    askOnce(this.options)
     this.sockets = this.clients ?? new Set()
     this.on('headers', (lines, request) => {
       lines.push(...upgradeOf(request)?.handshakeHeaders ?? [])
@@ -99,6 +101,7 @@ class LimitedServer extends WebSocketStreamServer {
   constructor (server: RouteServer, options: WebSocketStreamServerOptions) {
     super(options)
     this.#server = server
+    askThere(this.options, server.options)
     this.clients = server.clients
   }
 

@@ -11,6 +11,7 @@ import type { Data } from './send-data'
 import { StreamSettings, type SocketStreamOptions } from './settings'
 import type { StreamSocket } from './socket'
 import { warnOfSocketEvent } from './socket-events'
+import { kReadText } from './text'
 import { kAccept, kDemand, kEnded, kOutbox, kOwner, kSettings, kStream } from './symbols'
 import type { Demand } from './hold-or-drop'
 
@@ -57,9 +58,10 @@ export class SocketStream extends OwnedDuplex implements StreamReader {
   constructor (
     socket: StreamSocket, options: SocketStreamOptions | StreamSettings = socket[kSettings]
   ) {
+    const { closeTimeout, readText } = socket[kSettings]
     const settings = options instanceof StreamSettings
       ? options
-      : new StreamSettings({ closeTimeout: socket[kSettings].closeTimeout, ...options })
+      : new StreamSettings({ closeTimeout, [kReadText]: readText, ...options })
     super(settings.duplex)
     this.socket = socket
     socket[kSettings] = settings

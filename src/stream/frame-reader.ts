@@ -24,7 +24,7 @@ import type { Duplex } from 'node:stream'
 import { CLOSE, FrameHeader, isControl, KEY_SIZE, mayBeWhole, TEXT } from '../protocol/frame-header'
 import { readKey, turnKey, unmask, wordsOf } from '../protocol/mask'
 import { compact } from './compact'
-import { deliverHere, demandOf, takesText } from './delivery'
+import { deliverHere, demandOf } from './delivery'
 import { giveToWs, replaceListener, show, type DataListener } from './handover'
 import { inboxOf } from './inbox'
 import { nextTick } from './next-tick'
@@ -163,7 +163,7 @@ export class FrameReader implements SocketReader {
       receive(socket, bytes.subarray(payload, end), true)
       return true
     }
-    if (isAscii && socket[kInbox] === null && takesText(socket)) {
+    if (isAscii && socket[kInbox] === null && this.#options.takesText(socket)) {
       deliverHere(socket, bytes.toString('latin1', payload, end), false)
       return true
     }

@@ -2,6 +2,7 @@
 import type { DuplexOptions } from 'node:stream'
 import { BYTES, MESSAGES, type Codec } from './codec'
 import { InvalidOptionError } from './errors'
+import { asString, kReadText, type ReadText } from './text'
 
 /** Options of a {@link SocketStream}. */
 export interface SocketStreamOptions {
@@ -36,6 +37,8 @@ export interface SocketStreamOptions {
    * peer that takes less than 1 KiB a second for as long is cut off. Default: 30000.
    */
   closeTimeout?: number | undefined
+  /** @internal */
+  [kReadText]?: ReadText | undefined
 }
 
 const DEFAULT_HIGH_WATER_MARK = 64 * 1024
@@ -60,6 +63,7 @@ export class StreamSettings {
   /** Infinity for no limit. */
   readonly maxBackpressure: number
   readonly closeTimeout: number
+  readonly readText: ReadText
   /** What the constructor of Duplex takes; its types do not know `captureRejections`. */
   readonly duplex: DuplexOptions & { captureRejections: boolean }
 
@@ -73,6 +77,7 @@ export class StreamSettings {
     this.maxBackpressure = checkNumber(
       'maxBackpressure', maxBackpressure === false ? undefined : maxBackpressure, Infinity)
     this.closeTimeout = checkNumber('closeTimeout', closeTimeout, DEFAULT_CLOSE_TIMEOUT)
+    this.readText = options[kReadText] ?? asString
     this.duplex = {
       objectMode: this.objectMode,
       decodeStrings: !this.objectMode,
