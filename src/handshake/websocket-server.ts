@@ -13,6 +13,7 @@ import {
 } from '../stream/server'
 import { StreamSocket } from '../stream/socket'
 import { SocketStream } from '../stream/duplex'
+import { nextTick } from '../stream/next-tick'
 import { kOwner, kWhenClosed } from '../stream/symbols'
 import { askOnce, askThere } from './negotiate'
 import { upgradeOf } from './upgrade-of'
@@ -73,6 +74,12 @@ export class RouteServer extends WebSocketStreamServer {
   }
 
   override close (callback?: (error?: Error) => void): void {
+    if (this.#hasClosed) {
+      // ws would wait for its `close` event, which goes out once. The application has not closed
+      // the server before: the plugin has, because Fastify closes.
+      if (callback !== undefined) nextTick(callback)
+      return
+    }
     super.close(callback)
     for (const server of this.#limited.values()) server.close()
   }
