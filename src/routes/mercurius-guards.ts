@@ -12,8 +12,9 @@ const MERCURIUS_MAX_PAYLOAD = 1024 * 1024
 /** Warns of the guards of Mercurius that guard nothing, when it is registered below `fastify`. */
 export function warnOfMercuriusGuards (fastify: FastifyInstance, maxPayload: number): void {
   fastify.addHook('onRegister', (instance, options) => {
-    // The plugin inside of Mercurius that declares the route of its subscriptions.
-    if (!instance.hasPlugin('mercurius') || !('subscriber' in options)) return
+    // The plugin inside of Mercurius that declares the route of its subscriptions has these two.
+    const isSubscription = 'subscriber' in options && 'getOptions' in options
+    if (!isSubscription || !instance.hasPlugin('mercurius')) return
     if (typeof Reflect.get(options, 'verifyClient') === 'function') {
       process.emitWarning(VERIFY_CLIENT, { code: CODE })
     }
