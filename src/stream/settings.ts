@@ -37,7 +37,10 @@ export interface SocketStreamOptions {
    * peer that takes less than 1 KiB a second for as long is cut off. Default: 30000.
    */
   closeTimeout?: number | undefined
-  /** @internal */
+}
+
+/** What else the servers of this library can say, and no user. */
+interface OwnOptions extends SocketStreamOptions {
   [kReadText]?: ReadText | undefined
 }
 
@@ -68,7 +71,7 @@ export class StreamSettings {
   readonly duplex: DuplexOptions & { captureRejections: boolean }
 
   /** @throws FST_WS_INVALID_OPTION */
-  constructor (options: SocketStreamOptions = {}) {
+  constructor (options: OwnOptions = {}) {
     this.objectMode = options.objectMode ?? options.binary === false
     this.codec = this.objectMode ? MESSAGES : BYTES
     const { highWaterMark, pauseTimeout, maxBackpressure, closeTimeout } = options

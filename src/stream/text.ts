@@ -2,8 +2,8 @@
 export type ReadText = (data: Buffer) => string | Buffer
 
 /**
- * In the options of a server, for the servers of this library alone: how `message` listeners get
- * text. Default: {@link asString}.
+ * In the options of a server or a stream, but not in their types, because only this library gives
+ * it: how `message` listeners get text. Default: {@link asString}.
  */
 export const kReadText = Symbol('fastify-websocket.read-text')
 

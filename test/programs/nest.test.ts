@@ -8,11 +8,13 @@ import { FastifyAdapter, type NestFastifyApplication } from '@nestjs/platform-fa
 import { WsAdapter } from '@nestjs/platform-ws'
 import { SubscribeMessage, WebSocketGateway } from '@nestjs/websockets'
 import type { FastifyInstance } from 'fastify'
+import { readFileSync } from 'node:fs'
 import { createServer, type IncomingMessage } from 'node:http'
 import type { Duplex } from 'node:stream'
 import { test, type Test } from 'tap'
 import fastifyWebsocket from '../../src/index'
 import { connect } from '../helpers/client'
+import { Document } from '../helpers/documents'
 import { echo } from '../helpers/plugin'
 
 const GATEWAY = '/gateway'
@@ -50,6 +52,14 @@ async function serveNest (t: Test): Promise<string> {
   await app.listen(0, '127.0.0.1')
   return (await app.getUrl()).replace('http', 'ws')
 }
+
+test('the page on plugins has the lines that run here', async (t) => {
+  const { text } = new Document('docs/plugins.md')
+  const source = readFileSync(__filename, 'utf8')
+  const [recipe = ''] = /^ {2}const gateways.*?^ {2}\}\)\n/ms.exec(source) ?? []
+  t.match(text, recipe.replace(/^ {2}/gm, ''))
+  t.not(recipe, '')
+})
 
 test('gateways of Nest and routes of the plugin share a server', async (t) => {
   const origin = await serveNest(t)
