@@ -248,6 +248,15 @@ for (const [what, preClose] of Object.entries(PRE_CLOSES)) {
   }
 }
 
+test('a preClose that rejects does not keep clients', async (t) => {
+  const { fastify, origin } = await serveCompatible(t, {}, {
+    handle: compatible(() => {}), preClose: async () => { throw new Error('as announced') }
+  })
+  const client = await connect(t, origin)
+  await t.rejects(settled(fastify.close()), { message: 'as announced' })
+  t.equal((await client.closed).code, 1001)
+})
+
 test('a client that preClose leaves open is closed with 1001', async (t) => {
   const { fastify, origin } = await serveCompatible(t, {}, {
     handle: compatible(() => {}), preClose: async () => {}
