@@ -31,6 +31,6 @@ export function compatible<RouteGeneric extends RouteGenericInterface = RouteGen
 }
 
 function adapt (handler: unknown): AdaptedHandler {
-  // No type says that a caller knows the arguments better than its own types do.
+  // The types of routes are wrong for one kind of registration, so its arguments are left open.
   return handler as AdaptedHandler
 }

@@ -75,8 +75,8 @@ export class RouteServer extends WebSocketStreamServer {
 
   override close (callback?: (error?: Error) => void): void {
     if (this.#hasClosed) {
-      // ws would wait for its `close` event, which goes out once. The application has not closed
-      // the server before: the plugin has, because Fastify closes.
+      // The plugin closes the server when Fastify begins to close. Then ws would call back at its
+      // next `close` event, and there is none.
       if (callback !== undefined) nextTick(callback)
       return
     }
