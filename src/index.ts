@@ -2,6 +2,7 @@
 import type { FastifyInstance } from 'fastify'
 import fastifyPlugin from 'fastify-plugin'
 import { registerWebsocket } from './plugin'
+import * as adapters from './adapters'
 import * as stream from './stream/server'
 import { StreamSocket as Socket } from './stream/socket'
 import { SocketStream as Stream } from './stream/duplex'
@@ -9,7 +10,8 @@ import type { StreamListener, WebSocketStreamServerOptions } from './stream/serv
 import type { WebsocketRouteOptions } from './route-types'
 import type { SocketStreamOptions } from './stream/settings'
 import type {
-  AllowedOrigin, ClientInfo, InjectRefusal, InjectWebsocket, InjectWebsocketInit,
+  AdaptedHandler, AllowedOrigin, ClientInfo, CompatibleErrorHandler, CompatibleHandler,
+  CompatiblePluginOptions, InjectRefusal, InjectWebsocket, InjectWebsocketInit,
   InjectWebsocketOptions, OriginCheck, VerifyCallback, VerifyClient, WebsocketConnectionOptions,
   WebsocketErrorHandler, WebsocketHandler, WebsocketPluginOptions, WebsocketServerOptions
 } from './types'
@@ -30,7 +32,8 @@ fastifyPlugin(fastifyWebsocket, { fastify: '^5.12.1', name: 'fastify-websocket' 
 
 declare namespace fastifyWebsocket {
   export type {
-    AllowedOrigin, ClientInfo, InjectRefusal, InjectWebsocket, InjectWebsocketInit,
+    AdaptedHandler, AllowedOrigin, ClientInfo, CompatibleErrorHandler, CompatibleHandler,
+    CompatiblePluginOptions, InjectRefusal, InjectWebsocket, InjectWebsocketInit,
     InjectWebsocketOptions, OriginCheck, SocketStreamOptions, StreamListener, VerifyCallback,
     VerifyClient, WebsocketConnectionOptions, WebsocketErrorHandler, WebsocketHandler,
     WebsocketPluginOptions, WebsocketRouteOptions, WebsocketServerOptions,
@@ -43,6 +46,8 @@ declare namespace fastifyWebsocket {
   export const fastifyWebsocket: (
     fastify: FastifyInstance, options: WebsocketPluginOptions
   ) => Promise<void>
+  export const native: typeof adapters.native
+  export const compatible: typeof adapters.compatible
   export const createServer: typeof stream.createServer
   export const WebSocketStreamServer: typeof stream.WebSocketStreamServer
   export const SocketStream: typeof Stream
@@ -51,6 +56,8 @@ declare namespace fastifyWebsocket {
 }
 
 Object.assign(fastifyWebsocket, {
+  native: adapters.native,
+  compatible: adapters.compatible,
   createServer: stream.createServer,
   WebSocketStreamServer: stream.WebSocketStreamServer,
   SocketStream: Stream,
@@ -64,6 +71,8 @@ export = fastifyWebsocket
 // to `module.exports` last.
 module.exports.default = fastifyWebsocket
 module.exports.fastifyWebsocket = fastifyWebsocket
+module.exports.native = adapters.native
+module.exports.compatible = adapters.compatible
 module.exports.createServer = stream.createServer
 module.exports.WebSocketStreamServer = stream.WebSocketStreamServer
 module.exports.SocketStream = Stream

@@ -11,9 +11,9 @@ import { checkRuntime } from './options/runtime'
 import { Registration } from './registration'
 import { declareGlobalRoute } from './routes/global-route'
 import { watchExistingInstances } from './routes/late-load'
+import { warnOfMercuriusGuards } from './routes/mercurius-guards'
 import { kPlugin, pluginOf, routesOf } from './routes/registered-plugin'
 import { applicationOf, watchNewInstances } from './routes/registry'
-import type { WebsocketPluginOptions } from './types'
 
 // This happens when the package is loaded, because routes may be declared before the plugin runs.
 watchNewInstances()
@@ -21,7 +21,7 @@ watchExistingInstances()
 
 /** Adds WebSocket routes to `fastify` and the instances below it. */
 export async function registerWebsocket (
-  fastify: FastifyInstance, options: WebsocketPluginOptions
+  fastify: FastifyInstance, options: object
 ): Promise<void> {
   checkRuntime(process.versions)
   const settings = resolveOptions(options, fastify)
@@ -35,6 +35,9 @@ export async function registerWebsocket (
   siblingsOf(fastify).push(registration)
   checkRoutes(fastify)
   if (settings.handle !== null) declareGlobalRoute(fastify, settings.handle)
+
+  if (settings.isCompatible) warnOfMercuriusGuards(fastify, settings.connection.maxPayload)
+  if (settings.preClose !== null) fastify.addHook('preClose', settings.preClose)
 
   fastify.addHook('onReady', async () => {
     await registration.open()

@@ -4,11 +4,11 @@
  */
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import type { IncomingMessage, Server } from 'node:http'
+import { CompatibleScope, type ScopeClass } from './connection/compatible-scope'
 import { HandlerScope, type ConnectionContext } from './connection/handler-scope'
 import { OpenConnections } from './connection/open-connections'
 import { ClashError } from './errors'
 import { acceptUpgrade, type UpgradeAcceptor } from './handshake/accept'
-import { askedOnce } from './handshake/negotiate'
 import { refusePromise } from './handshake/refuse-promise'
 import type { UpgradeAnswer } from './handshake/upgrade-answer'
 import { skipVerified } from './handshake/verify-client'
@@ -18,6 +18,7 @@ import type { PluginSettings } from './options/plugin-options'
 import type { WebsocketTarget } from './routes/application'
 import type { RoutePlugin } from './routes/registered-plugin'
 import { applicationOf, rootOf } from './routes/registry'
+import { asBuffer, asString } from './stream/text'
 import type { WebsocketConnectionOptions } from './types'
 import type { ApplicationUpgrades } from './upgrade/application-upgrades'
 import { upgradeListenerOf, type UpgradeListener } from './upgrade/listener'
@@ -42,6 +43,7 @@ export class Registration implements RoutePlugin {
 
   readonly #fastify: FastifyInstance
   readonly #settings: PluginSettings
+  readonly #Scope: ScopeClass
   readonly #connections: OpenConnections
   /** By the options of the routes: null for routes that have none. */
   readonly #contexts = new Map<WebsocketConnectionOptions | null, RouteContext>()
@@ -54,6 +56,7 @@ export class Registration implements RoutePlugin {
   constructor (fastify: FastifyInstance, settings: PluginSettings) {
     this.#fastify = fastify
     this.#settings = settings
+    this.#Scope = settings.isCompatible ? CompatibleScope : HandlerScope
     this.#ownServer = settings.listen === null ? null : createUpgradeServer()
     this.source = this.#ownServer ?? settings.server ?? fastify.server
     this.server = createRouteServer(settings, this.source)
@@ -124,7 +127,7 @@ export class Registration implements RoutePlugin {
     const instance = target === null ? this.#fastify : request.server
     const context = this.#contextOf(target?.options ?? null)
     acceptUpgrade(context, request, reply, upgrade, (socket) => {
-      const scope = new HandlerScope(context, socket, request)
+      const scope = new this.#Scope(context, socket, request, reply)
       this.#announce(scope, request.raw)
       scope.run(handler, instance, request)
     })
@@ -209,15 +212,14 @@ export class Registration implements RoutePlugin {
 }
 
 function createRouteServer (
-  { websocket, verifyClient, noServer }: PluginSettings, source: Server
+  { websocket, isCompatible, verifyClient, noServer }: PluginSettings, source: Server
 ): RouteServer {
-  const { handleProtocols } = websocket
   return new RouteServer(
     {
       ...websocket,
-      ...(verifyClient !== null && { verifyClient: skipVerified(verifyClient) }),
-      ...(handleProtocols !== undefined && { handleProtocols: askedOnce(handleProtocols) })
+      ...(verifyClient !== null && { verifyClient: skipVerified(verifyClient) })
     },
-    noServer ? null : source
+    noServer ? null : source,
+    isCompatible ? asBuffer : asString
   )
 }

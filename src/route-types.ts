@@ -3,12 +3,16 @@
  * This is the only `declare module 'fastify'` of the package.
  */
 import type {
-  ContextConfigDefault, FastifyBaseLogger, FastifySchema, FastifyTypeProvider,
-  FastifyTypeProviderDefault, RawReplyDefaultExpression, RawRequestDefaultExpression, RawServerBase,
-  RawServerDefault, RouteGenericInterface, RouteHandlerMethod, RouteShorthandOptions
+  ContextConfigDefault, FastifyBaseLogger, FastifyRegisterOptions, FastifySchema,
+  FastifyTypeProvider, FastifyTypeProviderDefault, RawReplyDefaultExpression,
+  RawRequestDefaultExpression, RawServerBase, RawServerDefault, RouteGenericInterface,
+  RouteHandlerMethod, RouteShorthandOptions
 } from 'fastify'
 import type { WebSocketStreamServer } from './stream/server'
-import type { InjectWebsocket, WebsocketConnectionOptions, WebsocketHandler } from './types'
+import type {
+  CompatiblePluginOptions, InjectWebsocket, WebsocketConnectionOptions, WebsocketHandler,
+  WebsocketPluginOptions
+} from './types'
 
 /** The full declaration of a route for WebSockets only: `websocket` and one handler. */
 export interface WebsocketRouteOptions<
@@ -115,6 +119,14 @@ declare module 'fastify' {
         ContextConfig, SchemaCompiler, TypeProvider, Logger
       >, Websocket> & IfUndecided<Websocket>
     ): FastifyInstance<RawServer, RawRequest, RawReply, Logger, TypeProvider>
+  }
+
+  interface FastifyRegister<T, RawServer, TypeProviderDefault, LoggerDefault> {
+    /** Registers this plugin with handlers that are called as `@fastify/websocket` calls them. */
+    (
+      plugin: (fastify: FastifyInstance, options: WebsocketPluginOptions) => Promise<void>,
+      options: FastifyRegisterOptions<CompatiblePluginOptions>
+    ): T
   }
 
   interface FastifyRequest {

@@ -3,9 +3,10 @@
  * types of Fastify are in `route-types.ts`.
  */
 import type {
-  ContextConfigDefault, FastifyBaseLogger, FastifyError, FastifyInstance, FastifyRequest,
-  FastifySchema, FastifyTypeProvider, FastifyTypeProviderDefault, RawReplyDefaultExpression,
-  RawRequestDefaultExpression, RawServerBase, RawServerDefault, RouteGenericInterface
+  ContextConfigDefault, FastifyBaseLogger, FastifyError, FastifyInstance, FastifyReply,
+  FastifyRequest, FastifySchema, FastifyTypeProvider, FastifyTypeProviderDefault,
+  RawReplyDefaultExpression, RawRequestDefaultExpression, RawServerBase, RawServerDefault,
+  RouteGenericInterface, preCloseAsyncHookHandler, preCloseHookHandler
 } from 'fastify'
 import type {
   IncomingHttpHeaders, IncomingMessage, OutgoingHttpHeaders, Server as HttpServer
@@ -14,6 +15,7 @@ import type { Server as HttpsServer } from 'node:https'
 import type { ClientOptions, WebSocket } from 'ws'
 import type { WebSocketStreamServerOptions } from './stream/server'
 import type { SocketStream } from './stream/duplex'
+import type { StreamSocket } from './stream/socket'
 
 /**
  * Handler of a WebSocket connection. `this` is the Fastify instance that the route, or the global
@@ -46,6 +48,32 @@ export type WebsocketHandler<
 export type WebsocketErrorHandler = (
   this: FastifyInstance, error: Error, connection: SocketStream, request: FastifyRequest
 ) => unknown
+
+/**
+ * Handler of a WebSocket connection in a registration with `compatible: '@fastify/websocket'`.
+ *
+ * @param socket the WebSocket, whose `message` listeners get text as Buffers
+ */
+export type CompatibleHandler<RouteGeneric extends RouteGenericInterface = RouteGenericInterface> =
+  (
+    this: FastifyInstance, socket: StreamSocket, request: FastifyRequest<RouteGeneric>
+  ) => unknown
+
+/**
+ * As {@link WebsocketErrorHandler}, in a registration with `compatible: '@fastify/websocket'`.
+ *
+ * @param reply that of the upgrade, which has been sent
+ */
+export type CompatibleErrorHandler = (
+  this: FastifyInstance,
+  error: Error, socket: StreamSocket, request: FastifyRequest, reply: FastifyReply
+) => unknown
+
+/**
+ * A handler that the types of every websocket route take, those of `@fastify/websocket` too: see
+ * `native` and `compatible`.
+ */
+export type AdaptedHandler = (this: unknown, ...args: readonly unknown[]) => void
 
 /** The client that `verifyClient` decides on. */
 export interface ClientInfo {
@@ -138,6 +166,24 @@ export interface WebsocketPluginOptions extends Omit<WebsocketConnectionOptions,
   maxConnections?: number | false | undefined
   /** Options of websocket-stream and ws. */
   options?: WebsocketServerOptions | undefined
+  compatible?: undefined
+}
+
+/** Options of a registration whose handlers are called as `@fastify/websocket` calls them. */
+export interface CompatiblePluginOptions extends Omit<
+  WebsocketPluginOptions, 'compatible' | 'errorHandler' | 'handle'
+> {
+  /**
+   * Handlers get `(socket, request)`, the error handler gets `(error, socket, request, reply)`, and
+   * `message` listeners get text as Buffers.
+   */
+  compatible: '@fastify/websocket'
+  /** As in a plain registration. */
+  handle?: CompatibleHandler | undefined
+  /** As in a plain registration. */
+  errorHandler?: CompatibleErrorHandler | undefined
+  /** A hook that runs before the clients are closed with 1001. Default: none. */
+  preClose?: preCloseHookHandler | preCloseAsyncHookHandler | undefined
 }
 
 /** The upgrade request of `fastify.injectWS`: options of ws's client, and those below. */

@@ -13,7 +13,8 @@ import { toError } from '../observe/thrown'
 import { AnswerLifetime } from './answer-lifetime'
 import { afterSend, judgeHead, ON_SEND, type RefusalState, type Sent } from './answer-state'
 import {
-  claimReply, isSendInsideOnError, kindOf, warnOfSecondAnswer, type ReplyOwner, type Send
+  claimReply, isSendInsideOnError, kindOf, warnOfSecondAnswer, withoutThen, type ReplyOwner,
+  type Send
 } from './claimed-reply'
 import { prepareErrorAnswer } from './error-answer'
 import { handshakeLines, setHead, setRefusalHeaders } from './headers'
@@ -151,7 +152,7 @@ export class UpgradeAnswer extends AnswerLifetime implements ResponseOwner, Repl
       if (!isSendInsideOnError(error)) throw error
       // Thrown after an asynchronous hook, the error would be an uncaught exception.
       this.#warn()
-      return reply
+      return withoutThen(reply)
     }
   }
 

@@ -24,17 +24,12 @@ const CLASS_OPTION = 'WebSocket'
 /** An option of ws that is an option of the plugin itself, outside of `options`. */
 const CLOSE_TIMEOUT = 'closeTimeout'
 
-/** For options of `@fastify/websocket` that do not exist here: what to write instead. */
-const FOREIGN: Readonly<Record<string, string>> = {
-  preClose: "it is a hook here, fastify.addHook('preClose', …)"
-}
-
 /** The options of the plugin itself. */
 export const PLUGIN_PLACE: OptionPlace = {
   prefix: '',
   names: [
     'handle', 'errorHandler', CLOSE_TIMEOUT, 'maxConnections', 'options',
-    'heartbeat', 'maxBackpressure', 'origin'
+    'heartbeat', 'maxBackpressure', 'origin', 'compatible', 'preClose'
   ],
   // `@fastify/autoload` and fastify-cli pass all options of an application to each plugin.
   isOpen: true
@@ -121,8 +116,6 @@ function namesOf (options: object): Map<string, boolean> {
 function findError (name: string, place: OptionPlace, isOpen: boolean): Error | null {
   const path = place.prefix + name
   if (name === CLASS_OPTION) return new UnsupportedOptionError(path, OWN_CLASS)
-  const hint = FOREIGN[name]
-  if (hint !== undefined) return new UnknownOptionError(path, hint)
   const home = homeOf(name)
   if (home !== undefined) return new MisplacedOptionError(path, `give it to the plugin as ${home}`)
   const near = nearestTo(name, place)

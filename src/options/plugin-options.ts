@@ -11,15 +11,17 @@ import {
   CONNECTION_OPTIONS, resolveConnectionOptions, type ConnectionSettings
 } from './route-options'
 import { DEFAULT_CLOSE_TIMEOUT, DEFAULT_HEARTBEAT, DEFAULT_MAX_FRAGMENTS } from './defaults'
-import { ConflictingOptionsError, InvalidHandleError, MissingOptionError } from '../errors'
+import {
+  ConflictingOptionsError, InvalidHandleError, MissingOptionError, UnknownOptionError
+} from '../errors'
 import { InvalidOptionError } from '../stream/errors'
 import { readOptions, type Given } from '../stream/given'
 import { checkNames, DEFLATE_PLACE, PLUGIN_PLACE, SERVER_PLACE } from './names'
 import { warnOfShortDelays } from './short-delays'
 import type { WebSocketStreamServerOptions } from '../stream/server'
 import type {
-  VerifyClient, WebsocketErrorHandler, WebsocketHandler, WebsocketPluginOptions,
-  WebsocketServerOptions
+  CompatiblePluginOptions, VerifyClient, WebsocketErrorHandler, WebsocketHandler,
+  WebsocketPluginOptions, WebsocketServerOptions
 } from '../types'
 
 /** The part of Fastify's `pluginTimeout` that clients get, because `close()` must end within it. */
@@ -32,10 +34,15 @@ export interface ListenSettings {
   readonly backlog: number | undefined
 }
 
+/** The only package that `compatible` can name. */
+const COMPATIBLE = '@fastify/websocket'
+
 const PLUGIN_OPTIONS: readonly Check[] = [
   ...CONNECTION_OPTIONS,
   ['errorHandler', isFunction, 'a function'],
   ['closeTimeout', isDelay, DELAY],
+  ['compatible', isCompatible, `'${COMPATIBLE}'`],
+  ['preClose', isFunction, 'a function'],
   ['maxConnections', isFalseOr(isCount), `${COUNT} or false`],
   ['options', isObject, 'an object']
 ]
@@ -68,13 +75,25 @@ const EXCLUSIVE_OPTIONS = [
   ['port', 'noServer']
 ] as const
 
+/** What to write instead of `preClose` where the registration is not compatible. */
+const PRE_CLOSE_HOOK =
+  "it is a hook here, fastify.addHook('preClose', …), or an option beside " +
+  `compatible: '${COMPATIBLE}'`
+
 /** In the message of an error, the name of the whole object of options. */
 const ALL_OPTIONS = 'object of the plugin'
+
+/** The options of both kinds of registrations. Of handlers, one type stands for both kinds. */
+type PluginOptions = Omit<WebsocketPluginOptions, 'compatible'> &
+  Partial<Pick<CompatiblePluginOptions, 'compatible' | 'preClose'>>
 
 /** Checked, complete options of the plugin. */
 export interface PluginSettings {
   readonly handle: WebsocketHandler | null
   readonly errorHandler: WebsocketErrorHandler | null
+  /** Handlers are called as `@fastify/websocket` calls them, and get text as Buffers. */
+  readonly isCompatible: boolean
+  readonly preClose: NonNullable<CompatiblePluginOptions['preClose']> | null
   /** Milliseconds that all clients together have when Fastify closes. */
   readonly shutdownTimeout: number
   /** Infinity for no limit. */
@@ -99,7 +118,7 @@ export interface PluginSettings {
  * FST_WS_MISSING_OPTION
  */
 export function resolveOptions (
-  input: WebsocketPluginOptions, fastify: FastifyInstance
+  input: object, fastify: FastifyInstance
 ): PluginSettings {
   if (!isObject(input)) throw new InvalidOptionError(ALL_OPTIONS, 'an object', input)
   const plugin = readPluginOptions(input)
@@ -116,6 +135,8 @@ export function resolveOptions (
   return {
     handle: plugin.handle ?? null,
     errorHandler: plugin.errorHandler ?? null,
+    isCompatible: isCompatible(plugin.compatible),
+    preClose: plugin.preClose ?? null,
     shutdownTimeout: Math.min(closeTimeout, shutdownLimit(fastify)),
     maxConnections: limitOf(plugin.maxConnections),
     connection,
@@ -135,12 +156,15 @@ export function resolveOptions (
   }
 }
 
-function readPluginOptions (input: WebsocketPluginOptions): Given<WebsocketPluginOptions> {
+function readPluginOptions (input: object): Given<PluginOptions> {
   checkNames(input, PLUGIN_PLACE)
-  const { handle } = input
+  const handle: unknown = Reflect.get(input, 'handle')
   if (handle !== undefined && !isFunction(handle)) throw new InvalidHandleError()
-  const options = readOptions(input, PLUGIN_PLACE.names)
+  const options = readOptions<PluginOptions>(input, PLUGIN_PLACE.names)
   checkAll(PLUGIN_OPTIONS, options)
+  if (isGiven(options.preClose) && !isGiven(options.compatible)) {
+    throw new UnknownOptionError('preClose', PRE_CLOSE_HOOK)
+  }
   warnOfShortDelays(options, PLUGIN_PLACE)
   return options
 }
@@ -174,6 +198,10 @@ function checkExclusive (options: Given<WebsocketServerOptions>): void {
   for (const name of ['host', 'backlog'] as const) {
     if (isGiven(options[name]) && !isGiven(options.port)) throw new MissingOptionError(name, 'port')
   }
+}
+
+function isCompatible (value: unknown): boolean {
+  return value === COMPATIBLE
 }
 
 function isGiven (value: unknown): boolean {

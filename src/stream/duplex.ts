@@ -57,10 +57,10 @@ export class SocketStream extends OwnedDuplex implements StreamReader {
   constructor (
     socket: StreamSocket, options: SocketStreamOptions | StreamSettings = socket[kSettings]
   ) {
+    const shared = socket[kSettings]
     const settings = options instanceof StreamSettings
       ? options
-      : new StreamSettings(
-        { closeTimeout: socket[kSettings].closeTimeout, ...options }, socket[kSettings])
+      : new StreamSettings({ closeTimeout: shared.closeTimeout, ...options }, shared)
     super(settings.duplex)
     this.socket = socket
     socket[kSettings] = settings

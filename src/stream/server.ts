@@ -2,6 +2,7 @@
 import type { IncomingMessage } from 'node:http'
 import type { Duplex } from 'node:stream'
 import { WebSocketServer, type ServerOptions } from 'ws'
+import { takesNoText, takesText } from './delivery'
 import { UnsupportedOptionError } from './errors'
 import { FrameReader } from './frame-reader'
 import { readOptions } from './given'
@@ -10,6 +11,7 @@ import {
   MAX_INT32, StreamSettings, type SharedState, type SocketStreamOptions
 } from './settings'
 import { StreamSocket } from './socket'
+import { asString } from './text'
 import { SocketStream } from './duplex'
 
 /** Options of ws's `WebSocketServer` and of {@link SocketStream}. */
@@ -86,6 +88,7 @@ export class WebSocketStreamServer extends WebSocketServer<typeof StreamSocket> 
       maxPayload: Number(maxPayload) | 0,
       maxFragments: Number(maxFragments) | 0,
       skipUTF8Validation: skipUTF8Validation === true,
+      takesText: this.streamSettings.readText === asString ? takesText : takesNoText,
       isDeferred
     }
     const known = this.#readers.get(isDeferred)

@@ -3,6 +3,7 @@ import type { DuplexOptions } from 'node:stream'
 import { BYTES, MESSAGES, type Codec } from './codec'
 import { InvalidOptionError } from './errors'
 import { Traffic } from '../observe/traffic'
+import { asString, type ReadText } from './text'
 
 /** Options of a {@link SocketStream}. */
 export interface SocketStreamOptions {
@@ -50,10 +51,17 @@ const DEFAULT_CLOSE_TIMEOUT = 30_000
  */
 export const MAX_INT32 = 2 ** 31 - 1
 
-/** What streams of several settings can have in common. */
+/** What streams of several settings have in common. Only this library gives it, and no user. */
 export interface SharedState {
   /** Counts the messages. */
   readonly traffic: Traffic
+  /** How `message` listeners get text. */
+  readonly readText: ReadText
+}
+
+/** What the streams of a new server have in common. */
+export function createShared (readText: ReadText = asString): SharedState {
+  return { traffic: new Traffic(), readText }
 }
 
 /** Checked, complete options of a {@link SocketStream}; one object serves a server's streams. */
@@ -68,6 +76,7 @@ export class StreamSettings implements SharedState {
   readonly maxBackpressure: number
   readonly closeTimeout: number
   readonly traffic: Traffic
+  readonly readText: ReadText
   /** What the constructor of Duplex takes; its types do not know `captureRejections`. */
   readonly duplex: DuplexOptions & { captureRejections: boolean }
 
@@ -75,10 +84,9 @@ export class StreamSettings implements SharedState {
    * @param shared what these streams have in common with others, whose settings can be given here
    * @throws FST_WS_INVALID_OPTION
    */
-  constructor (
-    options: SocketStreamOptions = {}, shared: SharedState = { traffic: new Traffic() }
-  ) {
+  constructor (options: SocketStreamOptions = {}, shared: SharedState = createShared()) {
     this.traffic = shared.traffic
+    this.readText = shared.readText
     this.objectMode = options.objectMode ?? options.binary === false
     this.codec = this.objectMode ? MESSAGES : BYTES
     const { highWaterMark, pauseTimeout, maxBackpressure, closeTimeout } = options

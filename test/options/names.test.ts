@@ -44,6 +44,7 @@ const WRONG_PLUGIN_OPTIONS: readonly Wrong[] = [
   [{ maxPayLoad: 1 }, UNKNOWN, /did you mean options\.maxPayload\?$/],
   [new Mistyped(), UNKNOWN, /verifyclient: did you mean options\.verifyClient\?$/],
   [{ preClose: () => {} }, UNKNOWN, /option preClose: it is a hook here, fastify\.addHook/],
+  [{ options: { preClose: () => {} } }, MISPLACED, /give it to the plugin as preClose$/],
   [{ WebSocket }, UNSUPPORTED, /option WebSocket is not supported: .* StreamSocket$/],
   [{ options: { origin: 'same-host' } }, MISPLACED, /option options\.origin .* as origin$/],
   [{ options: { heartbeat: 1000 } }, MISPLACED, /option options\.heartbeat .* as heartbeat$/],
