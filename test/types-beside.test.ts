@@ -90,7 +90,11 @@ function compile (t: Test, compiler: string, program: string, skipLibCheck: bool
     'program.ts': program,
     'tsconfig.json': JSON.stringify({ files: ['program.ts'], compilerOptions })
   })
-  const { stdout } = spawnSync(process.execPath, [compiler, '-p', folder], { encoding: 'utf8' })
+  // tap wraps `spawnSync` to load itself by NODE_OPTIONS, and with that TypeScript 7 does not start.
+  const args = ['-u', 'NODE_OPTIONS', process.execPath, compiler, '-p', folder]
+  const { status, stdout, stderr } = spawnSync('env', args, { encoding: 'utf8' })
+  // A compiler that has not run has no errors to tell of.
+  t.equal(status === 0, stdout === '', stderr)
   return [...new Set(stdout.match(/\bTS\d+\b/g))].sort()
 }
 
@@ -98,13 +102,14 @@ for (const [name, compiler] of Object.entries(COMPILERS)) {
   test(`${name} checks what the adapters get, without skipLibCheck`, async (t) => {
     t.strictSame(compile(t, compiler, OURS, false), [])
   })
-
-  test(`${name} takes the adapters beside the types of @fastify/websocket`, async (t) => {
-    t.strictSame(compile(t, compiler, BOTH, true), [])
-  })
 }
 
-// TypeScript 6 says the same, and takes a minute for it.
+// Of both packages, TypeScript 6 says the same as TypeScript 7, and takes a minute for it.
+
+test('the adapters work beside the types of @fastify/websocket', async (t) => {
+  t.strictSame(compile(t, COMPILERS['TypeScript 7'], BOTH, true), [])
+})
+
 test('of both packages, skipLibCheck: false reports what the page on moving says', async (t) => {
   const documented = new Document('docs/migration.md').rows('`skipLibCheck: false` reports')
   const codes = documented.map(([code]) => unquote(code)).sort()
