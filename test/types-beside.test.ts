@@ -90,7 +90,7 @@ function compile (t: Test, compiler: string, program: string, skipLibCheck: bool
     'program.ts': program,
     'tsconfig.json': JSON.stringify({ files: ['program.ts'], compilerOptions })
   })
-  // tap wraps `spawnSync` to load itself by NODE_OPTIONS, and with that TypeScript 7 does not start.
+  // tap wraps `spawnSync` to load itself by NODE_OPTIONS. With that, TypeScript 7 does not start.
   const args = ['-u', 'NODE_OPTIONS', process.execPath, compiler, '-p', folder]
   const { status, stdout, stderr } = spawnSync('env', args, { encoding: 'utf8' })
   // A compiler that has not run has no errors to tell of.
