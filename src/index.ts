@@ -4,14 +4,15 @@ import fastifyPlugin from 'fastify-plugin'
 import { registerWebsocket } from './plugin'
 import * as stream from './stream/server'
 import { StreamSocket as Socket } from './stream/socket'
-import { SocketStream as Stream } from './stream/duplex'
+import { SocketStream as Stream, type AnyChunk } from './stream/duplex'
 import type { StreamListener, WebSocketStreamServerOptions } from './stream/server'
 import type { WebsocketRouteOptions } from './route-types'
 import type { SocketStreamOptions } from './stream/settings'
 import type {
   AllowedOrigin, ClientInfo, InjectRefusal, InjectWebsocket, InjectWebsocketInit,
-  InjectWebsocketOptions, OriginCheck, VerifyCallback, VerifyClient, WebsocketConnectionOptions,
-  WebsocketErrorHandler, WebsocketHandler, WebsocketPluginOptions, WebsocketServerOptions
+  InjectWebsocketOptions, MessageSchemas, OriginCheck, VerifyCallback, VerifyClient,
+  WebsocketConnectionOptions, WebsocketErrorHandler, WebsocketHandler, WebsocketPluginOptions,
+  WebsocketServerOptions
 } from './types'
 
 /**
@@ -31,12 +32,13 @@ fastifyPlugin(fastifyWebsocket, { fastify: '^5.12.1', name: 'fastify-websocket' 
 declare namespace fastifyWebsocket {
   export type {
     AllowedOrigin, ClientInfo, InjectRefusal, InjectWebsocket, InjectWebsocketInit,
-    InjectWebsocketOptions, OriginCheck, SocketStreamOptions, StreamListener, VerifyCallback,
-    VerifyClient, WebsocketConnectionOptions, WebsocketErrorHandler, WebsocketHandler,
-    WebsocketPluginOptions, WebsocketRouteOptions, WebsocketServerOptions,
+    InjectWebsocketOptions, MessageSchemas, OriginCheck, SocketStreamOptions, StreamListener,
+    VerifyCallback, VerifyClient, WebsocketConnectionOptions, WebsocketErrorHandler,
+    WebsocketHandler, WebsocketPluginOptions, WebsocketRouteOptions, WebsocketServerOptions,
     WebSocketStreamServerOptions
   }
-  export type SocketStream = Stream
+  export type SocketStream<Incoming = AnyChunk, Outgoing = unknown> =
+    Stream<Incoming, Outgoing>
   export type StreamSocket = Socket
   export type WebSocketStreamServer = stream.WebSocketStreamServer
 

@@ -34,7 +34,9 @@ export async function registerWebsocket (
   fastify.decorate(kPlugin, registration)
   siblingsOf(fastify).push(registration)
   checkRoutes(fastify)
-  if (settings.handle !== null) declareGlobalRoute(fastify, settings.handle)
+  if (settings.handle !== null) {
+    registration.handleTarget = declareGlobalRoute(fastify, settings.handle, settings.schema)
+  }
 
   fastify.addHook('onReady', async () => {
     await registration.open()

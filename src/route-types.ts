@@ -117,6 +117,20 @@ declare module 'fastify' {
     ): FastifyInstance<RawServer, RawRequest, RawReply, Logger, TypeProvider>
   }
 
+  interface FastifySchema {
+    /** What the clients of a websocket route send. */
+    incoming?: unknown
+    /** What is written to the stream of a websocket route. */
+    outgoing?: unknown
+  }
+
+  interface RouteGenericInterface {
+    /** What is read from the stream of a websocket route, if no type provider says it. */
+    Incoming?: unknown
+    /** What is written to the stream of a websocket route, if no type provider says it. */
+    Outgoing?: unknown
+  }
+
   interface FastifyRequest {
     /** Whether the request is a WebSocket upgrade. */
     readonly ws: boolean

@@ -14,11 +14,11 @@ import { DEFAULT_CLOSE_TIMEOUT, DEFAULT_HEARTBEAT, DEFAULT_MAX_FRAGMENTS } from 
 import { ConflictingOptionsError, InvalidHandleError, MissingOptionError } from '../errors'
 import { InvalidOptionError } from '../stream/errors'
 import { readOptions, type Given } from '../stream/given'
-import { checkNames, DEFLATE_PLACE, PLUGIN_PLACE, SERVER_PLACE } from './names'
+import { checkNames, DEFLATE_PLACE, PLUGIN_PLACE, SCHEMA_PLACE, SERVER_PLACE } from './names'
 import { warnOfShortDelays } from './short-delays'
 import type { WebSocketStreamServerOptions } from '../stream/server'
 import type {
-  VerifyClient, WebsocketErrorHandler, WebsocketHandler, WebsocketPluginOptions,
+  MessageSchemas, VerifyClient, WebsocketErrorHandler, WebsocketHandler, WebsocketPluginOptions,
   WebsocketServerOptions
 } from '../types'
 
@@ -34,7 +34,7 @@ export interface ListenSettings {
 
 const PLUGIN_OPTIONS: readonly Check[] = [
   ...CONNECTION_OPTIONS,
-  ['errorHandler', isFunction, 'a function'],
+  ['schema', isObject, 'an object'],
   ['closeTimeout', isDelay, DELAY],
   ['maxConnections', isFalseOr(isCount), `${COUNT} or false`],
   ['options', isObject, 'an object']
@@ -74,6 +74,8 @@ const ALL_OPTIONS = 'object of the plugin'
 /** Checked, complete options of the plugin. */
 export interface PluginSettings {
   readonly handle: WebsocketHandler | null
+  /** The schemas of the messages of `handle`. */
+  readonly schema: MessageSchemas | null
   readonly errorHandler: WebsocketErrorHandler | null
   /** Milliseconds that all clients together have when Fastify closes. */
   readonly shutdownTimeout: number
@@ -86,6 +88,8 @@ export interface PluginSettings {
   /** The address of the server that the plugin opens itself, or null. */
   readonly listen: ListenSettings | null
   readonly noServer: boolean
+  /** The streams are explicitly to carry bytes. */
+  readonly isByteMode: boolean
   readonly verifyClient: VerifyClient | null
   /** The options for ws and the streams. */
   readonly websocket: WebSocketStreamServerOptions
@@ -115,6 +119,7 @@ export function resolveOptions (
   const closeTimeout = plugin.closeTimeout ?? DEFAULT_CLOSE_TIMEOUT
   return {
     handle: plugin.handle ?? null,
+    schema: plugin.schema ?? null,
     errorHandler: plugin.errorHandler ?? null,
     shutdownTimeout: Math.min(closeTimeout, shutdownLimit(fastify)),
     maxConnections: limitOf(plugin.maxConnections),
@@ -122,6 +127,7 @@ export function resolveOptions (
     server: server ?? null,
     listen: port === undefined ? null : { port, host, backlog },
     noServer: noServer ?? false,
+    isByteMode: !(options.objectMode ?? options.binary !== true),
     verifyClient: verifyClient ?? null,
     websocket: {
       maxFragments: DEFAULT_MAX_FRAGMENTS,
@@ -141,6 +147,10 @@ function readPluginOptions (input: WebsocketPluginOptions): Given<WebsocketPlugi
   if (handle !== undefined && !isFunction(handle)) throw new InvalidHandleError()
   const options = readOptions(input, PLUGIN_PLACE.names)
   checkAll(PLUGIN_OPTIONS, options)
+  if (options.schema !== undefined) {
+    checkNames(options.schema, SCHEMA_PLACE)
+    if (options.handle === undefined) throw new MissingOptionError('schema', 'handle')
+  }
   warnOfShortDelays(options, PLUGIN_PLACE)
   return options
 }

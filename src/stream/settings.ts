@@ -63,10 +63,13 @@ export class StreamSettings {
   /** What the constructor of Duplex takes; its types do not know `captureRejections`. */
   readonly duplex: DuplexOptions & { captureRejections: boolean }
 
-  /** @throws FST_WS_INVALID_OPTION */
-  constructor (options: SocketStreamOptions = {}) {
-    this.objectMode = options.objectMode ?? options.binary === false
-    this.codec = this.objectMode ? MESSAGES : BYTES
+  /**
+   * @param codec of a stream of values, which is in object mode whatever the options say
+   * @throws FST_WS_INVALID_OPTION
+   */
+  constructor (options: SocketStreamOptions = {}, codec: Codec | null = null) {
+    this.objectMode = codec !== null || (options.objectMode ?? options.binary === false)
+    this.codec = codec ?? (this.objectMode ? MESSAGES : BYTES)
     const { highWaterMark, pauseTimeout, maxBackpressure, closeTimeout } = options
     this.highWaterMark = checkNumber('highWaterMark', highWaterMark, DEFAULT_HIGH_WATER_MARK)
     this.pauseTimeout = checkNumber('pauseTimeout', pauseTimeout, DEFAULT_PAUSE_TIMEOUT)
@@ -79,6 +82,14 @@ export class StreamSettings {
       captureRejections: true,
       ...(!this.objectMode && { highWaterMark: this.highWaterMark })
     }
+  }
+
+  /** The same settings, for streams of the values that `codec` makes. */
+  withCodec (codec: Codec): StreamSettings {
+    const { highWaterMark, pauseTimeout, maxBackpressure, closeTimeout } = this
+    const limit = maxBackpressure === Infinity ? false : maxBackpressure
+    return new StreamSettings(
+      { highWaterMark, pauseTimeout, maxBackpressure: limit, closeTimeout }, codec)
   }
 }
 
