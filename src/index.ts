@@ -6,6 +6,7 @@ import * as stream from './stream/server'
 import { StreamSocket as Socket } from './stream/socket'
 import { SocketStream as Stream, type AnyChunk } from './stream/duplex'
 import type { StreamListener, WebSocketStreamServerOptions } from './stream/server'
+import type { AsyncApiDocument, AsyncApiOptions } from './asyncapi-types'
 import type { WebsocketRouteOptions } from './route-types'
 import type { SocketStreamOptions } from './stream/settings'
 import type {
@@ -31,7 +32,7 @@ fastifyPlugin(fastifyWebsocket, { fastify: '^5.12.1', name: 'fastify-websocket' 
 
 declare namespace fastifyWebsocket {
   export type {
-    AllowedOrigin, ClientInfo, InjectRefusal, InjectWebsocket, InjectWebsocketInit,
+    AllowedOrigin, AsyncApiDocument, AsyncApiOptions, ClientInfo, InjectRefusal, InjectWebsocket, InjectWebsocketInit,
     InjectWebsocketOptions, MessageSchemas, OriginCheck, SocketStreamOptions, StreamListener,
     VerifyCallback, VerifyClient, WebsocketConnectionOptions, WebsocketErrorHandler,
     WebsocketHandler, WebsocketPluginOptions, WebsocketRouteOptions, WebsocketServerOptions,

@@ -7,6 +7,7 @@ import type {
   FastifyTypeProviderDefault, RawReplyDefaultExpression, RawRequestDefaultExpression, RawServerBase,
   RawServerDefault, RouteGenericInterface, RouteHandlerMethod, RouteShorthandOptions
 } from 'fastify'
+import type { AsyncApiDocument, AsyncApiOptions } from './asyncapi-types'
 import type { WebSocketStreamServer } from './stream/server'
 import type { InjectWebsocket, WebsocketConnectionOptions, WebsocketHandler } from './types'
 
@@ -73,6 +74,12 @@ declare module 'fastify' {
      * @throws FST_WS_INJECT_REFUSED, an {@link InjectRefusal}, and what ws's client throws
      */
     injectWS: InjectWebsocket
+
+    /**
+     * Describes the websocket routes of the application as an AsyncAPI 3 document. Call it when
+     * all routes are declared, after `ready()` for example.
+     */
+    asyncapi (options: AsyncApiOptions): AsyncApiDocument
 
     /** Declares a GET route whose handler takes WebSocket connections. */
     route<

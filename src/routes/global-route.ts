@@ -34,6 +34,11 @@ export function declareGlobalRoute (
   return routes.at(-1)?.target ?? null
 }
 
+/** Whether a route is that of a global `handle`. */
+export function isGlobalRoute ({ constraints }: DeclaredRoute): boolean {
+  return STRATEGY in constraints
+}
+
 /** A constraint that only upgrades meet. A route gives it the URL of the route as value. */
 function createStrategy (routes: readonly DeclaredRoute[]) {
   return {
