@@ -32,9 +32,9 @@ fastifyPlugin(fastifyWebsocket, { fastify: '^5.12.1', name: 'fastify-websocket' 
 
 declare namespace fastifyWebsocket {
   export type {
-    AllowedOrigin, AsyncApiDocument, AsyncApiOptions, ClientInfo, InjectRefusal, InjectWebsocket, InjectWebsocketInit,
-    InjectWebsocketOptions, MessageSchemas, OriginCheck, SocketStreamOptions, StreamListener,
-    VerifyCallback, VerifyClient, WebsocketConnectionOptions, WebsocketErrorHandler,
+    AllowedOrigin, AsyncApiDocument, AsyncApiOptions, ClientInfo, InjectRefusal, InjectWebsocket,
+    InjectWebsocketInit, InjectWebsocketOptions, MessageSchemas, OriginCheck, SocketStreamOptions,
+    StreamListener, VerifyCallback, VerifyClient, WebsocketConnectionOptions, WebsocketErrorHandler,
     WebsocketHandler, WebsocketPluginOptions, WebsocketRouteOptions, WebsocketServerOptions,
     WebSocketStreamServerOptions
   }
