@@ -150,8 +150,8 @@ test('a route for HTTP as well is served and described as without schemas', asyn
   for (const messages of [{}, MESSAGES]) {
     const fastify = createFastify(t)
     let early: unknown
-    fastify.addHook('onReady', async () => { early = fastify.swagger() })
     await fastify.register(swagger, { openapi: {} })
+    fastify.addHook('onReady', async () => { early = fastify.swagger() })
     await fastify.register(fastifyWebsocket)
     const route = (url: string, schema: FastifySchema): void => {
       fastify.route({
@@ -192,15 +192,14 @@ test('hooks and handlers see the schema of the route, and no part that it lacks'
 })
 
 const INVALID: ReadonlyArray<readonly [
-  title: string, schema: object, expected: Record<string, unknown>
+  title: string, schema: object, expected: { code: string, message: string | RegExp }
 ]> = [
   [
     'an incoming schema that ajv cannot compile',
     { incoming: { type: 'strng' } },
     {
       code: 'FST_WS_INVALID_SCHEMA',
-      message: /^cannot compile the schema incoming of \/rooms: schema is invalid/,
-      cause: Error
+      message: /^cannot compile the schema incoming of \/rooms: schema is invalid/
     }
   ],
   [
