@@ -270,7 +270,7 @@ test('messages of one channel have names of their own', async (t) => {
             true
           ]
         },
-        outgoing: true
+        outgoing: false
       },
       validatorCompiler: () => () => true,
       serializerCompiler: () => JSON.stringify
@@ -279,6 +279,9 @@ test('messages of one channel have names of their own', async (t) => {
   t.same(Object.keys(document.channels.root?.messages ?? {}), [
     'say', 'say-2', 'incoming', 'with-id', 'incoming-2', 'incoming-3', 'outgoing'
   ])
+  t.match(document.channels.root?.messages, {
+    'incoming-3': { payload: {} }, outgoing: { payload: { not: {} } }
+  })
 })
 
 test('a union with more beside it is one message', async (t) => {

@@ -23,7 +23,7 @@ export function messagesOf (side: Side, schemas: DocumentSchemas, names: Names):
       ...(typeof title === 'string' && { title }),
       ...(typeof description === 'string' && { summary: description }),
       contentType: 'application/json',
-      payload: schemas.copy(branch, root, `${side.channel}-${side.name}`, side.shared)
+      payload: schemas.copy(toObject(branch), root, `${side.channel}-${side.name}`, side.shared)
     }
   })
 }
@@ -51,6 +51,12 @@ function nameOf (branch: unknown): string {
     if (typeof name === 'string') return name
   }
   return ''
+}
+
+/** AsyncAPI allows no boolean as the schema of a payload. */
+function toObject (schema: unknown): unknown {
+  if (typeof schema !== 'boolean') return schema
+  return schema ? {} : { not: {} }
 }
 
 function constantOf (schema: unknown): unknown {
