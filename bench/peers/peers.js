@@ -9,6 +9,11 @@ const OUR_BUILD = new URL('../../dist/index.js', import.meta.url).href
  */
 const peers = {
   ours: { label: 'fastify-websocket', module: 'ours', options: { build: OUR_BUILD } },
+  'ours-json-by-hand': {
+    label: 'JSON.parse and JSON.stringify in a listener',
+    module: 'ours',
+    options: { build: OUR_BUILD, isByHand: true }
+  },
   '@fastify/websocket': { label: '@fastify/websocket', module: 'fastify-websocket' },
   ws: { label: 'ws', module: 'ws' },
   'ws-stream': { label: 'ws createWebSocketStream', module: 'ws-stream' },

@@ -24,9 +24,9 @@ export function createExchange (work) {
   return work.protocol === 'http' ? httpExchange() : websocketExchange(work)
 }
 
-function websocketExchange ({ size, alphabet, replies, protocol, isUnmasked }) {
+function websocketExchange ({ size, alphabet, isJson, replies, protocol, isUnmasked }) {
   const opcode = alphabet === undefined ? BINARY : TEXT
-  const payload = alphabet === undefined ? randomBytes(size) : randomText(size, ALPHABETS[alphabet])
+  const payload = createPayload(size, ALPHABETS[alphabet], isJson)
   const expected = Buffer.concat(Array(replies).fill(payload))
   return {
     opening: protocol === 'websocket' ? upgradeRequest('/echo') : null,
@@ -39,6 +39,14 @@ function websocketExchange ({ size, alphabet, replies, protocol, isUnmasked }) {
       return expected.length
     }
   }
+}
+
+function createPayload (size, letters, isJson) {
+  if (letters === undefined) return randomBytes(size)
+  if (isJson !== true) return randomText(size, letters)
+  const [before, after] = ['{"type":"say","room":1,"text":"', '"}']
+  const text = randomText(size - before.length - after.length, letters)
+  return Buffer.concat([Buffer.from(before), text, Buffer.from(after)])
 }
 
 /** `size` bytes of random letters in UTF-8. */
