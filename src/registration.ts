@@ -39,7 +39,7 @@ export class Registration implements RoutePlugin {
   /** The HTTP server whose upgrades are taken. */
   readonly source: Server
   /** What the upgrades for `handle` become, or null without a `handle`. */
-  handleTarget: WebsocketTarget | null = null
+  handleTarget: WebsocketTarget | null | undefined = null
 
   readonly #fastify: FastifyInstance
   readonly #settings: PluginSettings
@@ -132,7 +132,7 @@ export class Registration implements RoutePlugin {
     request: FastifyRequest, reply: FastifyReply, upgrade: UpgradeAnswer
   ): void {
     const taken = target ?? this.handleTarget
-    if (taken === null) {
+    if (taken == null) {
       // It was to be refused earlier, but another plugin may have replaced the hooks of the route.
       reply.callNotFound()
       return

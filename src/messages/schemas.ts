@@ -16,7 +16,7 @@ export function readMessageSchemas (schema: unknown): MessageSchemas | null {
 }
 
 /** The JSON Schema of a fluent one. Fastify calls `valueOf` only for schemas of its own names. */
-function plainOf (schema: unknown): unknown {
+export function plainOf (schema: unknown): unknown {
   if (!isObject(schema)) return schema
   const isFluent = 'isFluentSchema' in schema || kFluent in schema
   return isFluent ? schema.valueOf() : schema

@@ -53,7 +53,7 @@ function valueOf (answer: unknown, value: unknown, validator: Validator, url: st
 /** @param found a list of what is wrong, or an error */
 function refusalOf (found: unknown): Error {
   if (Array.isArray(found) && found.length > 0) {
-    const text = found.slice(0, MAX_NAMED).map(textOf).join(', ')
+    const text = found.slice(0, MAX_NAMED).map(textOf).join(', ').slice(0, MAX_TEXT)
     return new InvalidMessageError(CLOSE_POLICY_VIOLATION, text, { validation: found })
   }
   if (found instanceof Error) {
@@ -65,6 +65,9 @@ function refusalOf (found: unknown): Error {
 
 /** How many faults of a message its error names. A validator with `allErrors` may find millions. */
 const MAX_NAMED = 5
+
+/** Characters of that text. A client decides how long a key of its message is. */
+const MAX_TEXT = 1000
 
 /** In the words of Fastify, which writes `body` for `message`. */
 function textOf ({ instancePath = '', message = 'is not valid' }: Fault): string {

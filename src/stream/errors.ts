@@ -78,8 +78,10 @@ export class InvalidMessageError extends createError<[text: string, options?: { 
   ) {
     super(text, ...(cause === undefined ? [] : [{ cause }]))
     this.closeCode = closeCode
-    // Fastify has types for both, in which no `validationContext` is a message.
-    Object.assign(this, { validation, validationContext: 'message' })
+    // The types of Fastify do not know this value.
+    Object.assign(this, { validationContext: 'message' })
+    // A peer decides how long the list is. Loggers write only what is enumerable.
+    Object.defineProperty(this, 'validation', { value: validation, writable: true })
   }
 
   /** The message of the error, cut to what a close frame holds. */

@@ -1,5 +1,6 @@
 import { Type } from '@fastify/type-provider-typebox'
 import { serializerCompiler, validatorCompiler } from 'fastify-type-provider-zod'
+import S from 'fluent-json-schema'
 import { test } from 'tap'
 import type { FastifyInstance } from 'fastify'
 import { z } from 'zod'
@@ -314,6 +315,32 @@ test('schemas of Zod are described by what they say of themselves', async (t) =>
       bye: { payload: { type: 'object', required: ['type'] } }
     }
   })
+})
+
+test('a reference that leads nowhere stays as it is', async (t) => {
+  const document = await describe(t, (fastify) => {
+    fastify.setValidatorCompiler(() => () => true)
+    fastify.get('/', { websocket: true, schema: { incoming: { $ref: 'none#/a' } } }, echo)
+  })
+  t.match(document.channels.root?.messages, { 'none-a': { payload: { $ref: 'none#/a' } } })
+})
+
+test('a fluent schema is described, and an object of another class is any JSON', async (t) => {
+  class Unknown {
+    readonly self = this
+  }
+  const document = await describe(t, (fastify) => {
+    fastify.setValidatorCompiler(() => () => true)
+    const params = S.object().prop('room', S.string().description('Its name'))
+    fastify.get('/:room', {
+      websocket: true, schema: { params, incoming: new Unknown(), outgoing: S.string() }
+    }, echo)
+  })
+  t.match(document.channels.room, {
+    parameters: { room: { description: 'Its name' } },
+    messages: { incoming: { payload: {} }, outgoing: { payload: { type: 'string' } } }
+  })
+  t.strictSame(document.channels.room?.messages.incoming?.payload, {})
 })
 
 test('toJsonSchema describes schemas of another form', async (t) => {

@@ -115,6 +115,21 @@ test('a value as a whole is coerced', async (t) => {
   t.equal(await outcomeOf(await connect(t, origin), '"5"'), '5')
 })
 
+test('a route has limits of its own beside its schema', async (t) => {
+  const { origin } = await serve(t, {
+    declare: (fastify) => {
+      const schema = { incoming: { type: 'integer' } }
+      for (const [url, websocket] of [['/10', { maxPayload: 10 }], ['/all', true]] as const) {
+        fastify.get(url, { websocket, schema }, echo)
+      }
+    }
+  })
+  const long = `${' '.repeat(10)}"5"`
+  t.equal(await outcomeOf(await connect(t, `${origin}/10`), '"5"'), '5')
+  t.equal(await outcomeOf(await connect(t, `${origin}/10`), long), 1009)
+  t.equal(await outcomeOf(await connect(t, `${origin}/all`), long), '5')
+})
+
 test('handle has a schema as an option of the plugin, also beside HTTP routes', async (t) => {
   const plugin: WebsocketPluginOptions = {
     handle: echo, schema: { incoming: { type: 'object' }, outgoing: NUMBER }

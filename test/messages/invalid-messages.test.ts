@@ -165,6 +165,24 @@ test('a validator that finds everything wrong is told in a short text', async (t
   t.equal(await client.nextText(), '[1]')
   t.equal(errors[0]?.validation?.length, 1000)
   t.ok(Number(errors[0]?.message.length) < 200, errors[0]?.message.slice(0, 300) ?? '')
+  t.notOk(Object.keys(errors[0] ?? {}).includes('validation'), 'a logger would write all of it')
+})
+
+test('a long key of a message makes no long text', async (t) => {
+  const errors: Error[] = []
+  const { origin } = await serve(t, {
+    declare: (fastify) => {
+      fastify.get('/', {
+        websocket: { errorHandler: (error) => { errors.push(error) } },
+        schema: { incoming: { type: 'object', additionalProperties: { type: 'integer' } } }
+      }, echo)
+    }
+  })
+  const client = await connect(t, origin)
+  client.send(JSON.stringify({ ['k'.repeat(100_000)]: 'x' }))
+  client.send('{}')
+  t.equal(await client.nextText(), '{}')
+  t.equal(errors[0]?.message.length, 1000)
 })
 
 test('the error of a message listener does not hide an invalid message', async (t) => {

@@ -9,6 +9,7 @@
  * | `id`, `id#`, `id#/…`, another one  | the schema that was added by `addSchema` |
  */
 import type { AsyncApiOptions, JsonObject } from '../../asyncapi-types'
+import { plainOf } from '../schemas'
 import { Names } from './names'
 
 type SharedSchemas = Readonly<Record<string, unknown>>
@@ -70,7 +71,9 @@ export class DocumentSchemas {
   }
 
   #refer (reference: string, root: Root): string {
-    const [id = '', pointer = ''] = reference.split('#')
+    const hash = reference.indexOf('#')
+    const id = hash === -1 ? reference : reference.slice(0, hash)
+    const pointer = hash === -1 ? '' : reference.slice(hash + 1)
     if (id === '') return this.#componentOf(root) + pointer
     const inner = findId(root.schema, id, '')
     if (inner !== null) return this.#componentOf(root) + inner + pointer
@@ -105,7 +108,10 @@ function findId (schema: unknown, id: string, pointer: string): string | null {
 
 function toStandardJson (schema: unknown): unknown {
   // What clients send, and what they get, is the input of a schema, before it is transformed.
-  return isStandard(schema) ? schema['~standard'].jsonSchema.input(TARGET) : schema
+  if (isStandard(schema)) return schema['~standard'].jsonSchema.input(TARGET)
+  const plain = plainOf(schema)
+  // An object of a class is in a form that is not known here, and may be a circle.
+  return isRecord(plain) && Object.getPrototypeOf(plain) !== Object.prototype ? {} : plain
 }
 
 function isStandard (schema: unknown): schema is StandardSchema {
