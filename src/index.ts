@@ -5,15 +5,17 @@ import { registerWebsocket } from './plugin'
 import * as adapters from './adapters'
 import * as stream from './stream/server'
 import { StreamSocket as Socket } from './stream/socket'
-import { SocketStream as Stream } from './stream/duplex'
+import { SocketStream as Stream, type AnyChunk } from './stream/duplex'
 import type { StreamListener, WebSocketStreamServerOptions } from './stream/server'
+import type { AsyncApiDocument, AsyncApiOptions } from './asyncapi-types'
 import type { WebsocketRouteOptions } from './route-types'
 import type { SocketStreamOptions } from './stream/settings'
 import type {
   AdaptedHandler, AllowedOrigin, ClientInfo, CompatibleErrorHandler, CompatibleHandler,
   CompatiblePluginOptions, InjectRefusal, InjectWebsocket, InjectWebsocketInit,
-  InjectWebsocketOptions, OriginCheck, VerifyCallback, VerifyClient, WebsocketConnectionOptions,
-  WebsocketErrorHandler, WebsocketHandler, WebsocketPluginOptions, WebsocketServerOptions
+  InjectWebsocketOptions, MessageSchemas, OriginCheck, VerifyCallback, VerifyClient,
+  WebsocketConnectionOptions, WebsocketErrorHandler, WebsocketHandler, WebsocketPluginOptions,
+  WebsocketServerOptions
 } from './types'
 
 /**
@@ -32,14 +34,16 @@ fastifyPlugin(fastifyWebsocket, { fastify: '^5.12.1', name: 'fastify-websocket' 
 
 declare namespace fastifyWebsocket {
   export type {
-    AdaptedHandler, AllowedOrigin, ClientInfo, CompatibleErrorHandler, CompatibleHandler,
-    CompatiblePluginOptions, InjectRefusal, InjectWebsocket, InjectWebsocketInit,
-    InjectWebsocketOptions, OriginCheck, SocketStreamOptions, StreamListener, VerifyCallback,
-    VerifyClient, WebsocketConnectionOptions, WebsocketErrorHandler, WebsocketHandler,
-    WebsocketPluginOptions, WebsocketRouteOptions, WebsocketServerOptions,
+    AdaptedHandler, AllowedOrigin, AsyncApiDocument, AsyncApiOptions, ClientInfo,
+    CompatibleErrorHandler, CompatibleHandler, CompatiblePluginOptions, InjectRefusal,
+    InjectWebsocket, InjectWebsocketInit, InjectWebsocketOptions, MessageSchemas, OriginCheck,
+    SocketStreamOptions, StreamListener, VerifyCallback, VerifyClient, WebsocketConnectionOptions,
+    WebsocketErrorHandler, WebsocketHandler, WebsocketPluginOptions, WebsocketRouteOptions,
+    WebsocketServerOptions,
     WebSocketStreamServerOptions
   }
-  export type SocketStream = Stream
+  export type SocketStream<Incoming = AnyChunk, Outgoing = unknown> =
+    Stream<Incoming, Outgoing>
   export type StreamSocket = Socket
   export type WebSocketStreamServer = stream.WebSocketStreamServer
 

@@ -8,6 +8,7 @@ import type {
   RawRequestDefaultExpression, RawServerBase, RawServerDefault, RouteGenericInterface,
   RouteHandlerMethod, RouteShorthandOptions
 } from 'fastify'
+import type { AsyncApiDocument, AsyncApiOptions } from './asyncapi-types'
 import type { WebSocketStreamServer } from './stream/server'
 import type {
   CompatiblePluginOptions, InjectWebsocket, WebsocketConnectionOptions, WebsocketHandler,
@@ -78,6 +79,12 @@ declare module 'fastify' {
      */
     injectWS: InjectWebsocket
 
+    /**
+     * Describes the websocket routes of the application as an AsyncAPI 3 document. Call it when
+     * all routes are declared, after `ready()` for example.
+     */
+    asyncapi (options: AsyncApiOptions): AsyncApiDocument
+
     /** Declares a GET route whose handler takes WebSocket connections. */
     route<
       RouteGeneric extends RouteGenericInterface = RouteGenericInterface,
@@ -127,6 +134,20 @@ declare module 'fastify' {
       plugin: (fastify: FastifyInstance, options: WebsocketPluginOptions) => Promise<void>,
       options: FastifyRegisterOptions<CompatiblePluginOptions>
     ): T
+  }
+
+  interface FastifySchema {
+    /** What the clients of a websocket route send. */
+    incoming?: unknown
+    /** What is written to the stream of a websocket route. */
+    outgoing?: unknown
+  }
+
+  interface RouteGenericInterface {
+    /** What is read from the stream of a websocket route, if no type provider says it. */
+    Incoming?: unknown
+    /** What is written to the stream of a websocket route, if no type provider says it. */
+    Outgoing?: unknown
   }
 
   interface FastifyRequest {

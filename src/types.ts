@@ -14,8 +14,31 @@ import type {
 import type { Server as HttpsServer } from 'node:https'
 import type { ClientOptions, WebSocket } from 'ws'
 import type { WebSocketStreamServerOptions } from './stream/server'
-import type { SocketStream } from './stream/duplex'
+import type { AnyChunk, SocketStream } from './stream/duplex'
 import type { StreamSocket } from './stream/socket'
+
+/** The schema for messages of one name among the schemas of a route, undefined if there is none. */
+type SchemaOf<Schemas, Name extends keyof MessageSchemas> =
+  Schemas extends { readonly [Key in Name]: infer Schema } ? Schema : undefined
+
+/** Values of messages that no schema describes: any JSON if the other side has a schema. */
+type Undescribed<OtherSchema, Chunk> = [OtherSchema] extends [undefined] ? Chunk : unknown
+
+/** What is read from the stream of a route: by its type parameters, or by its schema. */
+type IncomingOf<RouteGeneric, Schemas, TypeProvider extends FastifyTypeProvider> =
+  RouteGeneric extends { Incoming: infer Incoming }
+    ? Incoming
+    : [SchemaOf<Schemas, 'incoming'>] extends [undefined]
+        ? Undescribed<SchemaOf<Schemas, 'outgoing'>, AnyChunk>
+        : (TypeProvider & { schema: SchemaOf<Schemas, 'incoming'> })['validator']
+
+/** What is written to the stream of a route. */
+type OutgoingOf<RouteGeneric, Schemas, TypeProvider extends FastifyTypeProvider> =
+  RouteGeneric extends { Outgoing: infer Outgoing }
+    ? Outgoing
+    : [SchemaOf<Schemas, 'outgoing'>] extends [undefined]
+        ? unknown
+        : (TypeProvider & { schema: SchemaOf<Schemas, 'outgoing'> })['serializer']
 
 /**
  * Handler of a WebSocket connection. `this` is the Fastify instance that the route, or the global
@@ -37,7 +60,10 @@ export type WebsocketHandler<
   Logger extends FastifyBaseLogger = FastifyBaseLogger
 > = (
   this: FastifyInstance<RawServer, RawRequest, RawReply, Logger, TypeProvider>,
-  connection: SocketStream,
+  connection: SocketStream<
+    IncomingOf<RouteGeneric, SchemaCompiler, TypeProvider>,
+    OutgoingOf<RouteGeneric, SchemaCompiler, TypeProvider>
+  >,
   req: RawRequest,
   request: FastifyRequest<
     RouteGeneric, RawServer, RawRequest, SchemaCompiler, TypeProvider, ContextConfig, Logger
@@ -106,6 +132,17 @@ export type OriginCheck = (
 /** An origin such as `https://example.com`, a pattern of origins, or `'same-host'`. */
 export type AllowedOrigin = string | RegExp
 
+/**
+ * The schemas of the messages of a route, in the form that its compilers take. With one of them,
+ * every message of the route is JSON, and its stream carries values.
+ */
+export interface MessageSchemas {
+  /** What clients send. A message that does not fit is not delivered. */
+  incoming?: unknown
+  /** What is written to the stream. */
+  outgoing?: unknown
+}
+
 /** Options that can be set for all routes, in the plugin, and for one route, as its `websocket`. */
 export interface WebsocketConnectionOptions {
   /**
@@ -123,6 +160,8 @@ export interface WebsocketConnectionOptions {
    * connection is closed with 1013. Default: `false`, no limit.
    */
   maxBackpressure?: number | false | undefined
+  /** Gets every error of a connection. Default: log it and close that connection. */
+  errorHandler?: WebsocketErrorHandler | undefined
   /**
    * The origins whose pages may connect: `'same-host'`, an origin, a pattern, a list of these, or
    * a function. A client without an `Origin` header is no browser, and only a function can refuse
@@ -151,8 +190,8 @@ export interface WebsocketPluginOptions extends Omit<WebsocketConnectionOptions,
    * that registers the plugin.
    */
   handle?: WebsocketHandler | undefined
-  /** Gets every error of a connection. Default: log it and close that connection. */
-  errorHandler?: WebsocketErrorHandler | undefined
+  /** The schemas of the messages of `handle`, as a route has them in its `schema`. */
+  schema?: MessageSchemas | undefined
   /**
    * Milliseconds that a peer has to answer a close frame that has left the process. After that its
    * connection is terminated. While data is still unsent, a connection is terminated if the peer

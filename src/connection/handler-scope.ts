@@ -5,7 +5,9 @@
 import { AsyncResource } from 'node:async_hooks'
 import type { IncomingMessage } from 'node:http'
 import type { FastifyBaseLogger, FastifyInstance, FastifyRequest } from 'fastify'
-import { isDisconnect, isOversizeError, isProtocolError } from '../stream/errors'
+import {
+  InvalidMessageError, isDisconnect, isOversizeError, isProtocolError
+} from '../stream/errors'
 import { toError } from '../observe/thrown'
 import type { Heartbeat, Pulse } from './heartbeat'
 import { logError } from '../observe/log'
@@ -179,7 +181,8 @@ export class HandlerScope extends AsyncResource implements ConnectionOwner, Puls
     // database for example.
     const isOver = this.socket.readyState !== this.socket.OPEN
     this.stream.destroy(error)
-    if (isOver && isDisconnect(error)) this.#logDisconnect(error)
+    if (error instanceof InvalidMessageError) this.#logPeer(error)
+    else if (isOver && isDisconnect(error)) this.#logDisconnect(error)
     else if (isOver && isProtocolError(error)) this.#logPeer(error)
     else this.#logFailure(error)
   }

@@ -28,7 +28,7 @@ const CLOSE_TIMEOUT = 'closeTimeout'
 export const PLUGIN_PLACE: OptionPlace = {
   prefix: '',
   names: [
-    'handle', 'errorHandler', CLOSE_TIMEOUT, 'maxConnections', 'options',
+    'handle', 'schema', 'errorHandler', CLOSE_TIMEOUT, 'maxConnections', 'options',
     'heartbeat', 'maxBackpressure', 'origin', 'compatible', 'preClose'
   ],
   // `@fastify/autoload` and fastify-cli pass all options of an application to each plugin.
@@ -58,7 +58,14 @@ export const DEFLATE_PLACE: OptionPlace = {
 /** The `websocket` of a route. */
 export const ROUTE_PLACE: OptionPlace = {
   prefix: 'websocket.',
-  names: ['heartbeat', 'maxPayload', 'maxBackpressure', 'origin'],
+  names: ['heartbeat', 'maxPayload', 'maxBackpressure', 'errorHandler', 'origin'],
+  isOpen: false
+}
+
+/** The `schema` of the plugin. */
+export const SCHEMA_PLACE: OptionPlace = {
+  prefix: 'schema.',
+  names: ['incoming', 'outgoing'],
   isOpen: false
 }
 
@@ -75,7 +82,7 @@ const COMMON_NAMES = ['host', 'port', 'backlog', 'server']
 const MIN_MISTYPED = 5
 
 /** Options of the plugin whose names mean something else in the declaration of a route. */
-const FASTIFY_NAMES = ['path', 'errorHandler', ...COMMON_NAMES]
+const FASTIFY_NAMES = ['path', 'schema', 'errorHandler', ...COMMON_NAMES]
 
 /** The options that make a route a websocket route. */
 const ROUTE_MARKS = ['websocket', 'wsHandler']
@@ -146,6 +153,22 @@ export function checkDeclaration (route: object, isWebsocket: boolean): void {
     }
     const home = homeOf(name)
     if (home !== undefined) throw new MisplacedOptionError(path, `give it to the plugin as ${home}`)
+  }
+}
+
+/**
+ * Refuses names in the `schema` of a websocket route that resemble those of schemas for messages:
+ * without its schema, every message would be taken.
+ *
+ * @throws FST_WS_UNKNOWN_OPTION
+ */
+export function checkSchemaNames (schema: object): void {
+  const { prefix, names } = SCHEMA_PLACE
+  for (const name of Object.keys(schema)) {
+    if (names.includes(name)) continue
+    const near = names.find((known) => isSlipOf(name.toLowerCase(), known))
+    if (near === undefined) continue
+    throw new UnknownOptionError(`${prefix}${name} of the route`, `did you mean ${near}?`)
   }
 }
 

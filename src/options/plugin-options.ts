@@ -16,11 +16,11 @@ import {
 } from '../errors'
 import { InvalidOptionError } from '../stream/errors'
 import { readOptions, type Given } from '../stream/given'
-import { checkNames, DEFLATE_PLACE, PLUGIN_PLACE, SERVER_PLACE } from './names'
+import { checkNames, DEFLATE_PLACE, PLUGIN_PLACE, SCHEMA_PLACE, SERVER_PLACE } from './names'
 import { warnOfShortDelays } from './short-delays'
 import type { WebSocketStreamServerOptions } from '../stream/server'
 import type {
-  CompatiblePluginOptions, VerifyClient, WebsocketErrorHandler, WebsocketHandler,
+  CompatiblePluginOptions, MessageSchemas, VerifyClient, WebsocketErrorHandler, WebsocketHandler,
   WebsocketPluginOptions, WebsocketServerOptions
 } from '../types'
 
@@ -39,7 +39,7 @@ const COMPATIBLE = '@fastify/websocket'
 
 const PLUGIN_OPTIONS: readonly Check[] = [
   ...CONNECTION_OPTIONS,
-  ['errorHandler', isFunction, 'a function'],
+  ['schema', isObject, 'an object'],
   ['closeTimeout', isDelay, DELAY],
   ['compatible', isCompatible, `'${COMPATIBLE}'`],
   ['preClose', isFunction, 'a function'],
@@ -90,6 +90,8 @@ type PluginOptions = Omit<WebsocketPluginOptions, 'compatible'> &
 /** Checked, complete options of the plugin. */
 export interface PluginSettings {
   readonly handle: WebsocketHandler | null
+  /** The schemas of the messages of `handle`. */
+  readonly schema: MessageSchemas | null
   readonly errorHandler: WebsocketErrorHandler | null
   /** Handlers are called as `@fastify/websocket` calls them, and get text as Buffers. */
   readonly isCompatible: boolean
@@ -105,6 +107,8 @@ export interface PluginSettings {
   /** The address of the server that the plugin opens itself, or null. */
   readonly listen: ListenSettings | null
   readonly noServer: boolean
+  /** The streams are explicitly to carry bytes. */
+  readonly isByteMode: boolean
   readonly verifyClient: VerifyClient | null
   /** The options for ws and the streams. */
   readonly websocket: WebSocketStreamServerOptions
@@ -134,6 +138,7 @@ export function resolveOptions (
   const closeTimeout = plugin.closeTimeout ?? DEFAULT_CLOSE_TIMEOUT
   return {
     handle: plugin.handle ?? null,
+    schema: plugin.schema ?? null,
     errorHandler: plugin.errorHandler ?? null,
     isCompatible: isCompatible(plugin.compatible),
     preClose: plugin.preClose ?? null,
@@ -143,6 +148,7 @@ export function resolveOptions (
     server: server ?? null,
     listen: port === undefined ? null : { port, host, backlog },
     noServer: noServer ?? false,
+    isByteMode: !(options.objectMode ?? options.binary !== true),
     verifyClient: verifyClient ?? null,
     websocket: {
       maxFragments: DEFAULT_MAX_FRAGMENTS,
@@ -164,6 +170,10 @@ function readPluginOptions (input: object): Given<PluginOptions> {
   checkAll(PLUGIN_OPTIONS, options)
   if (isGiven(options.preClose) && !isGiven(options.compatible)) {
     throw new UnknownOptionError('preClose', PRE_CLOSE_HOOK)
+  }
+  if (options.schema !== undefined) {
+    checkNames(options.schema, SCHEMA_PLACE)
+    if (options.handle === undefined) throw new MissingOptionError('schema', 'handle')
   }
   warnOfShortDelays(options, PLUGIN_PLACE)
   return options

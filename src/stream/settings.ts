@@ -82,13 +82,17 @@ export class StreamSettings implements SharedState {
 
   /**
    * @param shared what these streams have in common with others, whose settings can be given here
+   * @param codec of a stream of values, which is in object mode whatever the options say
    * @throws FST_WS_INVALID_OPTION
    */
-  constructor (options: SocketStreamOptions = {}, shared: SharedState = createShared()) {
+  constructor (
+    options: SocketStreamOptions = {}, shared: SharedState = createShared(),
+    codec: Codec | null = null
+  ) {
     this.traffic = shared.traffic
     this.readText = shared.readText
-    this.objectMode = options.objectMode ?? options.binary === false
-    this.codec = this.objectMode ? MESSAGES : BYTES
+    this.objectMode = codec !== null || (options.objectMode ?? options.binary === false)
+    this.codec = codec ?? (this.objectMode ? MESSAGES : BYTES)
     const { highWaterMark, pauseTimeout, maxBackpressure, closeTimeout } = options
     this.highWaterMark = checkNumber('highWaterMark', highWaterMark, DEFAULT_HIGH_WATER_MARK)
     this.pauseTimeout = checkNumber('pauseTimeout', pauseTimeout, DEFAULT_PAUSE_TIMEOUT)
@@ -107,6 +111,14 @@ export class StreamSettings implements SharedState {
   countedApart (): StreamSettings {
     const traffic = this.traffic.setApart()
     return Object.assign(Object.create(StreamSettings.prototype), this, { traffic })
+  }
+
+  /** The same settings, for streams of the values that `codec` makes. */
+  withCodec (codec: Codec): StreamSettings {
+    const { highWaterMark, pauseTimeout, maxBackpressure, closeTimeout } = this
+    const limit = maxBackpressure === Infinity ? false : maxBackpressure
+    return new StreamSettings(
+      { highWaterMark, pauseTimeout, maxBackpressure: limit, closeTimeout }, this, codec)
   }
 }
 

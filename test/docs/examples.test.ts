@@ -183,6 +183,21 @@ test('file-transfer.ts keeps no file that came in part, and none twice', async (
   }
 })
 
+test('zod-messages.ts shares a list of tasks, whose days are dates', async (t) => {
+  const { ws } = await start(t, 'zod-messages.ts')
+  const [one, other] = [await connect(t, `${ws}/tasks`), await connect(t, `${ws}/tasks`)]
+  for (const client of [one, other]) t.equal(await client.nextText(), '{"tasks":[]}')
+  const [late, soon] = [{ title: 'late', due: '2026-02-01' }, { title: 'soon', due: '2026-01-01' }]
+  one.send(JSON.stringify({ type: 'add', ...late }))
+  one.send(JSON.stringify({ type: 'add', ...soon }))
+  other.send(JSON.stringify({ type: 'add', title: ' ', due: '2026-01-01' }))
+  t.match(await other.closed, { code: 1008, reason: /^message\/title / })
+  t.same(JSON.parse(await one.nextText()), { tasks: [late] })
+  t.same(JSON.parse(await one.nextText()), { tasks: [soon, late] })
+  one.send(JSON.stringify({ type: 'done', title: 'soon' }))
+  t.same(JSON.parse(await one.nextText()), { tasks: [late] })
+})
+
 /** A client of the chat that has been welcomed; the next it gets is who is there. */
 async function joinChat (t: Teardown, ws: string, name: string): Promise<Client> {
   const client = await connect(t, `${ws}/chat?${new URLSearchParams({ name })}`)
@@ -220,7 +235,7 @@ test('the chat tells who is there, and who says what', async (t) => {
     t.same(await nextEvent(client), { type: 'people', names: ['Ada', 'Bob'] })
   }
 
-  bob.send(' <b>hello</b> ')
+  bob.send('{"text":" <b>hello</b> "}')
   for (const client of [ada, bob]) {
     t.same(await nextEvent(client), { type: 'text', name: 'Bob', text: '<b>hello</b>' })
   }
@@ -249,18 +264,22 @@ test('the chat refuses a name that is missing, empty, too long or odd', async (t
 test('the chat closes on a message that is empty, too long or binary', async (t) => {
   const { ws } = await start(t, 'chat/server.ts')
   const witness = await joinChat(t, ws, 'Witness')
-  for (const message of [' ', 'x'.repeat(1001), Buffer.from('hello')]) {
+  const wrong = [
+    ['{"text":" "}', 1008],
+    [JSON.stringify({ text: 'x'.repeat(1001) }), 1008],
+    ['hello', 1007],
+    [Buffer.from('{"text":"hello"}'), 1003],
+    ['x'.repeat(16 * 1024 + 1), 1009]
+  ] as const
+  for (const [message, code] of wrong) {
     const client = await joinChat(t, ws, 'Ada')
     client.send(message)
-    t.match(await client.closed, { code: 1008 })
+    t.match(await client.closed, { code })
   }
-  const flood = await joinChat(t, ws, 'Ada')
-  flood.send('x'.repeat(4097))
-  t.match(await flood.closed, { code: 1009 })
 
   // Every message but the last is about people: nothing of the above was said.
   const longest = '€'.repeat(1000)
-  witness.send(longest)
+  witness.send(JSON.stringify({ text: longest }))
   let event = await nextEvent(witness)
   while (event.type === 'people') event = await nextEvent(witness)
   t.same(event, { type: 'text', name: 'Witness', text: longest })

@@ -69,7 +69,7 @@ const WRONG_ROUTE_OPTIONS: readonly Wrong[] = [
   [{ heartbeat: 1000, closeTimeout: 1 }, MISPLACED, /websocket\.closeTimeout .* as closeTimeout$/],
   [{ handle: echo }, MISPLACED, /websocket\.handle .* as handle$/],
   [{ verifyClient: () => false }, MISPLACED, /as options\.verifyClient$/],
-  [{ auth: true }, UNKNOWN, /websocket\.auth: there are heartbeat, maxPayload, maxBackpressure, o/],
+  [{ auth: true }, UNKNOWN, /websocket\.auth: there are heartbeat, maxPayload, maxBackpressure, e/],
   [{ maxConections: 1 }, UNKNOWN, /did you mean maxConnections\?$/],
   [{ WebSocket }, UNSUPPORTED, /option websocket\.WebSocket is not supported/]
 ]

@@ -29,7 +29,7 @@ find('compose').addEventListener('submit', (event) => {
   event.preventDefault()
   const text = find('text').value.trim()
   if (text === '' || socket?.readyState !== WebSocket.OPEN) return
-  socket.send(text)
+  socket.send(JSON.stringify({ text }))
   find('text').value = ''
 })
 
