@@ -18,6 +18,8 @@ import type { PluginSettings } from './options/plugin-options'
 import type { WebsocketTarget } from './routes/application'
 import type { RoutePlugin } from './routes/registered-plugin'
 import { applicationOf, rootOf } from './routes/registry'
+import type { TopicBroker } from './topics/broker'
+import { BrokerLink } from './topics/broker-link'
 import type { WebsocketConnectionOptions } from './types'
 import type { ApplicationUpgrades } from './upgrade/application-upgrades'
 import { upgradeListenerOf, type UpgradeListener } from './upgrade/listener'
@@ -48,6 +50,7 @@ export class Registration implements RoutePlugin {
   readonly #ownServer: Server | null
   readonly #listener: UpgradeListener | null
   readonly #upgrades: ApplicationUpgrades | null
+  readonly #broker: BrokerLink | null
   #isAttached = false
   #serverCheck: NodeJS.Timeout | undefined
 
@@ -58,15 +61,22 @@ export class Registration implements RoutePlugin {
     this.source = this.#ownServer ?? settings.server ?? fastify.server
     this.server = createRouteServer(settings, this.source)
     this.#connections = new OpenConnections(this.server.sockets, settings.maxConnections)
+    this.#broker = settings.broker === null ? null : this.#linkTo(settings.broker)
     this.#listener = settings.noServer ? null : upgradeListenerOf(this.source, fastify)
     this.#upgrades = this.#listener?.upgradesOf(fastify) ?? null
   }
 
+  #linkTo (broker: TopicBroker): BrokerLink {
+    const { topics } = this.server.streamSettings
+    return new BrokerLink(topics, broker, this.#fastify.log, () => { this.server.emit('gap') })
+  }
+
   // --- Begin ---
 
-  /** @throws FST_WS_CLASH, FST_WS_LISTEN */
+  /** @throws FST_WS_BROKER, FST_WS_CLASH, FST_WS_LISTEN */
   async open (): Promise<void> {
     this.#checkListeners()
+    await this.#broker?.open()
     if (this.#ownServer !== null && this.#settings.listen !== null) {
       await listen(this.#ownServer, this.#settings.listen)
     }
@@ -198,6 +208,7 @@ export class Registration implements RoutePlugin {
   async close (): Promise<void> {
     // It is done, unless a `preClose` hook of the user has failed.
     await this.closeClients()
+    await this.#broker?.close(this.#settings.shutdownTimeout)
     if (this.#isAttached && this.#upgrades !== null) this.#listener?.detach(this.#upgrades)
     this.#upgrades?.end()
     // Closed again: if the application closes before it is ready, this server may have begun to

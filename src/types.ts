@@ -14,6 +14,7 @@ import type { Server as HttpsServer } from 'node:https'
 import type { ClientOptions, WebSocket } from 'ws'
 import type { WebSocketStreamServerOptions } from './stream/server'
 import type { SocketStream } from './stream/duplex'
+import type { TopicBroker } from './topics/broker'
 
 /**
  * Handler of a WebSocket connection. `this` is the Fastify instance that the route, or the global
@@ -105,7 +106,8 @@ export interface WebsocketConnectionOptions {
 
 /** Options of websocket-stream and of ws's `WebSocketServer`. */
 export interface WebsocketServerOptions extends Omit<
-  WebSocketStreamServerOptions, 'closeTimeout' | 'maxBackpressure' | 'server' | 'verifyClient'
+  WebSocketStreamServerOptions,
+  'closeTimeout' | 'maxBackpressure' | 'maxSubscriptions' | 'server' | 'verifyClient'
 > {
   /**
    * The server whose upgrades are taken instead of those of the Fastify instance. The plugin never
@@ -136,6 +138,13 @@ export interface WebsocketPluginOptions extends Omit<WebsocketConnectionOptions,
    * Default: `false`, no limit.
    */
   maxConnections?: number | false | undefined
+  /**
+   * Carries the topics to the other processes of the application: see `redisBroker` and
+   * `natsBroker`. Default: none, and topics reach the connections of this process.
+   */
+  broker?: TopicBroker | undefined
+  /** The most topics that one connection may be subscribed to. Default: 1000. */
+  maxSubscriptions?: number | undefined
   /** Options of websocket-stream and ws. */
   options?: WebsocketServerOptions | undefined
 }

@@ -97,7 +97,7 @@ class LimitedServer extends WebSocketStreamServer {
   readonly #server: RouteServer
 
   constructor (server: RouteServer, options: WebSocketStreamServerOptions) {
-    super(options)
+    super(options, undefined, server.streamSettings.topics)
     this.#server = server
     this.clients = server.clients
   }

@@ -34,7 +34,7 @@ export const PLUGIN_PLACE: OptionPlace = {
   prefix: '',
   names: [
     'handle', 'errorHandler', CLOSE_TIMEOUT, 'maxConnections', 'options',
-    'heartbeat', 'maxBackpressure', 'origin'
+    'heartbeat', 'maxBackpressure', 'origin', 'broker', 'maxSubscriptions'
   ],
   // `@fastify/autoload` and fastify-cli pass all options of an application to each plugin.
   isOpen: true

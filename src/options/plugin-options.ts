@@ -4,8 +4,9 @@
  */
 import type { FastifyInstance } from 'fastify'
 import {
-  checkAll, COUNT, DELAY, isBoolean, isBooleanOrObject, isCount, isDelay, isFalseOr, isFunction,
-  isLimit, isObject, isPath, isPort, isServer, isString, LIMIT, MAX_LIMIT, type Check
+  BROKER, checkAll, COUNT, DELAY, isBoolean, isBooleanOrObject, isBroker, isCount, isDelay,
+  isFalseOr, isFunction, isLimit, isObject, isPath, isPort, isServer, isString, LIMIT, MAX_LIMIT,
+  type Check
 } from './checks'
 import {
   CONNECTION_OPTIONS, resolveConnectionOptions, type ConnectionSettings
@@ -17,6 +18,7 @@ import { readOptions, type Given } from '../stream/given'
 import { checkNames, DEFLATE_PLACE, PLUGIN_PLACE, SERVER_PLACE } from './names'
 import { warnOfShortDelays } from './short-delays'
 import type { WebSocketStreamServerOptions } from '../stream/server'
+import type { TopicBroker } from '../topics/broker'
 import type {
   VerifyClient, WebsocketErrorHandler, WebsocketHandler, WebsocketPluginOptions,
   WebsocketServerOptions
@@ -37,6 +39,8 @@ const PLUGIN_OPTIONS: readonly Check[] = [
   ['errorHandler', isFunction, 'a function'],
   ['closeTimeout', isDelay, DELAY],
   ['maxConnections', isFalseOr(isCount), `${COUNT} or false`],
+  ['broker', isBroker, BROKER],
+  ['maxSubscriptions', isLimit, LIMIT],
   ['options', isObject, 'an object']
 ]
 
@@ -87,6 +91,8 @@ export interface PluginSettings {
   readonly listen: ListenSettings | null
   readonly noServer: boolean
   readonly verifyClient: VerifyClient | null
+  /** What carries topics to other processes, or null. */
+  readonly broker: TopicBroker | null
   /** The options for ws and the streams. */
   readonly websocket: WebSocketStreamServerOptions
 }
@@ -123,12 +129,14 @@ export function resolveOptions (
     listen: port === undefined ? null : { port, host, backlog },
     noServer: noServer ?? false,
     verifyClient: verifyClient ?? null,
+    broker: plugin.broker ?? null,
     websocket: {
       maxFragments: DEFAULT_MAX_FRAGMENTS,
       ...websocket,
       ...(path !== undefined && { path }),
       maxPayload: connection.maxPayload,
       maxBackpressure: connection.maxBackpressure,
+      maxSubscriptions: plugin.maxSubscriptions,
       closeTimeout,
       noServer: true
     }

@@ -57,9 +57,10 @@ export class SocketStream extends OwnedDuplex implements StreamReader {
   constructor (
     socket: StreamSocket, options: SocketStreamOptions | StreamSettings = socket[kSettings]
   ) {
+    const { closeTimeout, topics } = socket[kSettings]
     const settings = options instanceof StreamSettings
       ? options
-      : new StreamSettings({ closeTimeout: socket[kSettings].closeTimeout, ...options })
+      : new StreamSettings({ closeTimeout, ...options }, topics)
     super(settings.duplex)
     this.socket = socket
     socket[kSettings] = settings

@@ -2,6 +2,7 @@
 import type { DuplexOptions } from 'node:stream'
 import { BYTES, MESSAGES, type Codec } from './codec'
 import { InvalidOptionError } from './errors'
+import { Hub } from '../topics/hub'
 
 /** Options of a {@link SocketStream}. */
 export interface SocketStreamOptions {
@@ -60,11 +61,14 @@ export class StreamSettings {
   /** Infinity for no limit. */
   readonly maxBackpressure: number
   readonly closeTimeout: number
+  /** The topics that the connections of a server share. */
+  readonly topics: Hub
   /** What the constructor of Duplex takes; its types do not know `captureRejections`. */
   readonly duplex: DuplexOptions & { captureRejections: boolean }
 
   /** @throws FST_WS_INVALID_OPTION */
-  constructor (options: SocketStreamOptions = {}) {
+  constructor (options: SocketStreamOptions = {}, topics = new Hub()) {
+    this.topics = topics
     this.objectMode = options.objectMode ?? options.binary === false
     this.codec = this.objectMode ? MESSAGES : BYTES
     const { highWaterMark, pauseTimeout, maxBackpressure, closeTimeout } = options
@@ -82,7 +86,8 @@ export class StreamSettings {
   }
 }
 
-function checkNumber (name: string, value: number | undefined, fallback: number): number {
+/** @throws FST_WS_INVALID_OPTION */
+export function checkNumber (name: string, value: number | undefined, fallback: number): number {
   // As in ws, an option that is null is not given either.
   if (value == null) return fallback
   if (!Number.isInteger(value) || value < 0 || value > MAX_INT32) {
