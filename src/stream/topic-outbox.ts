@@ -37,7 +37,7 @@ export class TopicOutbox extends Outbox implements Subscriber {
     const { socket } = this
     if (socket.readyState !== WebSocket.OPEN) return
     try {
-      if (message.isVolatile && this.#unsent > socket[kSettings].highWaterMark) return
+      if (message.isVolatile && this.#isBehind()) return
       this.#take(message)
     } catch (error) {
       // An agent may throw, or a transport. The other subscribers get the message all the same.
@@ -45,15 +45,21 @@ export class TopicOutbox extends Outbox implements Subscriber {
     }
   }
 
-  get #unsent (): number {
-    return this.socket.bufferedAmount + (this.subscriptions?.heldBytes ?? 0)
+  get #heldBytes (): number {
+    return this.subscriptions?.heldBytes ?? 0
+  }
+
+  /** Whether a volatile message is too much. */
+  #isBehind (): boolean {
+    const { bufferedAmount, [kSettings]: { highWaterMark } } = this.socket
+    return bufferedAmount + this.#heldBytes > highWaterMark
   }
 
   #take (message: TopicMessage): void {
     this.startTick()
     if (this.isTooFarBehind()) suspect(this)
     if ((this.state & FRAGMENTING) === 0) this.#send(message)
-    else this.#hold(message)
+    else this.subscriptions?.hold(message)
   }
 
   #send (message: TopicMessage): void {
@@ -68,25 +74,12 @@ export class TopicOutbox extends Outbox implements Subscriber {
 
   // --- Fragments ---
 
-  #hold (message: TopicMessage): void {
-    const { subscriptions } = this
-    if (subscriptions === null) return
-    subscriptions.held ??= []
-    subscriptions.held.push(message)
-    subscriptions.heldBytes += message.frame.length
-  }
-
   protected override endMessage (): void {
     super.endMessage()
-    const { subscriptions } = this
-    if (subscriptions === null || subscriptions.held === null) return
-    const { held } = subscriptions
-    subscriptions.held = null
-    subscriptions.heldBytes = 0
-    for (const message of held) this.#send(message)
+    for (const message of this.subscriptions?.release() ?? []) this.#send(message)
   }
 
   protected override get unsentBytes (): number {
-    return super.unsentBytes + (this.subscriptions?.heldBytes ?? 0)
+    return super.unsentBytes + this.#heldBytes
   }
 }

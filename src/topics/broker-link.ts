@@ -2,11 +2,12 @@
  * The link of a hub to its broker. Here messages get their envelopes, and here every failure of a
  * broker ends: in the log, and in the promise of the call that has failed.
  *
- * | state    | from                   | publish, subscribe | messages that come          |
- * |----------|------------------------|--------------------|-----------------------------|
- * | `unopen` | the registration       | reject             | none                        |
- * | `open`   | `open()`               | go to the broker   | go to the hub               |
- * | `closed` | `close()`              | reject             | are dropped                 |
+ * | state    | from             | publish, subscribe                  | messages that come |
+ * |----------|------------------|-------------------------------------|--------------------|
+ * | `unopen` | the registration | stay in this process: the hub does  | none               |
+ * |          |                  | not have the link yet               |                    |
+ * | `open`   | `open()`         | go to the broker                    | go to the hub      |
+ * | `closed` | `close()`        | reject                              | are dropped        |
  */
 import { logError, type ErrorLog } from '../observe/log'
 import { toError } from '../observe/thrown'
@@ -65,7 +66,6 @@ export class BrokerLink implements HubLink {
   }
 
   unsubscribe (name: string): void {
-    if (this.#state !== 'open') return
     this.#ask(() => this.#broker.unsubscribe(name)).catch(() => {})
   }
 
@@ -122,18 +122,19 @@ export class BrokerLink implements HubLink {
   async close (timeout: number): Promise<void> {
     if (this.#state !== 'open') return
     this.#state = 'closed'
-    const closed = answerOf(() => this.#broker.close())
-    await Promise.race([closed, passed(timeout)]).catch((error: unknown) => {
-      logError(this.#log, 'warn', toError(error), 'websocket topics: the broker was not closed')
-    })
+    let timer: NodeJS.Timeout | undefined
+    const late = new Promise<void>((resolve) => { timer = setTimeout(resolve, timeout) })
+    try {
+      await Promise.race([answerOf(() => this.#broker.close()), late])
+    } catch (error) {
+      const message = 'websocket topics: the broker was not closed'
+      logError(this.#log, 'warn', toError(error), message)
+    }
+    clearTimeout(timer)
   }
 }
 
 /** What a call returns, throws or rejects with. */
 async function answerOf (call: () => unknown): Promise<void> {
   await call()
-}
-
-function passed (milliseconds: number): Promise<void> {
-  return new Promise((resolve) => { setTimeout(resolve, milliseconds).unref() })
 }

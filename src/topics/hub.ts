@@ -112,10 +112,7 @@ export class Hub {
   }
 
   #remove (topic: Topic, place: number): void {
-    if (topic.size > 1) {
-      topic.remove(place, this.#deliveries > 0)
-      return
-    }
+    if (topic.remove(place, this.#deliveries > 0)) return
     this.#topics.delete(topic.name)
     this.link?.unsubscribe(topic.name)
   }
@@ -133,11 +130,6 @@ export class Hub {
    */
   subscriberCount (name: string): number {
     return this.#find(name)?.size ?? 0
-  }
-
-  /** The names of all topics that have subscribers in this process. */
-  get names (): IterableIterator<string> {
-    return this.#topics.keys()
   }
 
   /** A topic that has subscribers. A name that is known needs no check. */

@@ -25,9 +25,8 @@ export class Subscriptions {
   /** For each of the topics, the place of the subscriber in it. */
   readonly #places: number[] = []
   /** Messages that wait because the last frame of the subscriber was a fragment. */
-  held: TopicMessage[] | null = null
-  /** How many bytes these are. */
-  heldBytes = 0
+  #held: TopicMessage[] | null = null
+  #heldBytes = 0
 
   get size (): number {
     return this.#topics.length
@@ -49,6 +48,26 @@ export class Subscriptions {
   /** The subscriber has another place in a topic now. */
   move (topic: Topic, place: number): void {
     this.#places[this.#topics.indexOf(topic)] = place
+  }
+
+  /** Bytes of the messages that are held. */
+  get heldBytes (): number {
+    return this.#heldBytes
+  }
+
+  /** Keeps a message that cannot be sent now. */
+  hold (message: TopicMessage): void {
+    this.#held ??= []
+    this.#held.push(message)
+    this.#heldBytes += message.frame.length
+  }
+
+  /** The messages that were held, which are held no longer; null if there are none. */
+  release (): TopicMessage[] | null {
+    const held = this.#held
+    this.#held = null
+    this.#heldBytes = 0
+    return held
   }
 
   /** Removes a topic and returns the place of the subscriber in it, or undefined. */
@@ -95,18 +114,21 @@ export class Topic {
   }
 
   /**
-   * Removes the subscriber at a place, which the last one gets then. The topic has to have others.
+   * Removes the subscriber at a place, which the last one gets then. Returns whether there are
+   * others.
    *
    * @param isRead whether a message is being delivered: its list of subscribers must not change
    */
-  remove (place: number, isRead: boolean): void {
-    if (!Array.isArray(this.#subscribers)) return
+  remove (place: number, isRead: boolean): boolean {
+    if (!Array.isArray(this.#subscribers)) return false
     const subscribers = isRead ? [...this.#subscribers] : this.#subscribers
     this.#subscribers = subscribers
     const last = subscribers.pop()
-    if (last === undefined || place === subscribers.length) return
-    subscribers[place] = last
-    last.subscriptions?.move(this, place)
+    if (last !== undefined && place < subscribers.length) {
+      subscribers[place] = last
+      last.subscriptions?.move(this, place)
+    }
+    return subscribers.length > 0
   }
 
   /** Delivers to those that are subscribed now, but for one. */
