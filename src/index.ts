@@ -8,6 +8,8 @@ import { SocketStream as Stream } from './stream/duplex'
 import type { StreamListener, WebSocketStreamServerOptions } from './stream/server'
 import type { WebsocketRouteOptions } from './route-types'
 import type { SocketStreamOptions } from './stream/settings'
+import type { TopicBroker as Broker } from './topics/broker'
+import type { PublishOptions as Publishing } from './topics/hub'
 import type {
   AllowedOrigin, ClientInfo, InjectRefusal, InjectWebsocket, InjectWebsocketInit,
   InjectWebsocketOptions, OriginCheck, VerifyCallback, VerifyClient, WebsocketConnectionOptions,
@@ -36,6 +38,8 @@ declare namespace fastifyWebsocket {
     WebsocketPluginOptions, WebsocketRouteOptions, WebsocketServerOptions,
     WebSocketStreamServerOptions
   }
+  export type TopicBroker = Broker
+  export type PublishOptions = Publishing
   export type SocketStream = Stream
   export type StreamSocket = Socket
   export type WebSocketStreamServer = stream.WebSocketStreamServer

@@ -19,6 +19,7 @@ import { checkNames, DEFLATE_PLACE, PLUGIN_PLACE, SERVER_PLACE } from './names'
 import { warnOfShortDelays } from './short-delays'
 import type { WebSocketStreamServerOptions } from '../stream/server'
 import type { TopicBroker } from '../topics/broker'
+import { DEFAULT_MAX_SUBSCRIPTIONS } from '../topics/hub'
 import type {
   VerifyClient, WebsocketErrorHandler, WebsocketHandler, WebsocketPluginOptions,
   WebsocketServerOptions
@@ -136,7 +137,7 @@ export function resolveOptions (
       ...(path !== undefined && { path }),
       maxPayload: connection.maxPayload,
       maxBackpressure: connection.maxBackpressure,
-      maxSubscriptions: plugin.maxSubscriptions,
+      maxSubscriptions: plugin.maxSubscriptions ?? DEFAULT_MAX_SUBSCRIPTIONS,
       closeTimeout,
       noServer: true
     }
