@@ -1,8 +1,12 @@
-// A chat: a page, the WebSocket behind it, and who is there. `npm start` runs it.
+// A chat: a page, the WebSocket behind it, and who is there. `npm start` runs it. With `REDIS_URL`
+// or `NATS_URL`, as many processes as you start are one chat.
+import { randomUUID } from 'node:crypto'
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import Fastify from 'fastify'
+import fastifyPlugin from 'fastify-plugin'
 import fastifyWebsocket, { type StreamSocket } from 'fastify-websocket'
+import { connectBroker } from '../broker'
 
 const MAX_TEXT_LENGTH = 1000
 /** A character of the text has at most three bytes. */
@@ -10,6 +14,10 @@ const MAX_PAYLOAD = 4 * 1024
 /** Bytes that may wait for a client that does not read. */
 const MAX_UNSENT = 1024 * 1024
 const CLOSE_POLICY_VIOLATION = 1008
+/** Topic of what everybody in the chat gets. */
+const CHAT = 'chat'
+/** Milliseconds. */
+const TELL_INTERVAL = 5000
 
 const PAGE = [
   { url: '/', file: 'index.html', type: 'text/html; charset=utf-8' },
@@ -30,17 +38,31 @@ const JOIN_SCHEMA = {
 
 type Event =
   | { type: 'welcome', name: string }
-  | { type: 'people', names: string[] }
+  | { type: 'people', names: string[], from?: string }
   | { type: 'text', name: string, text: string }
 
 const fastify = Fastify({ logger: { level: 'warn' } })
 const people = new Map<StreamSocket, string>()
 
-fastify.register(fastifyWebsocket, {
-  origin: 'same-host',
-  maxBackpressure: MAX_UNSENT,
-  options: { maxPayload: MAX_PAYLOAD }
-})
+/** Set where there are other processes: each of them tells who is there, again and again. */
+let from: string | undefined
+
+fastify.register(fastifyPlugin(async (fastify) => {
+  const connected = await connectBroker()
+  await fastify.register(fastifyWebsocket, {
+    origin: 'same-host',
+    maxBackpressure: MAX_UNSENT,
+    options: { maxPayload: MAX_PAYLOAD },
+    ...(connected && { broker: connected.broker })
+  })
+  if (connected === undefined) return
+  from = randomUUID()
+  const timer = setInterval(broadcastPeople, TELL_INTERVAL)
+  fastify.addHook('onClose', async () => {
+    clearInterval(timer)
+    await connected.close()
+  })
+}))
 
 for (const { url, file, type } of PAGE) {
   const body = readFileSync(join(__dirname, 'public', file))
@@ -57,6 +79,7 @@ fastify.get<{ Querystring: { name: string } }>(
   '/chat', { websocket: true, schema: JOIN_SCHEMA }, ({ socket }, req, { query }) => {
     const name = makeUnique(query.name.trim())
     people.set(socket, name)
+    socket.subscribe(CHAT)
     send(socket, { type: 'welcome', name })
     broadcastPeople()
 
@@ -92,13 +115,13 @@ function makeUnique (wanted: string): string {
 }
 
 function broadcastPeople (): void {
-  broadcast({ type: 'people', names: [...people.values()] })
+  broadcast({ type: 'people', names: [...people.values()], ...(from && { from }) })
 }
 
 function broadcast (event: Event): void {
-  for (const socket of people.keys()) send(socket, event)
+  fastify.websocketServer.publish(CHAT, JSON.stringify(event))
 }
 
 function send (socket: StreamSocket, event: Event): void {
-  if (socket.readyState === socket.OPEN) socket.send(JSON.stringify(event))
+  socket.send(JSON.stringify(event))
 }
