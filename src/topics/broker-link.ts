@@ -12,7 +12,7 @@
 import { logError, type ErrorLog } from '../observe/log'
 import { toError } from '../observe/thrown'
 import type { TopicBroker } from './broker'
-import { Publisher, unwrap } from './envelope'
+import { Publisher, unwrap, type Received } from './envelope'
 import { BrokerError, ForeignMessageError } from './errors'
 import type { Hub, HubLink } from './hub'
 import type { TopicMessage } from './message'
@@ -79,9 +79,17 @@ export class BrokerLink implements HubLink {
 
   // --- From the broker ---
 
+  /** Never throws into the code of the broker, whatever that has called it with. */
   #receive (name: string, bytes: Uint8Array): void {
     if (this.#state !== 'open') return
-    const received = unwrap(bytes)
+    try {
+      this.#take(name, unwrap(bytes))
+    } catch (error) {
+      this.#report(error)
+    }
+  }
+
+  #take (name: string, received: Received | null): void {
     if (received === null) {
       this.#drop(name)
       return

@@ -16,7 +16,7 @@ import { createFastify, listen } from '../helpers/servers'
 import { turn } from '../helpers/streams'
 import { textsUntil } from '../helpers/topics'
 
-t.setTimeout(30_000)
+t.setTimeout(120_000)
 
 /** An application on a broker. */
 interface Application {

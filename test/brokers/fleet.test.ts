@@ -6,7 +6,7 @@ import { connect, type Client } from '../helpers/client'
 import { Program, ROOT } from '../helpers/program'
 import { turn } from '../helpers/streams'
 
-t.setTimeout(60_000)
+t.setTimeout(180_000)
 
 const IDS = ['a', 'b', 'c']
 

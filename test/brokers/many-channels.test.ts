@@ -3,7 +3,7 @@ import Ioredis from 'ioredis'
 import t, { test } from 'tap'
 import { connectBroker, startBroker, whySkipBroker } from '../helpers/brokers'
 
-t.setTimeout(60_000)
+t.setTimeout(120_000)
 
 const COUNT = 100_000
 

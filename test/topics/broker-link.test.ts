@@ -126,6 +126,14 @@ test('a text of another program is delivered; what is no message is not', async 
   t.equal(lines[0]?.level, WARN)
 })
 
+test('what a broker gives that is no bytes is reported, and throws nothing', async (t) => {
+  const { brokers: [broker], one } = await createTwo(t)
+  for (const bytes of [undefined, null, 'text', 7]) {
+    t.doesNotThrow(() => { broker.receive('room', bytes as unknown as Uint8Array) })
+  }
+  t.match(await one.logs.find('websocket topics: the broker has failed'), { level: ERROR })
+})
+
 test('when the broker fails, the promise rejects and this process gets the message', async (t) => {
   const { brokers: [broker], one, a, b } = await createTwo(t)
   broker.failure = new Error('out of reach')
