@@ -1,7 +1,9 @@
 // Topics of several applications, whose broker is in memory and fails when it is told to.
 import type { FastifyInstance } from 'fastify'
 import { test } from 'tap'
+import { BrokerLink } from '../../src/topics/broker-link'
 import { Publisher } from '../../src/topics/envelope'
+import { Hub } from '../../src/topics/hub'
 import { TopicMessage } from '../../src/topics/message'
 import type { TopicBroker } from '../../src/topics/broker'
 import fastifyWebsocket from '../../src/index'
@@ -211,6 +213,20 @@ test('before ready and after close the broker is not open, and the process is', 
   broker.report(new Error('late'))
   broker.gap()
   t.strictSame(broker.calls, ['close'])
+})
+
+test('a broker that was not opened is not closed', async (t) => {
+  const broker = new MemoryBus().connect()
+  const link = new BrokerLink(new Hub(), broker, createFastify(t).log, () => {})
+  await link.close(1)
+  t.strictSame(broker.calls, [])
+})
+
+test('a text for a topic without subscribers goes nowhere', async (t) => {
+  const { brokers: [broker], a, one } = await createTwo(t)
+  broker.receive('nobody', Buffer.from('text'))
+  await one.server.publish('room', 'end')
+  t.equal(await a.nextText(), 'end')
 })
 
 test('clients that close with the application still publish, and their topics end', async (t) => {
