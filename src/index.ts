@@ -10,6 +10,8 @@ import type { StreamListener, WebSocketStreamServerOptions } from './stream/serv
 import type { AsyncApiDocument, AsyncApiOptions } from './asyncapi-types'
 import type { WebsocketRouteOptions } from './route-types'
 import type { SocketStreamOptions } from './stream/settings'
+import type { TopicBroker as Broker } from './topics/broker'
+import type { PublishOptions as Publishing } from './topics/hub'
 import type {
   AdaptedHandler, AllowedOrigin, ClientInfo, CompatibleErrorHandler, CompatibleHandler,
   CompatiblePluginOptions, InjectRefusal, InjectWebsocket, InjectWebsocketInit,
@@ -42,6 +44,8 @@ declare namespace fastifyWebsocket {
     WebsocketServerOptions,
     WebSocketStreamServerOptions
   }
+  export type TopicBroker = Broker
+  export type PublishOptions = Publishing
   export type SocketStream<Incoming = AnyChunk, Outgoing = unknown> =
     Stream<Incoming, Outgoing>
   export type StreamSocket = Socket

@@ -19,6 +19,8 @@ import type { WebsocketTarget } from './routes/application'
 import { pluginOf, routesOf, type RoutePlugin } from './routes/registered-plugin'
 import { applicationOf, rootOf } from './routes/registry'
 import { asBuffer, asString } from './stream/text'
+import type { TopicBroker } from './topics/broker'
+import { BrokerLink } from './topics/broker-link'
 import type { ApplicationUpgrades } from './upgrade/application-upgrades'
 import { upgradeListenerOf, type UpgradeListener } from './upgrade/listener'
 import { createUpgradeServer, listen } from './upgrade/own-server'
@@ -51,6 +53,7 @@ export class Registration implements RoutePlugin {
   readonly #ownServer: Server | null
   readonly #listener: UpgradeListener | null
   readonly #upgrades: ApplicationUpgrades | null
+  readonly #broker: BrokerLink | null
   #isAttached = false
   #serverCheck: NodeJS.Timeout | undefined
 
@@ -62,19 +65,26 @@ export class Registration implements RoutePlugin {
     this.source = this.#ownServer ?? settings.server ?? fastify.server
     this.server = createRouteServer(settings, this.source)
     this.#connections = new OpenConnections(this.server.sockets, settings.maxConnections)
+    this.#broker = settings.broker === null ? null : this.#linkTo(settings.broker)
     this.#listener = settings.noServer ? null : upgradeListenerOf(this.source, fastify)
     this.#upgrades = this.#listener?.upgradesOf(fastify) ?? null
+  }
+
+  #linkTo (broker: TopicBroker): BrokerLink {
+    const { topics } = this.server.streamSettings
+    return new BrokerLink(topics, broker, this.#fastify.log, () => { this.server.emit('gap') })
   }
 
   // --- Begin ---
 
   /**
    * @throws FST_WS_INVALID_SCHEMA, FST_WS_ASYNC_VALIDATOR, FST_WS_CONFLICTING_OPTIONS,
-   * FST_WS_CLASH, FST_WS_LISTEN
+   * FST_WS_BROKER, FST_WS_CLASH, FST_WS_LISTEN
    */
   async open (): Promise<void> {
     this.#compileMessages()
     this.#checkListeners()
+    await this.#broker?.open()
     if (this.#ownServer !== null && this.#settings.listen !== null) {
       await listen(this.#ownServer, this.#settings.listen)
     }
@@ -223,6 +233,7 @@ export class Registration implements RoutePlugin {
   async close (): Promise<void> {
     // It is done, unless a `preClose` hook of the user has failed.
     await this.closeClients()
+    await this.#broker?.close(this.#settings.shutdownTimeout)
     if (this.#isAttached && this.#upgrades !== null) this.#listener?.detach(this.#upgrades)
     this.#upgrades?.end()
     // Closed again: if the application closes before it is ready, this server may have begun to

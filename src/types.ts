@@ -16,6 +16,7 @@ import type { ClientOptions, WebSocket } from 'ws'
 import type { WebSocketStreamServerOptions } from './stream/server'
 import type { AnyChunk, SocketStream } from './stream/duplex'
 import type { StreamSocket } from './stream/socket'
+import type { TopicBroker } from './topics/broker'
 
 /** The schema for messages of one name among the schemas of a route, undefined if there is none. */
 type SchemaOf<Schemas, Name extends keyof MessageSchemas> =
@@ -172,7 +173,8 @@ export interface WebsocketConnectionOptions {
 
 /** Options of websocket-stream and of ws's `WebSocketServer`. */
 export interface WebsocketServerOptions extends Omit<
-  WebSocketStreamServerOptions, 'closeTimeout' | 'maxBackpressure' | 'server' | 'verifyClient'
+  WebSocketStreamServerOptions,
+  'closeTimeout' | 'maxBackpressure' | 'maxSubscriptions' | 'server' | 'verifyClient'
 > {
   /**
    * The server whose upgrades are taken instead of those of the Fastify instance. The plugin never
@@ -203,6 +205,13 @@ export interface WebsocketPluginOptions extends Omit<WebsocketConnectionOptions,
    * Default: `false`, no limit.
    */
   maxConnections?: number | false | undefined
+  /**
+   * Carries the topics to the other processes of the application: see `redisBroker` and
+   * `natsBroker`. Default: none, and topics reach the connections of this process.
+   */
+  broker?: TopicBroker | undefined
+  /** The most topics that one connection may be subscribed to. Default: 1000. */
+  maxSubscriptions?: number | undefined
   /** Options of websocket-stream and ws. */
   options?: WebsocketServerOptions | undefined
   compatible?: undefined

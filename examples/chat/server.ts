@@ -1,15 +1,23 @@
-// A chat: a page, the WebSocket behind it, and who is there. `npm start` runs it.
+// A chat: a page, the WebSocket behind it, and who is there. `npm start` runs it. With `REDIS_URL`
+// or `NATS_URL`, as many processes as you start are one chat.
+import { randomUUID } from 'node:crypto'
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { Type, type Static, type TypeBoxTypeProvider } from '@fastify/type-provider-typebox'
 import Fastify from 'fastify'
+import fastifyPlugin from 'fastify-plugin'
 import fastifyWebsocket, { type SocketStream } from 'fastify-websocket'
+import { connectBroker } from '../broker'
 
 const MAX_TEXT_LENGTH = 1000
 /** A character of the text has at most twelve bytes in JSON. */
 const MAX_PAYLOAD = 16 * 1024
 /** Bytes that may wait for a client that does not read. */
 const MAX_UNSENT = 1024 * 1024
+/** Topic of what everybody in the chat gets. */
+const CHAT = 'chat'
+/** Milliseconds. */
+const TELL_INTERVAL = 5000
 
 const PAGE = [
   { url: '/', file: 'index.html', type: 'text/html; charset=utf-8' },
@@ -31,7 +39,11 @@ type Message = Static<typeof MessageSchema>
 /** What the people in the chat are told. */
 const EventSchema = Type.Union([
   Type.Object({ type: Type.Literal('welcome'), name: Type.String() }),
-  Type.Object({ type: Type.Literal('people'), names: Type.Array(Type.String()) }),
+  Type.Object({
+    type: Type.Literal('people'),
+    names: Type.Array(Type.String()),
+    from: Type.Optional(Type.String())
+  }),
   Type.Object({ type: Type.Literal('text'), name: Type.String(), text: Type.String() })
 ])
 type Event = Static<typeof EventSchema>
@@ -39,11 +51,25 @@ type Event = Static<typeof EventSchema>
 const fastify = Fastify({ logger: { level: 'warn' } }).withTypeProvider<TypeBoxTypeProvider>()
 const people = new Map<SocketStream<Message, Event>, string>()
 
-fastify.register(fastifyWebsocket, {
-  origin: 'same-host',
-  maxBackpressure: MAX_UNSENT,
-  options: { maxPayload: MAX_PAYLOAD }
-})
+/** Set where there are other processes: each of them tells who is there, again and again. */
+let from: string | undefined
+
+fastify.register(fastifyPlugin(async (fastify) => {
+  const connected = await connectBroker()
+  await fastify.register(fastifyWebsocket, {
+    origin: 'same-host',
+    maxBackpressure: MAX_UNSENT,
+    options: { maxPayload: MAX_PAYLOAD },
+    ...(connected && { broker: connected.broker })
+  })
+  if (connected === undefined) return
+  from = randomUUID()
+  const timer = setInterval(broadcastPeople, TELL_INTERVAL)
+  fastify.addHook('onClose', async () => {
+    clearInterval(timer)
+    await connected.close()
+  })
+}))
 
 for (const { url, file, type } of PAGE) {
   const body = readFileSync(join(__dirname, 'public', file))
@@ -62,6 +88,7 @@ fastify.get('/chat', {
 }, (connection, req, { query }) => {
   const name = makeUnique(query.name.trim())
   people.set(connection, name)
+  connection.socket.subscribe(CHAT)
   connection.write({ type: 'welcome', name })
   broadcastPeople()
 
@@ -95,13 +122,9 @@ function makeUnique (wanted: string): string {
 }
 
 function broadcastPeople (): void {
-  broadcast({ type: 'people', names: [...people.values()] })
+  broadcast({ type: 'people', names: [...people.values()], ...(from && { from }) })
 }
 
 function broadcast (event: Event): void {
-  let text: string | undefined
-  for (const connection of people.keys()) {
-    text ??= connection.serialize(event)
-    connection.socket.send(text)
-  }
+  fastify.websocketServer.publish(CHAT, JSON.stringify(event))
 }

@@ -11,9 +11,8 @@ import type { ConnectionOwner } from '../stream/owner'
 import {
   WebSocketStreamServer, type UpgradeCallback, type WebSocketStreamServerOptions
 } from '../stream/server'
-import { createShared } from '../stream/settings'
 import { StreamSocket } from '../stream/socket'
-import type { ReadText } from '../stream/text'
+import { asString, type ReadText } from '../stream/text'
 import { SocketStream } from '../stream/duplex'
 import { nextTick } from '../stream/next-tick'
 import { kOwner, kWhenClosed } from '../stream/symbols'
@@ -42,8 +41,10 @@ export class RouteServer extends WebSocketStreamServer {
    * @param source the HTTP server whose upgrades are taken, null with the option `noServer`
    * @param readText how `message` listeners get text
    */
-  constructor (options: WebSocketStreamServerOptions, source: Server | null, readText?: ReadText) {
-    super(options, undefined, createShared(readText))
+  constructor (
+    options: WebSocketStreamServerOptions, source: Server | null, readText: ReadText = asString
+  ) {
+    super(options, undefined, { readText })
     // Called again only to set this option. The listeners that ws has added stay.
     EventEmitter.call(this, CAPTURE_REJECTIONS)
     this.#options = options

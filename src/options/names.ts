@@ -29,7 +29,7 @@ export const PLUGIN_PLACE: OptionPlace = {
   prefix: '',
   names: [
     'handle', 'schema', 'errorHandler', CLOSE_TIMEOUT, 'maxConnections', 'options',
-    'heartbeat', 'maxBackpressure', 'origin', 'compatible', 'preClose'
+    'heartbeat', 'maxBackpressure', 'origin', 'compatible', 'preClose', 'broker', 'maxSubscriptions'
   ],
   // `@fastify/autoload` and fastify-cli pass all options of an application to each plugin.
   isOpen: true

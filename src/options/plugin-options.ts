@@ -4,8 +4,9 @@
  */
 import type { FastifyInstance } from 'fastify'
 import {
-  checkAll, COUNT, DELAY, isBoolean, isBooleanOrObject, isCount, isDelay, isFalseOr, isFunction,
-  isLimit, isObject, isPath, isPort, isServer, isString, LIMIT, MAX_LIMIT, type Check
+  BROKER, checkAll, COUNT, DELAY, isBoolean, isBooleanOrObject, isBroker, isCount, isDelay,
+  isFalseOr, isFunction, isLimit, isObject, isPath, isPort, isServer, isString, LIMIT, MAX_LIMIT,
+  type Check
 } from './checks'
 import {
   CONNECTION_OPTIONS, resolveConnectionOptions, type ConnectionSettings
@@ -19,6 +20,8 @@ import { readOptions, type Given } from '../stream/given'
 import { checkNames, DEFLATE_PLACE, PLUGIN_PLACE, SCHEMA_PLACE, SERVER_PLACE } from './names'
 import { warnOfShortDelays } from './short-delays'
 import type { WebSocketStreamServerOptions } from '../stream/server'
+import type { TopicBroker } from '../topics/broker'
+import { DEFAULT_MAX_SUBSCRIPTIONS } from '../topics/hub'
 import type {
   CompatiblePluginOptions, MessageSchemas, VerifyClient, WebsocketErrorHandler, WebsocketHandler,
   WebsocketPluginOptions, WebsocketServerOptions
@@ -44,6 +47,8 @@ const PLUGIN_OPTIONS: readonly Check[] = [
   ['compatible', isCompatible, `'${COMPATIBLE}'`],
   ['preClose', isFunction, 'a function'],
   ['maxConnections', isFalseOr(isCount), `${COUNT} or false`],
+  ['broker', isBroker, BROKER],
+  ['maxSubscriptions', isLimit, LIMIT],
   ['options', isObject, 'an object']
 ]
 
@@ -110,6 +115,8 @@ export interface PluginSettings {
   /** The streams are explicitly to carry bytes. */
   readonly isByteMode: boolean
   readonly verifyClient: VerifyClient | null
+  /** What carries topics to other processes, or null. */
+  readonly broker: TopicBroker | null
   /** The options for ws and the streams. */
   readonly websocket: WebSocketStreamServerOptions
 }
@@ -150,12 +157,14 @@ export function resolveOptions (
     noServer: noServer ?? false,
     isByteMode: !(options.objectMode ?? options.binary !== true),
     verifyClient: verifyClient ?? null,
+    broker: plugin.broker ?? null,
     websocket: {
       maxFragments: DEFAULT_MAX_FRAGMENTS,
       ...websocket,
       ...(path !== undefined && { path }),
       maxPayload: connection.maxPayload,
       maxBackpressure: connection.maxBackpressure,
+      maxSubscriptions: plugin.maxSubscriptions ?? DEFAULT_MAX_SUBSCRIPTIONS,
       closeTimeout,
       noServer: true
     }

@@ -40,6 +40,10 @@ export class Outbox extends TickBatcher implements Suspect {
     this.#socket = socket
   }
 
+  protected get socket (): OutboxSocket {
+    return this.#socket
+  }
+
   get isAttached (): boolean {
     return this.transport !== null
   }
@@ -62,17 +66,17 @@ export class Outbox extends TickBatcher implements Suspect {
   /** Sends for the application, and closes the connection later if the peer is too far behind. */
   send (data: Data, options: SendOptions, callback: SendCallback | undefined): void {
     this.startTick()
-    if (this.#isTooFarBehind()) suspect(this)
-    this.#sendInTick(data, options, callback)
+    if (this.isTooFarBehind()) suspect(this)
+    this.sendInTick(data, options, callback)
   }
 
   /** Sends what has been written to the stream, which controls its own flow. */
   write (data: Data, options: SendOptions, callback?: SendCallback): void {
     this.startTick()
-    this.#sendInTick(data, options, callback)
+    this.sendInTick(data, options, callback)
   }
 
-  #sendInTick (data: Data, options: SendOptions, callback: SendCallback | undefined): void {
+  protected sendInTick (data: Data, options: SendOptions, callback?: SendCallback): void {
     if (typeof callback === 'function') this.#sendUnpacked(data, options, callback)
     else if (!this.#pack(data, options)) this.#sendUnpacked(data, options)
   }
@@ -80,9 +84,8 @@ export class Outbox extends TickBatcher implements Suspect {
   /** Packs a whole message that is short and of a common type. */
   #pack (data: Data, options: SendOptions): boolean {
     // A fragment before it, or a message that ws sends later, is to leave first.
-    if (!this.isPacking || this.#is(FRAGMENTING)) return false
-    if (this.#unfinishedSends > 0 || !this.#isOpen) return false
-    if (!isFinal(options) || options.mask === true) return false
+    if (!this.isPacking || this.#is(FRAGMENTING) || this.hasUnfinished) return false
+    if (!this.#isOpen || !isFinal(options) || options.mask === true) return false
     // For ws, `binary: undefined` means text, not "by the type of the data".
     if (options.binary === undefined && 'binary' in options) return false
     if (typeof data === 'string' && options.binary !== true) return this.#packText(data)
@@ -104,16 +107,25 @@ export class Outbox extends TickBatcher implements Suspect {
 
   #sendUnpacked (data: Data, options: SendOptions, callback?: SendCallback): void {
     this.cork()
-    const isLate = !this.#isPlain || isReadLate(data)
     this.#hand((answer) => {
       WebSocket.prototype.send.call(this.#socket, keep(data), options, answer)
-    }, isLate, callback)
+    }, !this.#isPlain || isReadLate(data), callback)
     if (this.#isOpen) this.#socket[kSettings].traffic.send(sizeOf(data), isFinal(options))
     // After the call: when ws throws, it still waits for the rest of a message.
-    if (isFinal(options)) this.state &= ~FRAGMENTING
+    if (isFinal(options)) this.endMessage()
     else this.state |= FRAGMENTING
     // The application may change the bytes next. They are too many to copy, so they leave now.
     if (isLong(data)) this.uncork()
+  }
+
+  /** The last frame of a message has been given to ws. */
+  protected endMessage (): void {
+    this.state &= ~FRAGMENTING
+  }
+
+  /** Whether ws sends something later, which what follows may not overtake. */
+  protected get hasUnfinished (): boolean {
+    return this.#unfinishedSends > 0
   }
 
   /** Sends a ping or a pong; `args` are those of ws. */
@@ -189,14 +201,19 @@ export class Outbox extends TickBatcher implements Suspect {
   // --- Slow peers ---
 
   // Messages that wait in ws for their compression do not count: the peer is not to blame for them.
-  #isTooFarBehind (): boolean {
+  protected isTooFarBehind (): boolean {
     const { maxBackpressure } = this.#socket[kSettings]
-    if (maxBackpressure === Infinity || !this.#isOpen || this.transport === null) return false
-    return this.transport.writableLength > maxBackpressure
+    if (maxBackpressure === Infinity || !this.#isOpen) return false
+    return this.unsentBytes > maxBackpressure
+  }
+
+  /** Bytes that wait for the peer. */
+  protected get unsentBytes (): number {
+    return this.transport?.writableLength ?? 0
   }
 
   closeIfTooSlow (): void {
-    if (!this.#isTooFarBehind()) return
+    if (!this.isTooFarBehind()) return
     this.state |= SLOW
     this.#socket.close(CLOSE_TRY_AGAIN_LATER)
     this.#socket.emit('error', new BackpressureError(this.#socket[kSettings].maxBackpressure))

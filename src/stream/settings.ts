@@ -3,6 +3,7 @@ import type { DuplexOptions } from 'node:stream'
 import { BYTES, MESSAGES, type Codec } from './codec'
 import { InvalidOptionError } from './errors'
 import { Traffic } from '../observe/traffic'
+import { Hub } from '../topics/hub'
 import { asString, type ReadText } from './text'
 
 /** Options of a {@link SocketStream}. */
@@ -57,11 +58,19 @@ export interface SharedState {
   readonly traffic: Traffic
   /** How `message` listeners get text. */
   readonly readText: ReadText
+  /** Who is subscribed to what. */
+  readonly topics: Hub
 }
 
-/** What the streams of a new server have in common. */
-export function createShared (readText: ReadText = asString): SharedState {
-  return { traffic: new Traffic(), readText }
+/** What the streams of a new server have in common, as far as it is not given. */
+export function createShared (
+  { traffic, readText, topics }: Partial<SharedState> = {}
+): SharedState {
+  return {
+    traffic: traffic ?? new Traffic(),
+    readText: readText ?? asString,
+    topics: topics ?? new Hub()
+  }
 }
 
 /** Checked, complete options of a {@link SocketStream}; one object serves a server's streams. */
@@ -77,6 +86,7 @@ export class StreamSettings implements SharedState {
   readonly closeTimeout: number
   readonly traffic: Traffic
   readonly readText: ReadText
+  readonly topics: Hub
   /** What the constructor of Duplex takes; its types do not know `captureRejections`. */
   readonly duplex: DuplexOptions & { captureRejections: boolean }
 
@@ -91,6 +101,7 @@ export class StreamSettings implements SharedState {
   ) {
     this.traffic = shared.traffic
     this.readText = shared.readText
+    this.topics = shared.topics
     this.objectMode = codec !== null || (options.objectMode ?? options.binary === false)
     this.codec = codec ?? (this.objectMode ? MESSAGES : BYTES)
     const { highWaterMark, pauseTimeout, maxBackpressure, closeTimeout } = options
@@ -122,7 +133,8 @@ export class StreamSettings implements SharedState {
   }
 }
 
-function checkNumber (name: string, value: number | undefined, fallback: number): number {
+/** @throws FST_WS_INVALID_OPTION */
+export function checkNumber (name: string, value: number | undefined, fallback: number): number {
   // As in ws, an option that is null is not given either.
   if (value == null) return fallback
   if (!Number.isInteger(value) || value < 0 || value > MAX_INT32) {

@@ -3,8 +3,12 @@ import { once } from 'node:events'
 import { readdir, readFile } from 'node:fs/promises'
 import { createServer } from 'node:net'
 import { join } from 'node:path'
-import t, { test } from 'tap'
+import t, { test, type Test } from 'tap'
+import { startBroker, whySkipBroker } from '../helpers/brokers'
 import { connect, refused, type Client } from '../helpers/client'
+import { findPort } from '../helpers/documents'
+import { hasNginx } from '../helpers/nginx'
+import { whySkip } from '../helpers/optional'
 import { ROOT, startExample } from '../helpers/program'
 import { portOf, type Teardown } from '../helpers/servers'
 import { turn } from '../helpers/streams'
@@ -302,4 +306,53 @@ test('the chat says so when its port is taken', async (t) => {
   const { code, output } = await program.ended
   t.equal(code, 1)
   t.match(output, /^listen EADDRINUSE: address already in use 127\.0\.0\.1:\d+\n$/)
+})
+
+const skipRedis = whySkipBroker('ioredis 6')
+
+const skipBrokers = skipRedis || whySkipBroker('nats')
+
+test('several processes are one chat, with Redis or NATS', { skip: skipBrokers }, async (t) => {
+  const [redis, nats] = [await startBroker(t, 'ioredis 6'), await startBroker(t, 'nats')]
+  await Promise.all([
+    checkOneChat(t, { REDIS_URL: `redis://127.0.0.1:${redis.port}` }),
+    checkOneChat(t, { NATS_URL: `nats://127.0.0.1:${nats.port}` })
+  ])
+})
+
+async function checkOneChat (t: Test, env: NodeJS.ProcessEnv): Promise<void> {
+  const clients = await Promise.all(['Ada', 'Bob'].map(async (name) => {
+    const address = await startExample(t, 'chat/server.ts', '0', env).address()
+    return await joinChat(t, address.replace('http', 'ws'), name)
+  }))
+  // Both processes tell who is there, again and again: then both are subscribed.
+  for (const client of clients) {
+    const seen = new Set<unknown>()
+    while (seen.size < 2) seen.add((await nextEvent(client))['from'])
+  }
+  clients[1]?.send('hello')
+  for (const client of clients) {
+    let event = await nextEvent(client)
+    while (event['type'] !== 'text') event = await nextEvent(client)
+    t.same(event, { type: 'text', name: 'Bob', text: 'hello' })
+  }
+}
+
+const skipRooms = skipRedis || whySkip(hasNginx, 'no nginx found: install it or set NGINX')
+
+test('the rooms are those of all processes behind nginx', { skip: skipRooms }, async (t) => {
+  const port = await findPort()
+  const program = startExample(t, 'rooms/start.ts', String(port), { PROCESSES: '2' })
+  await program.until(/2 processes behind/)
+  const places = new Map<string, Client>()
+  while (places.size < 2) {
+    // nginx may take a moment to listen.
+    const client = await connect(t, `ws://127.0.0.1:${port}/rooms/one`).catch(() => null)
+    if (client !== null) places.set(await client.nextText(), client)
+  }
+  const [one, other] = [...places.values()]
+  one?.send('hello')
+  t.equal(await other?.nextText(), 'hello')
+  const { code } = await program.kill('SIGTERM')
+  t.equal(code, 0, 'it ends all that it has started')
 })
