@@ -82,6 +82,8 @@ export class Registration implements RoutePlugin {
    * FST_WS_BROKER, FST_WS_CLASH, FST_WS_LISTEN
    */
   async open (): Promise<void> {
+    // An application can be closed before it is ready.
+    if (this.#connections.isClosing) return
     this.#compileMessages()
     this.#checkListeners()
     await this.#broker?.open()

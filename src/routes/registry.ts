@@ -69,7 +69,8 @@ function watch (fastify: FastifyInstance): void {
   fastify.addHook('preClose', async () => {
     for (const onClosing of application.onClosing) onClosing()
   })
-  fastify.addHook('onReady', () => {
+  // Asynchronous: if Fastify closes before it is ready, it never goes on behind another function.
+  fastify.addHook('onReady', async () => {
     for (const onCompilers of application.onCompilers) onCompilers()
   })
   fastify.addHook('onRegister', (child) => {

@@ -207,9 +207,9 @@ export class Outbox extends TickBatcher implements Suspect {
     return this.unsentBytes > maxBackpressure
   }
 
-  /** Bytes that wait for the peer. */
+  /** Bytes that wait for the peer; NaN, which is more than no limit, without a transport. */
   protected get unsentBytes (): number {
-    return this.transport?.writableLength ?? 0
+    return Number(this.transport?.writableLength)
   }
 
   closeIfTooSlow (): void {

@@ -142,6 +142,8 @@ for (const kind of KINDS) {
     const { server, one, two } = await createTwo(t, kind)
     const client = await connect(t, `${one.origin}/?topic=first`)
     t.equal(await client.nextText(), 'subscribed')
+    // An application that has never been connected has no gap.
+    await subscribe(t, two, 'room')
     const [socket] = one.fastify.websocketServer.clients
     await server.kill()
     while (await succeeds(one.fastify.websocketServer.publish('room', 'x'))) await turn()

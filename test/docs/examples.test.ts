@@ -330,7 +330,7 @@ async function checkOneChat (t: Test, env: NodeJS.ProcessEnv): Promise<void> {
     const seen = new Set<unknown>()
     while (seen.size < 2) seen.add((await nextEvent(client))['from'])
   }
-  clients[1]?.send('hello')
+  clients[1]?.send(JSON.stringify({ text: 'hello' }))
   for (const client of clients) {
     let event = await nextEvent(client)
     while (event['type'] !== 'text') event = await nextEvent(client)
