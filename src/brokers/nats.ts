@@ -4,6 +4,7 @@
  */
 import { InvalidOptionError } from '../stream/errors'
 import type { TopicBroker } from '../topics/broker'
+import { noop } from './noop'
 
 const DEFAULT_PREFIX = 'ws.'
 
@@ -65,9 +66,9 @@ class NatsBroker implements TopicBroker {
   readonly #connection: NatsConnection
   readonly #prefix: string
   readonly #subscriptions = new Map<string, NatsSubscription>()
-  #receive: Open[0] = () => {}
-  #report: Open[1] = () => {}
-  #gap: Open[2] = () => {}
+  #receive: Open[0] = noop
+  #report: Open[1] = noop
+  #gap: Open[2] = noop
   #statuses: NatsStatuses | null = null
   #isDown = false
   #isClosed = false

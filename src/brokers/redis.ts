@@ -8,6 +8,7 @@
  */
 import { InvalidOptionError } from '../stream/errors'
 import type { TopicBroker } from '../topics/broker'
+import { noop } from './noop'
 
 /** Channels that are subscribed to again with one command. */
 const CHUNK_SIZE = 5000
@@ -87,8 +88,6 @@ export function redisBroker ({ client, prefix = DEFAULT_PREFIX }: RedisBrokerOpt
 }
 
 type Open = Parameters<TopicBroker['open']>
-
-const noop = (): void => {}
 
 /** What the two brokers share. */
 abstract class RedisBroker<Subscriber extends Client> implements TopicBroker {
