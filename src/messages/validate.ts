@@ -23,17 +23,29 @@ export type Validate = (value: unknown) => unknown
 /** Creates a function that validates by a validator. `url` is that of the route. */
 export function createValidate (validator: Validator, url: string): Validate {
   if (validator.schemaEnv === undefined) {
-    return (value) => valueOf(validator(value), value, validator, url)
+    return (value) => valueOf(ask(validator, value), value, validator, url)
   }
   // ajv replaces the whole value, a number in the place of a string for example, only where it
   // gets the place of the value.
   const place = { parentData: { message: null as unknown }, parentDataProperty: 'message' }
   return (value) => {
     place.parentData.message = value
-    const answer = validator(value, place)
-    const { message } = place.parentData
-    place.parentData.message = null
-    return valueOf(answer, message, validator, url)
+    try {
+      const answer = ask(validator, value, place)
+      return valueOf(answer, place.parentData.message, validator, url)
+    } finally {
+      place.parentData.message = null
+    }
+  }
+}
+
+/** A schema that refers to itself recurses as deep as a message is nested. */
+function ask (validator: Validator, value: unknown, place?: unknown): unknown {
+  try {
+    return validator(value, place)
+  } catch (cause) {
+    if (!(cause instanceof RangeError)) throw cause
+    throw new InvalidMessageError(CLOSE_POLICY_VIOLATION, 'message is nested too deep', { cause })
   }
 }
 
@@ -58,7 +70,11 @@ function refusalOf (found: unknown): Error {
   }
   if (found instanceof Error) {
     const cause = toError(found)
-    return new InvalidMessageError(CLOSE_POLICY_VIOLATION, cause.message, { cause })
+    if (cause.message.length <= MAX_TEXT) {
+      return new InvalidMessageError(CLOSE_POLICY_VIOLATION, cause.message, { cause })
+    }
+    // A logger would write the long text of the cause as well.
+    return new InvalidMessageError(CLOSE_POLICY_VIOLATION, cause.message.slice(0, MAX_TEXT))
   }
   return new InvalidMessageError(CLOSE_POLICY_VIOLATION, 'message is not valid')
 }

@@ -27,7 +27,7 @@ export function inboxOf (socket: InboxSocket): Inbox {
 
 /** A message has arrived. */
 export function receive (socket: InboxSocket, data: Buffer, isBinary: boolean): void {
-  socket[kSettings].traffic.receive(data.length)
+  socket[kSettings].traffic.receive(data.byteLength)
   if (socket[kInbox] === null && demandOf(socket) === 'room') deliver(socket, data, isBinary)
   else inboxOf(socket).receive(data, isBinary)
 }

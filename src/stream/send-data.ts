@@ -1,5 +1,4 @@
 /** What is to be known of data, and of the options beside it, before they are given to ws. */
-import { Blob } from 'node:buffer'
 import { types } from 'node:util'
 import { WebSocket } from 'ws'
 import { MAX_PACKED_PAYLOAD } from '../protocol/pack'
@@ -21,9 +20,13 @@ function isBytes (data: unknown): data is NodeJS.ArrayBufferView | ArrayBufferLi
 }
 
 /** Bytes of the message that ws makes of data. */
-export function sizeOf (data: Data): number {
+export function sizeOf (data: unknown): number {
   if (isBytes(data)) return data.byteLength
-  return data instanceof Blob ? data.size : Buffer.byteLength(String(data))
+  if (Array.isArray(data)) return data.length
+  // ws knows Blobs of all classes by their shape.
+  if (typeof data === 'object' && data !== null && 'size' in data) return Number(data.size)
+  // For ws, what is not there is an empty message.
+  return data == null || data === false ? 0 : Buffer.byteLength(String(data))
 }
 
 /** Whether data is too long to be copied. */

@@ -58,7 +58,7 @@ export interface SharedState {
   readonly traffic: Traffic
   /** How `message` listeners get text. */
   readonly readText: ReadText
-  /** Who is subscribed to what. */
+  /** The topics of the connections. */
   readonly topics: Hub
 }
 
@@ -91,7 +91,7 @@ export class StreamSettings implements SharedState {
   readonly duplex: DuplexOptions & { captureRejections: boolean }
 
   /**
-   * @param shared what these streams have in common with others, whose settings can be given here
+   * @param shared what these streams have in common with those of other settings
    * @param codec of a stream of values, which is in object mode whatever the options say
    * @throws FST_WS_INVALID_OPTION
    */

@@ -68,6 +68,7 @@ export class TopicOutbox extends Outbox implements Subscriber {
       return
     }
     this.cork()
+    this.socket[kSettings].traffic.send(message.size)
     const isShared = (this.state & SHARES_DEFLATE) !== 0
     this.transport?.write(isShared ? message.deflatedFrame : message.frame)
   }

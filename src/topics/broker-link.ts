@@ -26,7 +26,7 @@ export class BrokerLink implements HubLink {
   readonly #onGap: () => void
   readonly #publisher = new Publisher()
   #state: 'unopen' | 'open' | 'closed' = 'unopen'
-  /** A failure has been logged, and there has been no gap since, which ends an outage. */
+  /** A failure has been logged. An outage ends with a gap, or with a call that succeeds. */
   #isFailing = false
   /** Messages that were none. */
   #dropped = 0
@@ -66,15 +66,20 @@ export class BrokerLink implements HubLink {
   }
 
   unsubscribe (name: string): void {
-    this.#ask(() => this.#broker.unsubscribe(name)).catch(() => {})
+    // In an outage it may succeed, because the client library does it later: that ends no outage.
+    this.#call(() => this.#broker.unsubscribe(name)).catch(() => {})
   }
 
   #ask (call: () => unknown): Promise<void> {
+    return unheard(this.#call(call).then(() => { this.#isFailing = false }))
+  }
+
+  #call (call: () => unknown): Promise<void> {
     if (this.#state !== 'open') return refuse(new BrokerError(`it is ${this.#state}`))
-    return unheard(answerOf(call).catch((cause: unknown) => {
+    return answerOf(call).catch((cause: unknown) => {
       this.#report(cause)
       throw new BrokerError(toError(cause).message, { cause })
-    }))
+    })
   }
 
   // --- From the broker ---

@@ -106,6 +106,7 @@ export class Hub {
   leave (subscriber: Subscriber): void {
     const { subscriptions } = subscriber
     if (subscriptions === null) return
+    subscriptions.release()
     for (let last = subscriptions.pop(); last !== undefined; last = subscriptions.pop()) {
       this.#remove(...last)
     }
@@ -164,8 +165,11 @@ export class Hub {
 
   #deliver (topic: Topic, message: TopicMessage, except: Subscriber | null): void {
     this.#deliveries++
-    topic.deliver(message, except)
-    this.#deliveries--
+    try {
+      topic.deliver(message, except)
+    } finally {
+      this.#deliveries--
+    }
   }
 
   /** Delivers a message that another process has published. */

@@ -11,6 +11,8 @@ export class TopicMessage {
   readonly isText: boolean
   /** The message in a frame. */
   readonly frame: Buffer
+  /** Bytes of the message. */
+  readonly size: number
   readonly #deflate: SharedDeflate | null
   #deflatedFrame: Buffer | null = null
 
@@ -21,6 +23,7 @@ export class TopicMessage {
     this.isText = isText
     this.isVolatile = isVolatile
     this.frame = createFrame(data, isText)
+    this.size = this.payload.length
     this.#deflate = deflate
   }
 

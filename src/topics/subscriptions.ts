@@ -1,5 +1,5 @@
 /**
- * Who is subscribed to what. A topic has a list of its subscribers, and a subscriber one of its
+ * The subscriptions of a hub. A topic has a list of its subscribers, and a subscriber one of its
  * topics, with its place in the list of each. So a subscription costs two pointers and a number,
  * and ends without a search in the list of a topic, which may be long.
  */
@@ -114,8 +114,8 @@ export class Topic {
   }
 
   /**
-   * Removes the subscriber at a place, which the last one gets then. Returns whether there are
-   * others.
+   * Removes the subscriber at a place, which the last subscriber gets then. Returns whether the
+   * topic still has subscribers.
    *
    * @param isRead whether a message is being delivered: its list of subscribers must not change
    */

@@ -6,11 +6,10 @@ import { join } from 'node:path'
 import t, { test, type Test } from 'tap'
 import { startBroker, whySkipBroker } from '../helpers/brokers'
 import { connect, refused, type Client } from '../helpers/client'
-import { findPort } from '../helpers/documents'
 import { hasNginx } from '../helpers/nginx'
 import { whySkip } from '../helpers/optional'
 import { ROOT, startExample } from '../helpers/program'
-import { portOf, type Teardown } from '../helpers/servers'
+import { findPort, portOf, type Teardown } from '../helpers/servers'
 import { turn } from '../helpers/streams'
 
 // Each test starts a program of TypeScript, which takes seconds on a busy machine.

@@ -1,6 +1,4 @@
-import { once } from 'node:events'
 import { createRequire } from 'node:module'
-import { createServer } from 'node:net'
 import { join } from 'node:path'
 import { spawnSync } from 'node:child_process'
 import { connect as connectNats } from '@nats-io/transport-node'
@@ -11,7 +9,7 @@ import { redisBroker } from '../../src/brokers/redis'
 import type { TopicBroker } from '../../src/topics/broker'
 import { whySkip } from './optional'
 import { Program, ROOT } from './program'
-import { portOf, type Teardown } from './servers'
+import { findPort, type Teardown } from './servers'
 import { accepts } from './nginx'
 import { turn } from './streams'
 
@@ -81,7 +79,7 @@ export class BrokerServer {
   }
 
   async start (): Promise<void> {
-    this.port ||= await freePort()
+    this.port ||= await findPort()
     const port = String(this.port)
     const args = this.#name === 'nats'
       ? ['-a', '127.0.0.1', '-p', port]
@@ -111,13 +109,4 @@ export function whySkipBroker (kind: Kind): string | false {
   const server = SERVERS[kind === 'nats' ? 'nats' : 'redis']
   const isThere = spawnSync(server, ['--version']).status === 0
   return whySkip(isThere, `install ${server}, a package of Debian's`)
-}
-
-async function freePort (): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  const port = portOf(server)
-  server.close()
-  await once(server, 'close')
-  return port
 }

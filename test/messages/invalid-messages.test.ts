@@ -269,3 +269,16 @@ for (const answer of ['resolves', 'rejects'] as const) {
     t.same(read, [])
   })
 }
+
+test('a message that is nested deeper than a schema can follow is refused with 1008', async (t) => {
+  const { origin } = await serve(t, {
+    declare: (fastify) => {
+      const tree = { type: 'array', items: { $ref: '#/definitions/tree' } }
+      const incoming = { ...tree, definitions: { tree } }
+      fastify.get('/', { websocket: true, schema: { incoming } }, echo)
+    }
+  })
+  const client = await connect(t, origin)
+  client.send('['.repeat(200_000) + ']'.repeat(200_000))
+  t.match(await client.closed, { code: 1008, reason: 'message is nested too deep' })
+})

@@ -61,3 +61,15 @@ test('a validator of ajv that throws leaves nothing for the next message', async
   isBroken = false
   t.equal(validate('two'), 'two')
 })
+
+test('a validator that a message makes recurse too deep refuses the message', async (t) => {
+  const validator: Validator = () => { throw new RangeError('Maximum call stack size exceeded') }
+  t.throws(() => createValidate(validator, '/')('given'), {
+    code: INVALID, message: 'message is nested too deep', cause: { name: 'RangeError' }
+  })
+})
+
+test('the text of an error of a validator is cut, and a long error is no cause', async (t) => {
+  const validate = createValidate(answering({ error: new Error('x'.repeat(5000)) }), '/')
+  t.throws(() => validate('given'), { code: INVALID, message: 'x'.repeat(1000), cause: undefined })
+})

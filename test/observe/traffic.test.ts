@@ -2,6 +2,7 @@
 import { test } from 'tap'
 import { Traffic } from '../../src/observe/traffic'
 import { inboxOf } from '../../src/stream/inbox'
+import { sizeOf } from '../../src/stream/send-data'
 import { kInbox } from '../../src/stream/symbols'
 import { connect } from '../helpers/client'
 import { echo, serve } from '../helpers/plugin'
@@ -100,4 +101,44 @@ test('a connection that is counted apart has the settings of the others', async 
   t.match(apart, { maxBackpressure: 5, objectMode: true, codec: streamSettings.codec })
   apart.traffic.receive(1)
   t.equal(streamSettings.traffic.total.messagesReceived, 1)
+})
+
+test('a message that is published is counted for each subscriber', async (t) => {
+  const { fastify, origin } = await serve(t, {
+    declare: (fastify) => {
+      fastify.get('/', { websocket: true }, ({ socket }) => {
+        socket.subscribe('topic')
+        socket.send('1')
+      })
+    }
+  })
+  const clients = [await connect(t, `${origin}/`), await connect(t, `${origin}/`)]
+  for (const client of clients) await client.next()
+  fastify.websocketServer.publish('topic', '\u00e4')
+  for (const client of clients) await client.next()
+  const { traffic } = fastify.websocketServer.streamSettings
+  t.same(traffic.total, { ...NOTHING, messagesSent: 4, bytesSent: 6 })
+})
+
+test('a DataView that the application emits as a message counts its bytes', async (t) => {
+  const { fastify, origin } = await serve(t, {
+    declare: (fastify) => {
+      fastify.get('/', { websocket: true }, ({ socket }) => {
+        socket.on('message', () => { socket.send('here') })
+        socket.emit('message', new DataView(new ArrayBuffer(3)), true)
+      })
+    }
+  })
+  const client = await connect(t, `${origin}/`)
+  await client.next()
+  t.match(fastify.websocketServer.streamSettings.traffic.total, { bytesReceived: 3 })
+})
+
+test('the bytes of all that ws can send are known', async (t) => {
+  const sizes: Array<[data: unknown, size: number]> = [
+    ['\u00e4', 2], [Buffer.alloc(3), 3], [new Uint16Array(2), 4], [new ArrayBuffer(5), 5],
+    [[1, 2, 3], 3], [new Blob(['four']), 4], [42, 2], [true, 4],
+    [false, 0], [undefined, 0], [null, 0]
+  ]
+  for (const [data, size] of sizes) t.equal(sizeOf(data), size, String(data))
 })

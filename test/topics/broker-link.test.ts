@@ -166,6 +166,18 @@ test('an outage is logged once, and the next one again', async (t) => {
   t.strictSame(levels, [ERROR, DEBUG, DEBUG, DEBUG, ERROR])
 })
 
+test('an outage ends with a call that succeeds, where a broker has no gap', async (t) => {
+  const { brokers: [broker], one } = await createTwo(t)
+  for (let i = 0; i < 2; i++) {
+    broker.failure = new Error('out of reach')
+    await t.rejects(one.server.publish('room', 'x'))
+    broker.failure = null
+    await one.server.publish('room', 'y')
+  }
+  const lines = one.logs.lines.filter(({ msg }) => msg.endsWith('the broker has failed'))
+  t.strictSame(lines.map(({ level }) => level), [ERROR, ERROR])
+})
+
 test('a gap listener that throws is logged', async (t) => {
   const { brokers: [broker], one } = await createTwo(t)
   one.server.on('gap', () => { throw new Error('of the application') })

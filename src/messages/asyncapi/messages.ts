@@ -42,7 +42,7 @@ function isOfUnion (key: string): boolean {
     'required'].includes(key)
 }
 
-/** What a branch calls itself: its title, its id, or the constant that tells it from others. */
+/** The name of a branch of a union: its title, its id, or the constant in one of its properties. */
 function nameOf (branch: unknown): string {
   if (!isObject(branch)) return ''
   const { title, $id, $ref, properties } = branch
