@@ -11,9 +11,12 @@ import type { FastifyReply } from 'fastify'
 import { UnexpectedSwitchError } from '../errors'
 import { toError } from '../observe/thrown'
 import { AnswerLifetime } from './answer-lifetime'
-import { afterSend, judgeHead, ON_SEND, type RefusalState, type Sent } from './answer-state'
 import {
-  claimReply, isSendInsideOnError, kindOf, warnOfSecondAnswer, type ReplyOwner, type Send
+  afterSend, judgeHead, OK, ON_SEND, SWITCHING, type RefusalState, type Sent
+} from './answer-state'
+import {
+  claimReply, isSendInsideOnError, kindOf, warnOfSecondAnswer, withoutThen, type ReplyOwner,
+  type Send
 } from './claimed-reply'
 import { prepareErrorAnswer } from './error-answer'
 import { handshakeLines, setHead, setRefusalHeaders } from './headers'
@@ -23,9 +26,6 @@ import {
 import { kReplyWatcher, kUpgrade, type MarkedRequest } from './symbols'
 import type { UpgradeTransport } from './raw-socket'
 import type { Handshake } from './ws-handshake'
-
-const OK = 200
-const SWITCHING = 101
 
 /** The one answer to an upgrade request: see the header of this file. */
 export class UpgradeAnswer extends AnswerLifetime implements ResponseOwner, ReplyOwner {
@@ -151,7 +151,7 @@ export class UpgradeAnswer extends AnswerLifetime implements ResponseOwner, Repl
       if (!isSendInsideOnError(error)) throw error
       // Thrown after an asynchronous hook, the error would be an uncaught exception.
       this.#warn()
-      return reply
+      return withoutThen(reply)
     }
   }
 
@@ -175,8 +175,8 @@ export class UpgradeAnswer extends AnswerLifetime implements ResponseOwner, Repl
 
   onWriteHead (statusCode: number, rest: readonly unknown[]): void {
     const { headersSent } = this.raw
-    const is101 = statusCode === SWITCHING
-    switch (judgeHead(this.state, { is101, hasBegun: this.#hasBegun, headersSent })) {
+    const head = { is101: statusCode === SWITCHING, hasBegun: this.#hasBegun, headersSent }
+    switch (judgeHead(this.state, head)) {
       case 'switch': this.#writeSwitch(rest); break
       case 'write': setHead(this.raw, rest); this.#writeRefusal(statusCode); break
       case 'fail': this.#refuseSwitch(new UnexpectedSwitchError()); break
@@ -236,9 +236,10 @@ export class UpgradeAnswer extends AnswerLifetime implements ResponseOwner, Repl
 
   #writeRefusal (statusCode: number): void {
     if (!this.isRefused) this.#beginRefusal('refusing')
-    if (!this.transport.socket.destroyed) this.#watchRefusal()
+    // Both throw for a second head, whose end is then not waited for twice.
     setRefusalHeaders(this.raw, statusCode)
     writeHeadOf(this.raw, statusCode)
+    if (!this.transport.socket.destroyed) this.#watchRefusal()
   }
 
   /** While a refusal is written, the client may leave or stop reading. */

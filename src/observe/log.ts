@@ -6,7 +6,7 @@ import { codeOf, textOf } from './thrown'
 type Level = 'debug' | 'info' | 'warn' | 'error'
 
 /** The methods of a logger that the plugin calls. */
-type ErrorLog = Pick<FastifyBaseLogger, Level>
+export type ErrorLog = Pick<FastifyBaseLogger, Level>
 
 /**
  * Logs an error and never throws. The serializer of the logger may throw: pino's changes the error,

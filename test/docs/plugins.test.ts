@@ -124,6 +124,16 @@ async function reloadToken (origin: string): Promise<string> {
 
 test('every block of code does what the page says', (t) => PAGE.run(t, SCENARIOS))
 
+test('every program of the second table has its test', async (t) => {
+  const files = PAGE.rows('program').map(([name = '']) => {
+    return unquote(name.split(' ')[0] ?? '').replace(/^@(\w+)\/.*/, '$1')
+  })
+  t.strictSame(files, ['trpc', 'graphql-ws', 'mercurius', 'hocuspocus'])
+  for (const file of files) {
+    t.ok(existsSync(join(ROOT, 'test', 'programs', 'compatible', `${file}.test.ts`)), file)
+  }
+})
+
 test('every plugin of the table has its tests', async (t) => {
   const rows = [...PAGE.rows('plugin'), ...PAGE.rows('library')]
   const names = rows.map(([name]) => unquote(name))
