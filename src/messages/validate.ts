@@ -1,6 +1,7 @@
 /**
  * Runs a validator of Fastify on a message and reads its answer, for every kind of compiler. A
- * valid value may become another one: ajv changes it in place, and other validators return the new value.
+ * valid value may become another one: ajv changes it in place, and other validators return the new
+ * value.
  */
 import { AsyncValidatorError } from '../errors'
 import { toError } from '../observe/thrown'
