@@ -1,6 +1,6 @@
 /**
  * Registers the plugin on a Fastify instance: checks the options, adds decorators and hooks, and
- * creates a `Registration`, which does the rest. Begin to read here.
+ * creates a `Registration`, which handles the upgrades. Begin to read here.
  */
 import type { FastifyInstance, FastifyRequest } from 'fastify'
 import type { AsyncApiOptions } from './asyncapi-types'
@@ -105,8 +105,8 @@ function siblingsOf ({ routing }: FastifyInstance): Registration[] {
 }
 
 /**
- * Closes the clients of all registrations at once. Fastify would run a hook of each registration
- * after the other, and the waiting times would add up.
+ * Closes the clients of all registrations at the same time. If each registration had a hook of its
+ * own, Fastify would run these hooks one after the other, and their waiting times would add up.
  */
 async function closeTogether (fastify: FastifyInstance): Promise<void> {
   await Promise.all(siblingsOf(fastify).map((each) => each.closeClients()))

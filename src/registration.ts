@@ -1,6 +1,6 @@
 /**
- * One registration of the plugin: its server, the way of its upgrades from the router to a running
- * handler, and its end. `plugin.ts` creates it and calls it from the hooks of Fastify.
+ * One registration of the plugin: its server, how its upgrades get from the router to a running
+ * handler, and how it closes. `plugin.ts` creates it and calls it from the hooks of Fastify.
  */
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import type { IncomingMessage, Server } from 'node:http'
@@ -209,9 +209,9 @@ export class Registration implements RoutePlugin {
     const { shutdownTimeout } = this.#settings
     this.#connections.refuse()
     if (this.#upgrades !== null) this.#listener?.close(this.#upgrades, shutdownTimeout)
-    // From now on ws also refuses what comes through `handleUpgrade`.
+    // From now on ws also refuses upgrades that come through `handleUpgrade`.
     this.server.close()
-    // Not awaited: it ends when the clients have gone.
+    // Not awaited, because the promise is settled only when the clients have gone.
     this.#ownServer?.close()
     if (this.#fastify.server.listening) this.#watchServer()
   }

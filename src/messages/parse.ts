@@ -11,8 +11,8 @@ export type Parse = (text: string) => unknown
 
 /**
  * Creates a parser of JSON texts, which is that of Fastify for bodies. As there, the options
- * `onProtoPoisoning` and `onConstructorPoisoning` of the application say what becomes of a text
- * that would replace a prototype.
+ * `onProtoPoisoning` and `onConstructorPoisoning` of the application decide about a text that would
+ * replace a prototype.
  */
 export function createParser (fastify: FastifyInstance): Parse {
   const { onProtoPoisoning = 'error', onConstructorPoisoning = 'error' } = fastify.initialConfig
@@ -26,7 +26,7 @@ export function createParser (fastify: FastifyInstance): Parse {
     value = parsed
   }
   return (text) => {
-    // It calls back before it returns.
+    // The parser of Fastify calls back before it returns.
     parseBody(null, text, onParsed)
     if (failure !== null) throw whyRefused(text)
     const parsed = value
@@ -35,7 +35,7 @@ export function createParser (fastify: FastifyInstance): Parse {
   }
 }
 
-/** The words of Fastify are about the body of a request. */
+/** Fastify's texts say that the body of a request is wrong; these say it of a message. */
 function whyRefused (text: string): Error {
   try {
     JSON.parse(text)

@@ -53,7 +53,7 @@ export class RouteMessages {
   #compileIncoming (instance: FastifyInstance): Validate {
     const { incoming } = this.schemas
     if (incoming == null) return (value) => value
-    // ajv makes an asynchronous validator of it.
+    // ajv makes an asynchronous validator of such a schema.
     if (isObject(incoming) && Reflect.get(incoming, '$async') === true) {
       throw new AsyncValidatorError(this.#url)
     }
@@ -90,8 +90,8 @@ export class RouteMessages {
 const EMPTY_PARTS = { body: { content: {} }, response: {} }
 
 /**
- * Has Fastify build the compilers of the scope of a route. Returns a function that takes the parts
- * away again, which are not of the route and could be described as such.
+ * Has Fastify build the compilers of the scope of a route. Returns a function that removes the
+ * added parts: they are not parts of the route, and other plugins could describe them as such.
  */
 export function demandCompilers (options: RouteOptions): () => void {
   const schema: FastifySchema = { ...EMPTY_PARTS, ...options.schema }

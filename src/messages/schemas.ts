@@ -1,11 +1,11 @@
-/** The schemas for messages of a route: which there are, as a compiler takes them. */
+/** Finds the schemas for messages in the `schema` of a route, in the form that compilers take. */
 import { isObject } from '../options/checks'
 import type { MessageSchemas } from '../types'
 
 /** The names of the schemas for messages in the `schema` of a route. */
 export const MESSAGE_SCHEMAS = ['incoming', 'outgoing'] as const
 
-/** By which a schema of fluent-json-schema is known, as Fastify knows it. */
+/** The symbol by which Fastify also recognizes a schema of fluent-json-schema. */
 const kFluent = Symbol.for('fluent-schema-object')
 
 /** The schemas for messages in the `schema` of a route, or null if there is none. */

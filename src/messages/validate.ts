@@ -1,6 +1,7 @@
 /**
- * What a validator of Fastify answers for a message, of whatever compiler it is. A valid value may
- * become another one: ajv changes it in place, and other validators return the new value.
+ * Runs a validator of Fastify on a message and reads its answer, for every kind of compiler. A
+ * valid value may become another one: ajv changes it in place, and other validators return the new
+ * value.
  */
 import { AsyncValidatorError } from '../errors'
 import { toError } from '../observe/thrown'
@@ -85,7 +86,7 @@ const MAX_NAMED = 5
 /** Characters of that text. A client decides how long a key of its message is. */
 const MAX_TEXT = 1000
 
-/** In the words of Fastify, which writes `body` for `message`. */
+/** The text is written as Fastify writes it for a body, with `message` instead of `body`. */
 function textOf ({ instancePath = '', message = 'is not valid' }: Fault): string {
   return `message${instancePath} ${message}`
 }

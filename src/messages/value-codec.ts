@@ -17,7 +17,7 @@ export function createValueCodec (
     decode (data, isBinary) {
       if (isBinary) throw new InvalidMessageError(CLOSE_UNSUPPORTED_DATA, 'message must be text')
       const value = validate(parse(data.toString()))
-      // In a stream, null is the end.
+      // A stream ends with null, so null cannot be a message.
       if (value == null) throw new InvalidMessageError(CLOSE_POLICY_VIOLATION, 'message is null')
       return value
     },

@@ -38,7 +38,7 @@ export function wordsOf ({ buffer }: Uint8Array): Int32Array {
 export function unmask (
   bytes: Uint8Array, words: Int32Array, start: number, end: number, key: number
 ): boolean {
-  // Nothing is masked, and nothing is looked at.
+  // A key of zeros changes nothing, so the bytes are not read.
   if (key === 0) return false
   const firstWord = Math.ceil((bytes.byteOffset + start) / BYTES_OF_A_WORD)
   const lastWord = Math.floor((bytes.byteOffset + end) / BYTES_OF_A_WORD)

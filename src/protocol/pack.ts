@@ -4,7 +4,7 @@
  *
  * The memory is used again and again. The chunk is a Latin-1 string, a copy of just the frames:
  * Node.js hands a string to the system from its own stack and keeps only what the system does not
- * take. So frames that wait for a slow peer hold on to nothing but themselves.
+ * take. So frames that wait for a slow peer keep no other memory alive.
  */
 
 /** Where the frames of a connection go when they are complete. */

@@ -1,5 +1,5 @@
 /**
- * What is recorded of one Fastify application, and the types of the record. `registry.ts` keeps the
+ * The record of one Fastify application, and its types. `registry.ts` keeps the
  * records of all applications of the process, `declared-route.ts` adds routes to a record, and
  * `upgrade-or-plain.ts` reads it when a request comes.
  *
@@ -23,7 +23,7 @@ export interface DeclaredRoute {
   readonly schema: FastifySchema | undefined
   /** What its upgrades become, or null if it is no websocket route. */
   readonly target: WebsocketTarget | null
-  /** What is wrong with it as a websocket route, or null. */
+  /** Why it is not valid as a websocket route, or null. */
   readonly problem: Error | null
 }
 

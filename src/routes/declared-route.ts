@@ -1,6 +1,6 @@
 /**
- * Records a route when it is declared: which handler takes its upgrades, whether the declaration is
- * right, and what a wrong one causes. The hook `onRoute` of `registry.ts` calls `adoptRoute` for
+ * Records a route when it is declared: which handler takes its upgrades, and which error a wrong
+ * declaration causes. The hook `onRoute` of `registry.ts` calls `adoptRoute` for
  * nearly every route; `late-load.ts` calls `adoptLate` for a route that Fastify has taken before.
  */
 import type { FastifyInstance, RouteOptions } from 'fastify'
@@ -21,7 +21,7 @@ export function adoptRoute (
   const target = recordRoute(instance, options, application)
   if (target === undefined) return
   const isWebsocketOnly = target !== null && options.wsHandler === undefined
-  // The plain side of such a route is a 404, which @fastify/swagger is not to describe.
+  // A plain request to such a route gets a 404, so @fastify/swagger must not describe the route.
   if (isWebsocketOnly) options.schema = Object.assign({}, options.schema, { hide: true })
   if (target !== null && readMessageSchemas(options.schema) !== null) {
     application.onCompilers.push(demandCompilers(options))

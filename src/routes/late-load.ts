@@ -11,7 +11,7 @@
  * 1. The first route of an instance reaches `on`. From then on an `onRoute` hook of the instance
  *    tells of its later routes.
  * 2. `on` does not get the options of the first route. But Fastify declares a HEAD route with the
- *    same options right after a GET route, and of that the `onRoute` hook tells.
+ *    same options right after a GET route, and the `onRoute` hook gets the options of that route.
  * 3. With these options the first route is recorded, and its handler is replaced in its context.
  *
  * Upgrades to routes that were declared in earlier ticks are refused, in `upgrade-or-plain.ts`, and
@@ -68,7 +68,7 @@ function findRouter (): Router | null {
     if (require.cache[fastify] === undefined) return null
     return createRequire(fastify)('find-my-way').prototype
   } catch {
-    // In a bundle, and where this file cannot resolve Fastify, there is no module to be found.
+    // In a bundle, or if this file cannot resolve Fastify, there is no such module.
     return null
   }
 }

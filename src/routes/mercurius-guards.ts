@@ -1,6 +1,7 @@
 /**
- * Mercurius gives limits to the `@fastify/websocket` that it registers for its subscriptions. Where
- * this plugin is registered first, Mercurius registers no other, and those limits guard nothing.
+ * Mercurius gives limits to the `@fastify/websocket` that it registers for its subscriptions. If
+ * this plugin is registered first, Mercurius does not register `@fastify/websocket`, and its limits
+ * have no effect.
  */
 import type { FastifyInstance } from 'fastify'
 
@@ -9,7 +10,7 @@ const CODE = 'FST_WS_UNUSED_GUARD'
 /** Bytes: the `maxPayload` that Mercurius gives to `@fastify/websocket`. */
 const MERCURIUS_MAX_PAYLOAD = 1024 * 1024
 
-/** Warns of the guards of Mercurius that guard nothing, when it is registered below `fastify`. */
+/** Warns of limits of Mercurius without effect, when it is registered below `fastify`. */
 export function warnOfMercuriusGuards (fastify: FastifyInstance, maxPayload: number): void {
   fastify.addHook('onRegister', (instance, options) => {
     // The plugin inside of Mercurius that declares the route of its subscriptions has these two.

@@ -1,7 +1,7 @@
 /**
  * Answers, before a request is dispatched, whether its path has a websocket route. Two things need
  * this: the trailing slash, which does not matter for a websocket route, and a server with other
- * `upgrade` listeners, where only upgrades to our routes are ours.
+ * `upgrade` listeners, where this plugin takes only the upgrades to its own routes.
  */
 import type { FastifyInstance } from 'fastify'
 import type { IncomingMessage } from 'node:http'

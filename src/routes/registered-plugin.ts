@@ -65,7 +65,7 @@ const taker: RouteTaker = {
   stops (target, instance, request, reply) {
     const upgrade = upgradeOf(request.raw)
     if (upgrade === undefined) return false
-    // An earlier hook has begun to answer, so there is nothing left to decide.
+    // An earlier hook has begun to answer, so no plugin can take the upgrade any more.
     if (upgrade.isRefused) return true
     const plugin = pluginOf(instance)
     if (plugin?.takes(target, request) === true) return false
@@ -81,7 +81,7 @@ const taker: RouteTaker = {
   }
 }
 
-/** Explains the 404 of an upgrade: its text says that there is no route, and for HTTP there is. */
+/** Logs that a path has a route for HTTP only: the 404 of the upgrade says there is no route. */
 function logHttpOnly (request: FastifyRequest): void {
   const { url } = request.routeOptions
   logText(request.log, 'info',

@@ -69,7 +69,7 @@ function watch (fastify: FastifyInstance): void {
   fastify.addHook('preClose', async () => {
     for (const onClosing of application.onClosing) onClosing()
   })
-  // Asynchronous: if Fastify closes before it is ready, it never goes on behind another function.
+  // Asynchronous: if Fastify closes before it is ready, it does not go on after a hook that is not.
   fastify.addHook('onReady', async () => {
     for (const onCompilers of application.onCompilers) onCompilers()
   })
@@ -82,8 +82,8 @@ function watch (fastify: FastifyInstance): void {
 
 /**
  * Watches an instance that was made before this library was loaded, unless it is watched already.
- * Upgrades of the routes that the instance has by then are refused, because nothing tells whether
- * these are websocket routes.
+ * Upgrades of the routes that the instance already has are refused, because Fastify does not tell
+ * whether these are websocket routes.
  */
 export function watchLate (fastify: FastifyInstance): Application {
   const application = applicationOf(fastify)

@@ -1,6 +1,6 @@
 /**
- * Where a request goes that reaches a recorded route: an upgrade to the websocket handler, a plain
- * request to the HTTP handler, and either to a 404 where the route has no handler for it.
+ * Sends a request that reaches a recorded route to a handler: an upgrade to the websocket handler,
+ * a plain request to the HTTP handler, and either to a 404 if the route has no handler for it.
  * `declared-route.ts` puts these functions around the hooks and the handler of each route.
  */
 import type { FastifyInstance, FastifyReply, FastifyRequest, onRequestHookHandler } from 'fastify'

@@ -2,8 +2,9 @@ import type { ConnectionOwner } from './owner'
 import { isThenable } from './thenable'
 
 /**
- * Makes a callback that never throws: what `callback` throws, or rejects with, is reported to the
- * owner of the connection. Node.js calls it from its own code, so the process would get the error.
+ * Makes a callback that never throws: an error that `callback` throws, or rejects with, is reported
+ * to the owner of the connection. Node.js calls the callback from its own code, so without this the
+ * error would be uncaught.
  */
 export function guardCallback<Args extends unknown[]> (
   callback: (...args: Args) => unknown, owner: Pick<ConnectionOwner, 'report'>

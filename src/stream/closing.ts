@@ -1,9 +1,9 @@
 /**
  * The end of a connection, from its close frame on.
  *
- * The close frame is behind all that was sent before. ws starts its `closeTimeout` when the frame
- * is queued, and so cuts off a peer that is still busy with what it gets. Therefore the timer of ws
- * is as good as off, and this one takes its place, from when the connection is being closed.
+ * The close frame leaves after all data that was sent before it. ws starts its `closeTimeout` when
+ * the frame is queued, and so cuts off a peer that is still reading that data. Therefore the timer
+ * of ws is set so long that it never matters, and this one replaces it.
  *
  * | state   | from                                   | what the peer has to do in `closeTimeout` |
  * |---------|----------------------------------------|-------------------------------------------|
@@ -11,9 +11,9 @@
  * | left    | the close frame has left the process   | hang up                                   |
  * | hurried | `close()` of a peer that is too slow   | take everything and hang up               |
  *
- * A peer that does not is cut off. In the state `leaving`, data is lost, so FST_WS_CLOSE_TIMEOUT
- * is reported. In the other states no error is reported: all was sent, or FST_WS_BACKPRESSURE has
- * been reported before.
+ * A peer that does not do so is cut off. In the state `leaving`, data is lost, so the error
+ * FST_WS_CLOSE_TIMEOUT is reported. In the other states no error is reported: all data was sent, or
+ * FST_WS_BACKPRESSURE has been reported before.
  *
  * In every state, the end of the connection stops the timer. `fastify.close()` has a deadline of
  * its own, which is not longer than one `closeTimeout`, whatever the state is.

@@ -1,13 +1,13 @@
 /**
- * How the chunks of a stream and the messages of its WebSocket become each other. The settings of a
- * stream hold its codec. `messages/value-codec.ts` has the one for values of a route's schema.
+ * Turns the chunks of a stream into messages of its WebSocket, and messages into chunks. The
+ * settings of a stream hold its codec. That of routes with schemas is in `messages/value-codec.ts`.
  */
 import { toError } from '../observe/thrown'
 import { compact } from './compact'
 import { InvalidChunkError, InvalidValueError } from './errors'
 import type { Data } from './send-data'
 
-/** How one kind of stream does it. */
+/** How one kind of stream converts chunks and messages. */
 export interface Codec {
   /** Whether `decode` is faster with the string of a text than with its bytes. */
   readonly takesText: boolean
@@ -58,7 +58,7 @@ function isSendable (chunk: unknown): chunk is string | ArrayBuffer | Uint8Array
   return typeof chunk === 'string' || ArrayBuffer.isView(chunk) || chunk instanceof ArrayBuffer
 }
 
-/** A stream of bytes, in which the type of a message and its end mean nothing. */
+/** A stream of bytes: it does not keep the type and the end of a message. */
 export const BYTES: Codec = {
   takesText: false,
   // Compact, because a chunk may wait for long, in this stream or in the one that it is piped to.

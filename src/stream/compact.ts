@@ -1,6 +1,6 @@
 /**
- * Copies short data that is kept. A short message is a view of all that came with it from the
- * network, 64 KiB perhaps, and would hold on to that memory.
+ * Copies short data that is kept. A short message is a view of the whole chunk in which it came
+ * from the network, up to 64 KiB. Without the copy, the message would keep that memory alive.
  *
  * The copies share slabs of this file, and not those of `Buffer.from`, which have the size
  * `Buffer.poolSize`: from Node.js 24 on that is as much as the network reads at a time.
@@ -9,7 +9,7 @@
 /** Longest data, in bytes, that is cheap enough to copy. */
 const MAX_COPIED = 4 * 1024
 
-/** Memory, in bytes, that is too little to save. */
+/** Data in a piece of memory of this size, in bytes, or less is not copied. */
 const SLAB_SIZE = 8 * 1024
 
 let slab = Buffer.allocUnsafeSlow(SLAB_SIZE)

@@ -1,4 +1,4 @@
-/** The Duplex of a connection: what is read and written goes through the WebSocket below it. */
+/** The Duplex of a connection. It reads from the WebSocket of the connection, and writes to it. */
 import type { EventEmitter } from 'node:events'
 import type { Duplex } from 'node:stream'
 import { toError } from '../observe/thrown'
@@ -23,9 +23,9 @@ type Listener = Parameters<EventEmitter['on']>[1]
 
 /** It has been read, or is being read. */
 const HAS_READER = 1 << 0
-/** Nothing listens, and what arrives is thrown away. */
+/** The stream flows without a listener, so it throws away the messages that arrive. */
 const DRAINING = 1 << 1
-/** It holds as much as its reader allows. */
+/** It has as much unread data as its reader allows. */
 const FULL = 1 << 2
 /** The WebSocket is closed and has nothing more to give. */
 const ENDED = 1 << 3
@@ -277,7 +277,7 @@ export class SocketStream<Incoming = AnyChunk, Outgoing = unknown>
     this.end()
   }
 
-  /** What came is still read, but it does not end as if it were complete. */
+  /** The data that came can still be read, but then the stream fails: the data is not complete. */
   #lose (): void {
     const { socket } = this
     if (socket[kOutbox].hasUnsent) this.#lost = new UnsentError()
@@ -286,7 +286,7 @@ export class SocketStream<Incoming = AnyChunk, Outgoing = unknown>
     else this.#loseUnread()
   }
 
-  /** Nothing was read and nothing is unsent: to the stream that is a close as any other. */
+  /** Nothing was read and nothing is unsent, so the stream closes without an error. */
   #loseUnread (): void {
     if (this.#lost != null) this.socket[kOwner]?.report(this.#lost)
     this.destroy()

@@ -1,4 +1,4 @@
-/** The errors of the stream, one table, and what kind of fault an error is. */
+/** The errors of the stream, in one table, and functions that tell of which kind an error is. */
 import createError from '@fastify/error'
 import { cutReason } from '../protocol/close-reason'
 import { codeOf } from '../observe/thrown'
@@ -56,7 +56,7 @@ export const InvalidChunkError = createError<[type: string]>(
   'a chunk must be a string, a Buffer, a TypedArray, a DataView or an ArrayBuffer, got %s',
   0, TypeError)
 
-/** What {@link InvalidMessageError} says beside its text. */
+/** What {@link InvalidMessageError} has in addition to its text. */
 export interface InvalidMessageDetails {
   /** What the validator found, if it gave a list. */
   readonly validation?: readonly unknown[]
@@ -100,7 +100,7 @@ export const UnreadOverflowError = createError<[bytes: number]>(
   'more than %d bytes of messages wait and nobody reads them: ' +
   'they and what follows are dropped until somebody does', 0)
 
-/** Codes of ours, of the system and of Node.js streams that say: the peer is gone. */
+/** Codes of this package, of the system and of Node.js streams that mean: the peer is gone. */
 const DISCONNECT_CODES = new Set<unknown>([
   'FST_WS_ABNORMAL_CLOSE', 'FST_WS_NOT_OPEN', 'FST_WS_UNRESPONSIVE', 'FST_WS_UNSENT',
   'ECONNRESET', 'EPIPE', 'ECONNABORTED', 'ECANCELED', 'ETIMEDOUT',
@@ -113,7 +113,7 @@ export function isDisconnect (error: unknown): boolean {
 }
 
 /**
- * Other codes than those of ws for what a peer does wrong. zlib gives `Z_DATA_ERROR` for a message
+ * Codes of faults of a peer that do not come from ws. zlib gives `Z_DATA_ERROR` for a message
  * that cannot be inflated.
  */
 const PEER_FAULTS = new Set<string>([

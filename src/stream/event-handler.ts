@@ -2,15 +2,16 @@ import { isThenable } from './thenable'
 
 type Listener<E> = (event: E) => void
 
-/** What `addEventListener` takes. */
+/** A handler that `addEventListener` takes. */
 export type EventHandler<E> = Listener<E> | { handleEvent (event: E): void }
 
-/** The forms with a guard, by what was given: to remove a listener is to find it again. */
+/** The guarded listener of each handler: `removeEventListener` has to find it again. */
 const guarded = new WeakMap<object, Listener<never>>()
 
 /**
- * Makes a listener that calls `handler` and reports when a promise that it returned rejects; ws
- * loses what a handler returns. The same handler always gives the same listener.
+ * Makes a listener that calls `handler`. If the handler returns a promise that rejects, the
+ * listener reports that; ws ignores the result of a handler. The same handler always gives the same
+ * listener.
  */
 export function guardHandler<E, Target> (
   handler: EventHandler<E>, report: (this: Target, error: unknown) => void

@@ -1,7 +1,7 @@
 /** Options of which none is null. */
 export type Given<T extends object> = { [K in keyof T]?: NonNullable<T[K]> }
 
-/** The options that are neither undefined nor null: libraries may take those for values. */
+/** Leaves out options that are undefined or null, which libraries may take for values. */
 export function givenOf<T extends object> (options: T): Given<T> {
   const given = Object.entries(options).filter(([, value]) => value != null)
   // The type of `fromEntries` forgets the names.

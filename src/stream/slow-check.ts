@@ -12,9 +12,8 @@ export interface Suspect {
 let suspects = new Set<Suspect>()
 
 /**
- * Checks a connection after the current turn of the event loop. Until then, data may be unsent
- * only because the tick has kept it back or TLS has not encrypted it yet, which is not the peer's
- * fault.
+ * Checks a connection after the current turn of the event loop. Before that, data may be unsent
+ * only because the tick keeps it back or TLS has not encrypted it yet: the peer may be fast enough.
  */
 export function suspect (connection: Suspect): void {
   if (suspects.size === 0) setImmediate(judgeSuspects)

@@ -1,6 +1,6 @@
 /**
- * How the parts of a connection reach each other. Applications hold the socket and the stream, so
- * what is not for them stands under a symbol.
+ * The symbols under which the parts of a connection reach each other. Applications hold the socket
+ * and the stream, so members that are not for applications have symbols as names.
  */
 
 /** On a StreamSocket: what arrives. */
@@ -18,19 +18,19 @@ export const kOutbox = Symbol('fastify-websocket.outbox')
 /** On a StreamSocket: the Duplex made for it, or null. */
 export const kStream = Symbol('fastify-websocket.stream')
 
-/** On a StreamSocket: what answers for the connection, or null. */
+/** On a StreamSocket: the owner of the connection, which gets its errors, or null. */
 export const kOwner = Symbol('fastify-websocket.owner')
 
 /** On a StreamSocket: the settings of its server, or of the Duplex made for it. */
 export const kSettings = Symbol('fastify-websocket.settings')
 
-/** StreamSocket method: call back at the end, whatever listeners the application has removed. */
+/** StreamSocket method: calls back at the end, even if the application removes all listeners. */
 export const kWhenClosed = Symbol('fastify-websocket.when-closed')
 
 /** SocketStream getter: what its readers want. */
 export const kDemand = Symbol('fastify-websocket.demand')
 
-/** SocketStream method: here is a message. */
+/** SocketStream method: takes a message. */
 export const kAccept = Symbol('fastify-websocket.accept')
 
 /** SocketStream method: the WebSocket is closed and has nothing more to give. */

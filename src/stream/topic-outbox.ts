@@ -1,7 +1,7 @@
 /**
  * The outbox of a connection as a subscriber of topics. The frame of a published message is made
  * once and written to each connection: behind what it has packed in this tick, and corked until the
- * end of the tick. Where a frame may not be written now, the message takes another way:
+ * end of the tick. If the frame must not be written now, this happens to the message:
  *
  * | when                                                       | the message                    |
  * |------------------------------------------------------------|--------------------------------|
@@ -20,7 +20,7 @@ import { isSendWrapped } from './send-data'
 import { suspect } from './slow-check'
 import { kSettings } from './symbols'
 
-/** What is compressed, is compressed once for all. */
+/** Each message that is compressed is compressed only once, for all connections. */
 const TEXT = { binary: false, compress: false }
 const BINARY = { binary: true, compress: false }
 
@@ -40,7 +40,7 @@ export class TopicOutbox extends Outbox implements Subscriber {
       if (message.isVolatile && this.#isBehind()) return
       this.#take(message)
     } catch (error) {
-      // An agent may throw, or a transport. The other subscribers get the message all the same.
+      // A tracing agent or a transport may throw. The other subscribers must still get the message.
       socket.emit('error', toError(error))
     }
   }
@@ -49,7 +49,7 @@ export class TopicOutbox extends Outbox implements Subscriber {
     return this.subscriptions?.heldBytes ?? 0
   }
 
-  /** Whether a volatile message is too much. */
+  /** Whether the peer is too far behind for a volatile message. */
   #isBehind (): boolean {
     const { bufferedAmount, [kSettings]: { highWaterMark } } = this.socket
     return bufferedAmount + this.#heldBytes > highWaterMark

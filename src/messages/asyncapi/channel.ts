@@ -55,7 +55,7 @@ export function describeRoute (
   }
 }
 
-/** What the schema of a route says in words. */
+/** The texts in the schema of a route that describe it. */
 function describeText ({ summary, description, tags }: JsonObject): JsonObject {
   return {
     ...(typeof summary === 'string' && { summary }),

@@ -17,9 +17,9 @@ type SharedSchemas = Readonly<Record<string, unknown>>
 /** A schema whose references are being rewritten. */
 interface Root {
   readonly schema: unknown
-  /** Of its component, if it becomes one. */
+  /** The name of its component, if it becomes one. */
   readonly name: string
-  /** Those of the scope that the schema is used in. */
+  /** The schemas that were added in the scope in which the schema is used. */
   readonly shared: SharedSchemas
 }
 
@@ -107,10 +107,10 @@ function findId (schema: unknown, id: string, pointer: string): string | null {
 }
 
 function toStandardJson (schema: unknown): unknown {
-  // What clients send, and what they get, is the input of a schema, before it is transformed.
+  // The messages on the wire are the input of a schema, before the schema transforms them.
   if (isStandard(schema)) return schema['~standard'].jsonSchema.input(TARGET)
   const plain = plainOf(schema)
-  // An object of a class is in a form that is not known here, and may be a circle.
+  // This function does not know the form of an object of a class, and its members may be a circle.
   return isRecord(plain) && Object.getPrototypeOf(plain) !== Object.prototype ? {} : plain
 }
 
