@@ -91,7 +91,7 @@ export class BrokerLink implements HubLink {
     if (failures === this.#failures) this.#isFailing = false
   }
 
-  /** Its success ends no outage: a client library may let `unsubscribe` succeed, and do it later. */
+  /** Its success ends no outage: `unsubscribe` may succeed while a client library is offline. */
   async #call (call: () => unknown, isRetry = false): Promise<void> {
     if (this.#state !== 'open') throw new BrokerError(`it is ${this.#state}`)
     try {
