@@ -49,7 +49,8 @@ for (const kind of KINDS) {
     const fastify = createFastify(t)
     await fastify.register(fastifyWebsocket, { broker })
     fastify.get('/', { websocket: true }, async ({ socket }) => {
-      await socket.subscribe('topic')
+      // That of NATS rejects while the connection is lost.
+      while (!await succeeds(socket.subscribe('topic'))) await turn()
       socket.send('subscribed')
     })
     await server.kill()
