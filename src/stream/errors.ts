@@ -56,6 +56,11 @@ export const InvalidChunkError = createError<[type: string]>(
   'a chunk must be a string, a Buffer, a TypedArray, a DataView or an ArrayBuffer, got %s',
   0, TypeError)
 
+/** Data of a type that cannot be published. Arguments: its type. */
+export const InvalidTopicDataError = createError<[type: string]>(
+  'FST_WS_INVALID_CHUNK', 'what is published must be a string or a Uint8Array, got %s',
+  0, TypeError)
+
 /** What {@link InvalidMessageError} says beside its text. */
 export interface InvalidMessageDetails {
   /** What the validator found, if it gave a list. */

@@ -19,6 +19,9 @@ import type { Hub, HubLink } from './hub'
 import type { TopicMessage } from './message'
 import { unheard } from './promises'
 
+/** The brokers of links that are open. Two links would get the messages of each other. */
+const taken = new WeakSet<TopicBroker>()
+
 /** See the header of this file. */
 export class BrokerLink implements HubLink {
   readonly #hub: Hub
@@ -49,6 +52,8 @@ export class BrokerLink implements HubLink {
 
   /** @throws FST_WS_BROKER if the broker cannot work at all */
   async open (): Promise<void> {
+    if (taken.has(this.#broker)) throw new BrokerError('it belongs to another registration')
+    taken.add(this.#broker)
     this.#state = 'open'
     try {
       const opened = this.#broker.open(
@@ -169,6 +174,7 @@ export class BrokerLink implements HubLink {
       logError(this.#log, 'warn', toError(error), message)
     }
     clearTimeout(timer)
+    taken.delete(this.#broker)
   }
 }
 

@@ -219,6 +219,19 @@ test('a topic that is subscribed to before the broker is open is asked for then'
   t.strictSame(broker.calls, ['subscribe early'])
 })
 
+test('a broker is that of one registration, until that has closed', async (t) => {
+  const { broker, link } = createHub(t)
+  const other = new BrokerLink(new Hub(), broker, createFastify(t).log, () => {})
+  await link.open()
+  await t.rejects(other.open(), { code: 'FST_WS_BROKER', message: /another registration/ })
+  await other.close(0)
+  t.strictSame(broker.calls, [], 'what belongs to the first one is not closed by the second')
+  await link.close(0)
+  await t.resolves(other.open())
+  await other.close(0)
+  t.strictSame(broker.calls, ['close', 'close'])
+})
+
 test('retries are logged for debug, and begin no outage', async (t) => {
   withoutChance(t)
   const held = holdTimers(t, MIN_RETRY_DELAY)
