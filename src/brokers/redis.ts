@@ -82,9 +82,15 @@ export function redisBroker ({ client, prefix = DEFAULT_PREFIX }: RedisBrokerOpt
   if (typeof client?.duplicate !== 'function') {
     throw new InvalidOptionError('client', 'a client of ioredis or node-redis', client)
   }
+  if (isCluster(client)) throw new InvalidOptionError('client', 'a client of one server', client)
   return 'pSubscribe' in client
     ? new NodeRedisBroker(client, prefix)
     : new IoredisBroker(client, prefix)
+}
+
+/** Only clusters of node-redis have `masters`. */
+function isCluster (client: object): boolean {
+  return Reflect.get(client, 'isCluster') === true || 'masters' in client
 }
 
 type Open = Parameters<TopicBroker['open']>

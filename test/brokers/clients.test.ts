@@ -1,5 +1,7 @@
 // What a broker asks of its client, with clients that are made up: the rare cases.
 import { EventEmitter } from 'node:events'
+import { Cluster } from 'ioredis'
+import { createCluster } from 'redis'
 import { test } from 'tap'
 import { natsBroker, type NatsConnection, type NatsStatus } from '../../src/brokers/nats'
 import {
@@ -157,6 +159,18 @@ test('what is no client is refused', async (t) => {
     t.throws(() => redisBroker({ client: wrong }), { code: 'FST_WS_INVALID_OPTION' })
     t.throws(() => natsBroker({ connection }), { code: 'FST_WS_INVALID_OPTION' })
   }
+})
+
+test('a client of a cluster is refused', (t) => {
+  const clusters = [
+    new Cluster([], { lazyConnect: true }), createCluster({ rootNodes: [{ url: 'redis://[::1]:1' }] })
+  ]
+  for (const cluster of clusters) {
+    t.throws(() => redisBroker({ client: cluster as unknown as IoredisClient }), {
+      code: 'FST_WS_INVALID_OPTION', message: /client: a client of one server is expected/
+    })
+  }
+  t.end()
 })
 
 test('the states of a connection to NATS are reported as errors', async (t) => {
