@@ -106,15 +106,21 @@ test('errors of both clients are reported, until the broker is closed', async (t
   t.doesNotThrow(() => { subscriber.emit('error', error) })
 })
 
-test('a failure to subscribe again is reported', async (t) => {
+test('a channel that is refused later is reported, and the others come back', async (t) => {
   const { broker, subscriber, reports, gaps } = openIoredis()
-  broker.subscribe('topic')
+  for (const topic of ['a', 'sealed', 'b', 'left']) broker.subscribe(topic)
   const error = new Error('not allowed')
-  subscriber.subscribe = () => Promise.reject(error)
+  const back: string[] = []
+  subscriber.subscribe = async (...channels) => {
+    if (channels.includes('sealed')) throw error
+    back.push(...channels)
+  }
   subscriber.emit('ready')
+  broker.unsubscribe('left')
   await turn()
+  t.strictSame(back, ['a', 'b'])
   t.strictSame(reports, [error])
-  t.strictSame(gaps, [])
+  t.strictSame(gaps, ['gap'])
 })
 
 test('the subscriber waits for Redis, whatever the client does', async (t) => {
