@@ -1,5 +1,5 @@
 import { AsyncCallbackError } from '../errors'
-import { isUnwantedPromise } from '../stream/thenable'
+import { dropPromise } from '../stream/thenable'
 
 /**
  * Returns what a callback has returned that must answer at once.
@@ -7,6 +7,6 @@ import { isUnwantedPromise } from '../stream/thenable'
  * @throws FST_WS_ASYNC_CALLBACK if that is a promise: ws would take the promise for a yes
  */
 export function refusePromise<Value> (name: string, value: Value): Value {
-  if (isUnwantedPromise(value)) throw new AsyncCallbackError(name)
+  if (dropPromise(value)) throw new AsyncCallbackError(name)
   return value
 }

@@ -12,7 +12,7 @@ import { UnexpectedSwitchError } from '../errors'
 import { toError } from '../observe/thrown'
 import { AnswerLifetime } from './answer-lifetime'
 import {
-  afterSend, judgeHead, OK, ON_SEND, SWITCHING, type RefusalState, type Sent
+  afterSend, isRefused, judgeHead, OK, ON_SEND, SWITCHING, type RefusalState, type Sent
 } from './answer-state'
 import {
   claimReply, isSendInsideOnError, kindOf, warnOfSecondAnswer, withoutThen, type ReplyOwner,
@@ -129,12 +129,12 @@ export class UpgradeAnswer extends AnswerLifetime implements ResponseOwner, Repl
 
   /** Fastify is about to answer with an error, so the next `reply.send` is no second answer. */
   onError (): void {
-    if (this.state === 'accepting' || this.isRefused) this.#beginRefusal('failing')
+    if (this.state === 'accepting' || isRefused(this.replyState)) this.#beginRefusal('failing')
   }
 
   onSend (reply: FastifyReply, args: readonly unknown[]): FastifyReply {
     const sent = kindOf(args, this.raw.statusCode !== this.#status)
-    const verdict = ON_SEND[this.state][sent]
+    const verdict = ON_SEND[this.replyState][sent]
     if (verdict === 'pass') return this.#pass(reply, sent, args[0])
     if (verdict === 'overtake') this.refuse(args[0])
     if (verdict === 'drop') this.#warn()
@@ -142,7 +142,7 @@ export class UpgradeAnswer extends AnswerLifetime implements ResponseOwner, Repl
   }
 
   #pass (reply: FastifyReply, sent: Sent, payload: unknown): FastifyReply {
-    this.#beginRefusal(afterSend(this.state, sent))
+    this.#beginRefusal(afterSend(this.replyState, sent))
     const forward: Send = this.#send ?? Object.getPrototypeOf(reply).send
     try {
       return forward.call(reply, payload)
@@ -156,10 +156,9 @@ export class UpgradeAnswer extends AnswerLifetime implements ResponseOwner, Repl
   }
 
   #beginRefusal (state: RefusalState): void {
-    if (this.isSettled) return
     // A refusal without a status of its own must not have that of the acceptance.
     if (this.state === 'accepting' && this.raw.statusCode === SWITCHING) this.raw.statusCode = OK
-    this.state = state
+    this.becomeRefused(state)
   }
 
   #warn (): void {

@@ -11,9 +11,9 @@ import { AsyncValidatorError, InvalidSchemaError } from '../errors'
 import { toError } from '../observe/thrown'
 import { isObject } from '../options/checks'
 import { serialize, toJson, type Codec } from '../stream/codec'
-import { isUnwantedPromise } from '../stream/thenable'
+import { dropPromise } from '../stream/thenable'
 import type { MessageSchemas } from '../types'
-import { createValueCodec } from './codec'
+import { createValueCodec } from './value-codec'
 import { createParser } from './parse'
 import { readMessageSchemas } from './schemas'
 import { createValidate, type Validate } from './validate'
@@ -80,7 +80,7 @@ export class RouteMessages {
     try {
       const compiled = compile()
       if (typeof compiled === 'function') return compiled
-      isUnwantedPromise(compiled)
+      dropPromise(compiled)
     } catch (cause) {
       throw new InvalidSchemaError(name, this.#url, toError(cause).message, { cause })
     }

@@ -1,8 +1,8 @@
 /**
- * Whether a function that has to answer at once has returned a promise. The caller throws an error
- * for that; a rejection of the promise is ignored here, because nothing else handles it.
+ * Returns whether a function that has to answer at once has returned a promise. The caller throws
+ * an error for that. A rejection of the promise is ignored: without this, it would be unhandled.
  */
-export function isUnwantedPromise (value: unknown): boolean {
+export function dropPromise (value: unknown): boolean {
   if (!isThenable(value)) return false
   value.then(undefined, () => {})
   return true

@@ -1,3 +1,7 @@
+/**
+ * An incoming message of a route with schemas is parsed, and then validated, when its stream takes
+ * it. `message` listeners of the socket get it as it came.
+ */
 import { CLOSE_POLICY_VIOLATION, CLOSE_UNSUPPORTED_DATA } from '../protocol/close-codes'
 import type { Codec } from '../stream/codec'
 import { InvalidMessageError } from '../stream/errors'
@@ -9,6 +13,7 @@ export function createValueCodec (
   parse: Parse, validate: Validate, serialize: (value: unknown) => string
 ): Codec {
   return {
+    takesText: true,
     decode (data, isBinary) {
       if (isBinary) throw new InvalidMessageError(CLOSE_UNSUPPORTED_DATA, 'message must be text')
       const value = validate(parse(data.toString()))
