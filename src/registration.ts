@@ -101,6 +101,10 @@ export class Registration implements RoutePlugin {
       if (this.#settings.isByteMode) {
         throw new ConflictingOptionsError('options.objectMode: false', `schema of ${url}`)
       }
+      // Its handlers get no stream, so no message would be validated.
+      if (this.#settings.isCompatible) {
+        throw new ConflictingOptionsError('compatible', `schema of ${url}`)
+      }
       this.#contextOf(target, instance)
     }
   }

@@ -66,6 +66,10 @@ class NatsBroker implements TopicBroker {
   readonly #connection: NatsConnection
   readonly #prefix: string
   readonly #subscriptions = new Map<string, NatsSubscription>()
+  /** The topics whose `subscribe` is under way, and why the server has refused them. */
+  readonly #asked = new Map<string, Error | null>()
+  /** The errors that `subscribe` rejects with. */
+  readonly #told = new WeakSet<Error>()
   #receive: Open[0] = noop
   #report: Open[1] = noop
   #gap: Open[2] = noop
@@ -98,11 +102,15 @@ class NatsBroker implements TopicBroker {
       this.#isDown = true
       this.#report(new Error('the connection to NATS is lost'))
     }
-    if (type === 'error') this.#report(toError(error))
+    if (type === 'error') this.#onError(toError(error))
     if (type !== 'reconnect') return
     this.#isDown = false
     // The subscriptions have been sent; the answer says that the server has them.
     await this.#connection.flush().then(this.#gap, this.#report)
+  }
+
+  #onError (error: Error): void {
+    if (!this.#told.has(error)) this.#report(error)
   }
 
   #onEnd (error: void | Error): void {
@@ -117,8 +125,20 @@ class NatsBroker implements TopicBroker {
     this.#connection.publish(this.#subjectOf(topic), bytes)
   }
 
-  subscribe (topic: string): Promise<void> {
+  async subscribe (topic: string): Promise<void> {
+    this.#asked.set(topic, null)
     if (!this.#subscriptions.has(topic)) this.#subscriptions.set(topic, this.#add(topic))
+    try {
+      await this.#flush()
+      // The server has answered to the subscription before.
+      const refusal = this.#asked.get(topic)
+      if (refusal != null) throw refusal
+    } finally {
+      this.#asked.delete(topic)
+    }
+  }
+
+  #flush (): Promise<void> {
     this.#flushing ??= Promise.resolve().then(() => {
       this.#flushing = null
       return this.#connection.flush()
@@ -130,9 +150,17 @@ class NatsBroker implements TopicBroker {
     return this.#connection.subscribe(this.#subjectOf(topic), {
       callback: (error, message) => {
         if (error === null) this.#receive(topic, message.data)
-        else this.#report(error)
+        else this.#onRefused(topic, error)
       }
     })
+  }
+
+  /** The library has removed the subscription. It has a status for the same error. */
+  #onRefused (topic: string, error: Error): void {
+    this.#subscriptions.delete(topic)
+    if (!this.#asked.has(topic)) return
+    this.#asked.set(topic, error)
+    this.#told.add(error)
   }
 
   unsubscribe (topic: string): void {

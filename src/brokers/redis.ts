@@ -82,9 +82,15 @@ export function redisBroker ({ client, prefix = DEFAULT_PREFIX }: RedisBrokerOpt
   if (typeof client?.duplicate !== 'function') {
     throw new InvalidOptionError('client', 'a client of ioredis or node-redis', client)
   }
+  if (isCluster(client)) throw new InvalidOptionError('client', 'a client of one server', client)
   return 'pSubscribe' in client
     ? new NodeRedisBroker(client, prefix)
     : new IoredisBroker(client, prefix)
+}
+
+/** Only clusters of node-redis have `masters`. */
+function isCluster (client: object): boolean {
+  return Reflect.get(client, 'isCluster') === true || 'masters' in client
 }
 
 type Open = Parameters<TopicBroker['open']>
@@ -192,12 +198,28 @@ class IoredisBroker extends RedisBroker<IoredisSubscriber> {
     const connection = ++this.#connections
     const channels = [...this.#channels]
     for (let i = 0; i < channels.length; i += CHUNK_SIZE) {
-      // Some may be unsubscribed meanwhile.
-      const chunk = channels.slice(i, i + CHUNK_SIZE).filter((name) => this.#channels.has(name))
-      if (chunk.length > 0) await this.subscriber?.subscribe(...chunk)
+      await this.#restore(channels.slice(i, i + CHUNK_SIZE))
       if (connection !== this.#connections) return false
     }
     return true
+  }
+
+  /** For one forbidden channel, Redis refuses the whole command. Then each has one of its own. */
+  async #restore (channels: string[]): Promise<void> {
+    const wanted = this.#wantedOf(channels)
+    if (wanted.length === 0) return
+    try {
+      await this.subscriber?.subscribe(...wanted)
+    } catch {
+      await Promise.all(this.#wantedOf(wanted).map(async (channel) => {
+        await this.subscriber?.subscribe(channel).catch(this.report)
+      }))
+    }
+  }
+
+  /** Without the channels that were unsubscribed meanwhile. */
+  #wantedOf (channels: string[]): string[] {
+    return channels.filter((channel) => this.#channels.has(channel))
   }
 
   subscribe (topic: string): unknown {

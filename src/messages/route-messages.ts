@@ -11,6 +11,7 @@ import { AsyncValidatorError, InvalidSchemaError } from '../errors'
 import { toError } from '../observe/thrown'
 import { isObject } from '../options/checks'
 import { serialize, toJson, type Codec } from '../stream/codec'
+import { dropPromise } from '../stream/thenable'
 import type { MessageSchemas } from '../types'
 import { createValueCodec } from './value-codec'
 import { createParser } from './parse'
@@ -79,6 +80,7 @@ export class RouteMessages {
     try {
       const compiled = compile()
       if (typeof compiled === 'function') return compiled
+      dropPromise(compiled)
     } catch (cause) {
       throw new InvalidSchemaError(name, this.#url, toError(cause).message, { cause })
     }

@@ -7,7 +7,7 @@ import { AsyncValidatorError } from '../errors'
 import { toError } from '../observe/thrown'
 import { CLOSE_POLICY_VIOLATION } from '../protocol/close-codes'
 import { InvalidMessageError } from '../stream/errors'
-import { isThenable } from '../stream/thenable'
+import { dropPromise } from '../stream/thenable'
 
 /** A function that a validator compiler of Fastify has made. */
 export interface Validator {
@@ -54,10 +54,7 @@ function ask (validator: Validator, value: unknown, place?: unknown): unknown {
 function valueOf (answer: unknown, value: unknown, validator: Validator, url: string): unknown {
   if (answer === true) return value
   if (answer === false) throw refusalOf(validator.errors)
-  if (isThenable(answer)) {
-    answer.then(undefined, () => {})
-    throw new AsyncValidatorError(url)
-  }
+  if (dropPromise(answer)) throw new AsyncValidatorError(url)
   if (typeof answer !== 'object' || answer === null) return value
   if ('error' in answer && Boolean(answer.error)) throw refusalOf(answer.error)
   return 'value' in answer ? answer.value : value

@@ -70,7 +70,7 @@ export const SCHEMA_PLACE: OptionPlace = {
 }
 
 /** Where a misplaced option may belong. The plugin has all options that a route can have. */
-const HOMES = [PLUGIN_PLACE, SERVER_PLACE]
+const HOMES = [PLUGIN_PLACE, SERVER_PLACE, SCHEMA_PLACE]
 
 /**
  * Options of the plugin's `options` that are also common options of applications. Among the options
@@ -123,11 +123,21 @@ function namesOf (options: object): Map<string, boolean> {
 function findError (name: string, place: OptionPlace, isOpen: boolean): Error | null {
   const path = place.prefix + name
   if (name === CLASS_OPTION) return new UnsupportedOptionError(path, OWN_CLASS)
+  const hint = place === ROUTE_PLACE ? schemaHint(name) : undefined
+  if (hint !== undefined) return new MisplacedOptionError(path, hint)
   const home = homeOf(name)
   if (home !== undefined) return new MisplacedOptionError(path, `give it to the plugin as ${home}`)
   const near = nearestTo(name, place)
   if (near !== undefined) return new UnknownOptionError(path, `did you mean ${near}?`)
   return isOpen ? null : new UnknownOptionError(path, `there are ${place.names.join(', ')}`)
+}
+
+/** Where the schemas for the messages of a route belong, if `name` is one of them. */
+function schemaHint (name: string): string | undefined {
+  if (name === 'schema') return 'write it beside websocket'
+  return SCHEMA_PLACE.names.includes(name)
+    ? `write schema: { ${name} } beside websocket`
+    : undefined
 }
 
 function homeOf (name: string): string | undefined {
@@ -150,6 +160,9 @@ export function checkDeclaration (route: object, isWebsocket: boolean): void {
     if (!isWebsocket || FASTIFY_NAMES.includes(name)) continue
     if (ROUTE_PLACE.names.includes(name)) {
       throw new MisplacedOptionError(path, `write websocket: { ${name} }`)
+    }
+    if (SCHEMA_PLACE.names.includes(name)) {
+      throw new MisplacedOptionError(path, `write schema: { ${name} }`)
     }
     const home = homeOf(name)
     if (home !== undefined) throw new MisplacedOptionError(path, `give it to the plugin as ${home}`)

@@ -6,6 +6,7 @@ import { toError } from '../observe/thrown'
 import { compact } from './compact'
 import { InvalidChunkError, InvalidValueError } from './errors'
 import type { Data } from './send-data'
+import { dropPromise } from './thenable'
 
 /** How one kind of stream converts chunks and messages. */
 export interface Codec {
@@ -40,6 +41,7 @@ export function toJson (value: unknown, stringify: (value: unknown) => unknown):
   } catch (cause) {
     throw new InvalidValueError(toError(cause).message, { cause })
   }
+  if (dropPromise(text)) throw new InvalidValueError('its serializer is asynchronous')
   if (typeof text !== 'string') throw new InvalidValueError(`${typeof value} has no JSON`)
   return text
 }

@@ -2,6 +2,7 @@
 import createError from '@fastify/error'
 import { cutReason } from '../protocol/close-reason'
 import { codeOf } from '../observe/thrown'
+import { describe } from '../observe/described'
 
 // --- Bad use, thrown by constructors ---
 
@@ -9,8 +10,12 @@ import { codeOf } from '../observe/thrown'
  * An option has a value of the wrong type or out of range.
  * Arguments: name, what it must be, what it is.
  */
-export const InvalidOptionError = createError<[name: string, wanted: string, value: unknown]>(
-  'FST_WS_INVALID_OPTION', 'invalid option %s: %s is expected, got %o', 500, TypeError)
+export class InvalidOptionError extends createError<[name: string, wanted: string, got: string]>(
+  'FST_WS_INVALID_OPTION', 'invalid option %s: %s is expected, got %s', 500, TypeError) {
+  constructor (name: string, wanted: string, value: unknown) {
+    super(name, wanted, describe(value))
+  }
+}
 
 /** An option of ws that the plugin cannot have. Arguments: where it stands, the reason. */
 export const UnsupportedOptionError = createError<[path: string, reason: string]>(
@@ -54,6 +59,11 @@ export const NotOpenError = createError(
 export const InvalidChunkError = createError<[type: string]>(
   'FST_WS_INVALID_CHUNK',
   'a chunk must be a string, a Buffer, a TypedArray, a DataView or an ArrayBuffer, got %s',
+  0, TypeError)
+
+/** Data of a type that cannot be published. Arguments: its type. */
+export const InvalidTopicDataError = createError<[type: string]>(
+  'FST_WS_INVALID_CHUNK', 'what is published must be a string or a Uint8Array, got %s',
   0, TypeError)
 
 /** What {@link InvalidMessageError} has in addition to its text. */

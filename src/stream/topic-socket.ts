@@ -1,9 +1,10 @@
 /** What a WebSocket can do with topics: subscribe to them, and publish to other subscribers. */
 import { WebSocket } from 'ws'
+import { describe } from '../observe/described'
 import type { PublishOptions } from '../topics/hub'
 import type { TopicData } from '../topics/message'
 import { refuse } from '../topics/promises'
-import { InvalidChunkError, NotOpenError } from './errors'
+import { InvalidTopicDataError, NotOpenError } from './errors'
 import type { StreamSettings } from './settings'
 import { kOutbox, kSettings } from './symbols'
 import type { TopicOutbox } from './topic-outbox'
@@ -70,5 +71,5 @@ export abstract class TopicSocket extends WebSocket {
 /** @throws FST_WS_INVALID_CHUNK */
 export function checkData (data: unknown): TopicData {
   if (typeof data === 'string' || data instanceof Uint8Array) return data
-  throw new InvalidChunkError(typeof data)
+  throw new InvalidTopicDataError(describe(data))
 }

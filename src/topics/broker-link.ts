@@ -12,11 +12,15 @@
 import { logError, type ErrorLog } from '../observe/log'
 import { toError } from '../observe/thrown'
 import type { TopicBroker } from './broker'
+import { BrokerTopics } from './broker-topics'
 import { Publisher, unwrap, type Received } from './envelope'
 import { BrokerError, ForeignMessageError } from './errors'
 import type { Hub, HubLink } from './hub'
 import type { TopicMessage } from './message'
-import { refuse, unheard } from './promises'
+import { unheard } from './promises'
+
+/** The brokers of links that are open. Two links would get the messages of each other. */
+const taken = new WeakSet<TopicBroker>()
 
 /** See the header of this file. */
 export class BrokerLink implements HubLink {
@@ -25,9 +29,16 @@ export class BrokerLink implements HubLink {
   readonly #log: ErrorLog
   readonly #onGap: () => void
   readonly #publisher = new Publisher()
+  readonly #topics = new BrokerTopics({
+    subscribe: (name, isRetry) => this.#ask(() => this.#broker.subscribe(name), isRetry),
+    unsubscribe: (name) => this.#call(() => this.#broker.unsubscribe(name))
+  })
+
   #state: 'unopen' | 'open' | 'closed' = 'unopen'
   /** A failure has been logged. An outage ends with a gap, or with a call that succeeds. */
   #isFailing = false
+  /** Counts the failures that have been reported. */
+  #failures = 0
   /** Messages that were none. */
   #dropped = 0
 
@@ -41,14 +52,17 @@ export class BrokerLink implements HubLink {
 
   /** @throws FST_WS_BROKER if the broker cannot work at all */
   async open (): Promise<void> {
+    if (taken.has(this.#broker)) throw new BrokerError('it belongs to another registration')
+    taken.add(this.#broker)
     this.#state = 'open'
-    this.#hub.link = this
     try {
-      await this.#broker.open(
+      const opened = this.#broker.open(
         (topic, bytes) => { this.#receive(topic, bytes) },
         (error) => { this.#report(error) },
         () => { this.#announceGap() }
       )
+      this.#hub.linkTo(this)
+      await opened
     } catch (cause) {
       throw new BrokerError(toError(cause).message, { cause })
     }
@@ -58,28 +72,39 @@ export class BrokerLink implements HubLink {
 
   publish (name: string, message: TopicMessage): Promise<void> {
     const bytes = this.#publisher.wrap(message)
-    return this.#ask(() => this.#broker.publish(name, bytes))
+    return unheard(this.#ask(() => this.#broker.publish(name, bytes)))
   }
 
   subscribe (name: string): Promise<void> {
-    return this.#ask(() => this.#broker.subscribe(name))
+    return this.#topics.subscribe(name)
+  }
+
+  join (name: string): Promise<void> {
+    return this.#topics.join(name)
   }
 
   unsubscribe (name: string): void {
-    // In an outage it may succeed, because the client library does it later: that ends no outage.
-    this.#call(() => this.#broker.unsubscribe(name)).catch(() => {})
+    this.#topics.unsubscribe(name)
   }
 
-  #ask (call: () => unknown): Promise<void> {
-    return unheard(this.#call(call).then(() => { this.#isFailing = false }))
+  /** @param isRetry whether the same call has failed before, which has been logged */
+  async #ask (call: () => unknown, isRetry = false): Promise<void> {
+    const failures = this.#failures
+    await this.#call(call, isRetry)
+    // The answer to a call that began before the last failure may have been under way when the
+    // broker failed.
+    if (failures === this.#failures) this.#isFailing = false
   }
 
-  #call (call: () => unknown): Promise<void> {
-    if (this.#state !== 'open') return refuse(new BrokerError(`it is ${this.#state}`))
-    return answerOf(call).catch((cause: unknown) => {
-      this.#report(cause)
+  /** Its success ends no outage: `unsubscribe` may succeed while a client library is offline. */
+  async #call (call: () => unknown, isRetry = false): Promise<void> {
+    if (this.#state !== 'open') throw new BrokerError(`it is ${this.#state}`)
+    try {
+      await call()
+    } catch (cause) {
+      this.#report(cause, isRetry)
       throw new BrokerError(toError(cause).message, { cause })
-    })
+    }
   }
 
   // --- From the broker ---
@@ -111,17 +136,21 @@ export class BrokerLink implements HubLink {
     logError(this.#log, 'warn', new ForeignMessageError(name), 'websocket topics: message dropped')
   }
 
-  /** Of an outage, one line is for operators. */
-  #report (thrown: unknown): void {
+  /** Of an outage, and of a topic that the broker refuses, one line is for operators. */
+  #report (thrown: unknown, isRetry = false): void {
     if (this.#state === 'closed') return
-    const level = this.#isFailing ? 'debug' : 'error'
-    this.#isFailing = true
+    const level = this.#isFailing || isRetry ? 'debug' : 'error'
+    if (!isRetry) {
+      this.#isFailing = true
+      this.#failures++
+    }
     logError(this.#log, level, toError(thrown), 'websocket topics: the broker has failed')
   }
 
   #announceGap (): void {
     if (this.#state !== 'open') return
     this.#isFailing = false
+    this.#topics.retry()
     try {
       this.#onGap()
     } catch (error) {
@@ -135,6 +164,7 @@ export class BrokerLink implements HubLink {
   async close (timeout: number): Promise<void> {
     if (this.#state !== 'open') return
     this.#state = 'closed'
+    this.#topics.close()
     let timer: NodeJS.Timeout | undefined
     const late = new Promise<void>((resolve) => { timer = setTimeout(resolve, timeout) })
     try {
@@ -144,6 +174,7 @@ export class BrokerLink implements HubLink {
       logError(this.#log, 'warn', toError(error), message)
     }
     clearTimeout(timer)
+    taken.delete(this.#broker)
   }
 }
 

@@ -2,6 +2,9 @@
  * What carries topics from process to process: Redis, NATS, or one that an application writes. A
  * method may return a promise. What it throws or rejects with never reaches the code that publishes
  * as an exception: the promise of that call rejects with FST_WS_BROKER, and the failure is logged.
+ *
+ * `subscribe` and `unsubscribe` for one topic are called one after the other, so a promise of them
+ * must settle. A `subscribe` that fails is called again later.
  */
 export interface TopicBroker {
   /**

@@ -1,10 +1,15 @@
 /** The errors of topics, one table. */
 import createError from '@fastify/error'
+import { describe } from '../observe/described'
 
 /** A name that no topic can have. Arguments: what it is. */
-export const InvalidTopicError = createError<[value: unknown]>(
+export class InvalidTopicError extends createError<[got: string]>(
   'FST_WS_INVALID_TOPIC',
-  'a topic is a well-formed string of 1 to 256 characters, got %o', 500, TypeError)
+  'a topic is a well-formed string of 1 to 256 characters, got %s', 500, TypeError) {
+  constructor (value: unknown) {
+    super(describe(value))
+  }
+}
 
 /** A connection has as many topics as it may. Arguments: how many. */
 export const TooManySubscriptionsError = createError<[limit: number]>(

@@ -25,7 +25,10 @@ export interface PublishOptions {
 /** The way to the other processes. Its promises need not be awaited: each has a `catch`. */
 export interface HubLink {
   publish (name: string, message: TopicMessage): Promise<void>
+  /** The topic has its first subscriber. */
   subscribe (name: string): Promise<void>
+  /** The topic has a further subscriber. */
+  join (name: string): Promise<void>
   unsubscribe (name: string): void
 }
 
@@ -40,7 +43,7 @@ export interface HubOptions {
 /** See the header of this file. */
 export class Hub {
   /** Null if there is only this process. */
-  link: HubLink | null = null
+  #link: HubLink | null = null
   readonly #topics = new Map<string, Topic>()
   readonly #maxSubscriptions: number
   readonly #deflate: SharedDeflate | null
@@ -50,6 +53,12 @@ export class Hub {
   constructor ({ maxSubscriptions, deflate }: HubOptions = {}) {
     this.#maxSubscriptions = maxSubscriptions ?? DEFAULT_MAX_SUBSCRIPTIONS
     this.#deflate = deflate ?? null
+  }
+
+  /** From now on other processes are reached, also for topics that have subscribers already. */
+  linkTo (link: HubLink): void {
+    this.#link = link
+    for (const name of this.#topics.keys()) link.subscribe(name).catch(() => {})
   }
 
   // --- Subscribers ---
@@ -63,30 +72,23 @@ export class Hub {
   subscribe (subscriber: Subscriber, name: string): Promise<void> {
     const known = this.#find(name)
     const subscriptions = subscriber.subscriptions ?? new Subscriptions()
-    if (known !== undefined && subscriptions.has(known)) return this.#join(known)
+    if (known !== undefined && subscriptions.has(known)) return this.#join(name)
     if (subscriptions.size >= this.#maxSubscriptions) {
       return refuse(new TooManySubscriptionsError(this.#maxSubscriptions))
     }
     subscriber.subscriptions = subscriptions
-    const topic = known ?? this.#create(name, subscriber)
-    subscriptions.add(topic, known === undefined ? 0 : known.add(subscriber))
-    return this.#join(topic)
-  }
-
-  #create (name: string, first: Subscriber): Topic {
-    const topic = new Topic(name, first)
+    if (known !== undefined) {
+      subscriptions.add(known, known.add(subscriber))
+      return this.#join(name)
+    }
+    const topic = new Topic(name, subscriber)
     this.#topics.set(name, topic)
-    return topic
+    subscriptions.add(topic, 0)
+    return this.#link?.subscribe(name) ?? RESOLVED
   }
 
-  #join (topic: Topic): Promise<void> {
-    if (this.link === null) return RESOLVED
-    if (topic.joined !== null) return topic.joined
-    const joined = this.link.subscribe(topic.name)
-    topic.joined = joined
-    // A settled promise is a waste of memory, and a failed one is not an answer to the next.
-    joined.then(() => { topic.joined = RESOLVED }, () => { topic.joined = null })
-    return joined
+  #join (name: string): Promise<void> {
+    return this.#link?.join(name) ?? RESOLVED
   }
 
   /**
@@ -115,7 +117,7 @@ export class Hub {
   #remove (topic: Topic, place: number): void {
     if (topic.remove(place, this.#deliveries > 0)) return
     this.#topics.delete(topic.name)
-    this.link?.unsubscribe(topic.name)
+    this.#link?.unsubscribe(topic.name)
   }
 
   /** @throws FST_WS_INVALID_TOPIC */
@@ -152,7 +154,7 @@ export class Hub {
     name: string, data: TopicData, options: PublishOptions | undefined, except: Subscriber | null
   ): Promise<void> {
     const topic = this.#find(name)
-    const { link } = this
+    const link = this.#link
     if (topic === undefined && link === null) return RESOLVED
     const message = this.#toMessage(data, typeof data === 'string', options?.volatile === true)
     if (topic !== undefined) this.#deliver(topic, message, except)

@@ -90,8 +90,6 @@ export class Subscriptions {
 /** A topic that has subscribers. */
 export class Topic {
   readonly name: string
-  /** Resolves when the broker has the topic; null if the broker is to be asked for it. */
-  joined: Promise<void> | null = null
   /** The only one, or a list: most topics of some applications have one. */
   #subscribers: Subscriber | Subscriber[]
   /** By the publishers of other processes: the count of the last message. */

@@ -1,5 +1,7 @@
 // What a broker asks of its client, with clients that are made up: the rare cases.
 import { EventEmitter } from 'node:events'
+import { Cluster } from 'ioredis'
+import { createCluster } from 'redis'
 import { test } from 'tap'
 import { natsBroker, type NatsConnection, type NatsStatus } from '../../src/brokers/nats'
 import {
@@ -104,15 +106,21 @@ test('errors of both clients are reported, until the broker is closed', async (t
   t.doesNotThrow(() => { subscriber.emit('error', error) })
 })
 
-test('a failure to subscribe again is reported', async (t) => {
+test('a channel that is refused later is reported, and the others come back', async (t) => {
   const { broker, subscriber, reports, gaps } = openIoredis()
-  broker.subscribe('topic')
+  for (const topic of ['a', 'sealed', 'b', 'left']) broker.subscribe(topic)
   const error = new Error('not allowed')
-  subscriber.subscribe = () => Promise.reject(error)
+  const back: string[] = []
+  subscriber.subscribe = async (...channels) => {
+    if (channels.includes('sealed')) throw error
+    back.push(...channels)
+  }
   subscriber.emit('ready')
+  broker.unsubscribe('left')
   await turn()
+  t.strictSame(back, ['a', 'b'])
   t.strictSame(reports, [error])
-  t.strictSame(gaps, [])
+  t.strictSame(gaps, ['gap'])
 })
 
 test('the subscriber waits for Redis, whatever the client does', async (t) => {
@@ -159,16 +167,29 @@ test('what is no client is refused', async (t) => {
   }
 })
 
+test('a client of a cluster is refused', (t) => {
+  const clusters = [
+    new Cluster([], { lazyConnect: true }), createCluster({ rootNodes: [{ url: 'redis://[::1]:1' }] })
+  ]
+  for (const cluster of clusters) {
+    t.throws(() => redisBroker({ client: cluster as unknown as IoredisClient }), {
+      code: 'FST_WS_INVALID_OPTION', message: /client: a client of one server is expected/
+    })
+  }
+  t.end()
+})
+
 test('the states of a connection to NATS are reported as errors', async (t) => {
   let isFlushed = false
   const statuses: NatsStatus[] = [
     { type: 'error', error: 'no error object' }, { type: 'error', error: new Error('an error') },
     { type: 'ping' }, { type: 'disconnect' }, { type: 'reconnect' }
   ]
+  const callbacks: Array<Parameters<NatsConnection['subscribe']>[1]['callback']> = []
   const connection: NatsConnection = {
     publish () {},
     subscribe: (_subject, { callback }) => {
-      callback(new Error('forbidden'), { data: Buffer.alloc(0) })
+      callbacks.push(callback)
       return { unsubscribe () {} }
     },
     flush: async () => { isFlushed = true },
@@ -180,11 +201,13 @@ test('the states of a connection to NATS are reported as errors', async (t) => {
   const broker = natsBroker({ connection })
   broker.open(() => {}, ({ message }) => { reports.push(message) }, () => { gaps.push(isFlushed) })
   while (gaps.length === 0) await turn()
-  await broker.subscribe('topic')
-  t.strictSame(reports, [
-    'no error object', 'an error', 'the connection to NATS is lost', 'forbidden'
-  ])
+  t.strictSame(reports, ['no error object', 'an error', 'the connection to NATS is lost'])
   t.strictSame(gaps, [true])
+  await broker.subscribe('topic')
+  // A permission is taken away later: the library has a status for that.
+  callbacks[0]?.(new Error('forbidden'), { data: Buffer.alloc(0) })
+  await broker.subscribe('topic')
+  t.equal(callbacks.length, 2, 'the subscription was gone')
   broker.unsubscribe('topic')
   broker.unsubscribe('topic')
   broker.close()

@@ -282,3 +282,17 @@ test('compatible: null is a plain registration', async (t) => {
   client.send('text')
   t.equal(await client.nextText(), 'text')
 })
+
+// --- Schemas for messages ---
+
+test('schemas for messages are refused, since there is no stream to read by them', async (t) => {
+  const schema = { incoming: { type: 'object' } }
+  const expected = { code: 'FST_WS_CONFLICTING_OPTIONS', message: /compatible and schema of/ }
+  const route = createFastify(t)
+  route.register(fastifyWebsocket, { compatible: COMPATIBLE })
+  route.get('/room', { websocket: true, schema }, describe)
+  await t.rejects(settled(route.ready()), expected)
+  const handle = createFastify(t)
+  handle.register(fastifyWebsocket, { compatible: COMPATIBLE, handle: () => {}, schema })
+  await t.rejects(settled(handle.ready()), { code: 'FST_WS_CONFLICTING_OPTIONS' })
+})

@@ -257,14 +257,19 @@ for (const [title, schema, expected] of INVALID) {
 }
 
 test('ready() rejects for a compiler that makes no function', async (t) => {
-  const fastify = createFastify(t)
-  fastify.register(fastifyWebsocket)
-  // The types of Fastify do not allow it.
-  const compilers: object = { validatorCompiler: () => undefined }
-  fastify.get('/', { ...compilers, websocket: true, schema: MESSAGES }, echo)
-  await t.rejects(settled(fastify.ready()), {
-    code: 'FST_WS_INVALID_SCHEMA', message: /its compiler has made no function/
-  })
+  const wrong = [
+    () => undefined, () => 'text', async () => () => true, () => Promise.reject(new Error('late'))
+  ]
+  for (const validatorCompiler of wrong) {
+    const fastify = createFastify(t)
+    fastify.register(fastifyWebsocket)
+    // The types of Fastify do not allow it.
+    const compilers: object = { validatorCompiler }
+    fastify.get('/', { ...compilers, websocket: true, schema: MESSAGES }, echo)
+    await t.rejects(settled(fastify.ready()), {
+      code: 'FST_WS_INVALID_SCHEMA', message: /its compiler has made no function/
+    })
+  }
 })
 
 for (const options of [

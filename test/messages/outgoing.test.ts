@@ -121,16 +121,29 @@ for (const [title, schema, value] of UNSENDABLE) {
   })
 }
 
-test('a serializer that gives no text is a fault of the application', async (t) => {
-  const { origin } = await serve(t, {
-    declare: (fastify) => {
-      // The types of Fastify allow only text.
-      const compilers: object = { serializerCompiler: () => () => Buffer.from('{}') }
-      fastify.get('/', { ...compilers, websocket: true, schema: OUTGOING }, (connection) => {
-        connection.write({ n: 1 })
-      })
-    }
+const NO_TEXTS: ReadonlyArray<readonly [title: string, serialize: () => unknown]> = [
+  ['bytes', () => Buffer.from('{}')],
+  ['a promise', async () => '{}'],
+  ['a promise that rejects', () => Promise.reject(new Error('late'))],
+  ['nothing', () => {}]
+]
+
+for (const [title, serialize] of NO_TEXTS) {
+  test(`a serializer that gives ${title} is a fault of the application`, async (t) => {
+    const logs = new Logs()
+    const { origin } = await serve(t, {
+      server: { logger: logs.logger },
+      declare: (fastify) => {
+        // The types of Fastify allow only text.
+        const compilers: object = { serializerCompiler: () => serialize }
+        fastify.get('/', { ...compilers, websocket: true, schema: OUTGOING }, (connection) => {
+          connection.write({ n: 1 })
+        })
+      }
+    })
+    const client = await connect(t, origin)
+    t.match(await client.closed, { code: 1011 })
+    const { err } = await logs.find('websocket connection failed')
+    t.equal(err?.code, 'FST_WS_INVALID_VALUE')
   })
-  const client = await connect(t, origin)
-  t.match(await client.closed, { code: 1011 })
-})
+}

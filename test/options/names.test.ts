@@ -32,6 +32,8 @@ const WRONG_PLUGIN_OPTIONS: readonly Wrong[] = [
   [{ verifyClient: () => false }, MISPLACED, /option verifyClient .* as options\.verifyClient$/],
   [{ maxPayload: 10 }, MISPLACED, /option maxPayload .* as options\.maxPayload$/],
   [{ path: '/ws' }, MISPLACED, /option path .* as options\.path$/],
+  [{ incoming: {} }, MISPLACED, /option incoming .* give it to the plugin as schema\.incoming$/],
+  [{ options: { schema: {} } }, MISPLACED, /option options\.schema .* as schema$/],
   [{ noServer: true }, MISPLACED, /option noServer .* as options\.noServer$/],
   [Object.create({ maxPayload: 10 }), MISPLACED, /as options\.maxPayload$/],
   [{ handel: echo }, UNKNOWN, /unknown option handel: did you mean handle\?$/],
@@ -67,6 +69,9 @@ const WRONG_PLUGIN_OPTIONS: readonly Wrong[] = [
 const WRONG_ROUTE_OPTIONS: readonly Wrong[] = [
   [{ hartbeat: 1 }, UNKNOWN, /unknown option websocket\.hartbeat: did you mean websocket\.heart/],
   [{ heartbeat: 1000, closeTimeout: 1 }, MISPLACED, /websocket\.closeTimeout .* as closeTimeout$/],
+  [{ schema: { incoming: {} } }, MISPLACED, /websocket\.schema .* write it beside websocket$/],
+  [{ incoming: {} }, MISPLACED, /websocket\.incoming .* write schema: \{ incoming \} beside webso/],
+  [{ outgong: {} }, UNKNOWN, /did you mean schema\.outgoing\?$/],
   [{ handle: echo }, MISPLACED, /websocket\.handle .* as handle$/],
   [{ verifyClient: () => false }, MISPLACED, /as options\.verifyClient$/],
   [{ auth: true }, UNKNOWN, /websocket\.auth: there are heartbeat, maxPayload, maxBackpressure, e/],
@@ -86,6 +91,14 @@ const WRONG_DECLARATIONS: readonly Wrong[] = [
     MISPLACED, /verifyClient of the route .* give it to the plugin as options\.verifyClient$/
   ],
   [{ websocket: true, maxConnections: 1 }, MISPLACED, /give it to the plugin as maxConnections$/],
+  [
+    { websocket: true, incoming: {} },
+    MISPLACED, /incoming of the route .* write schema: \{ incoming \}$/
+  ],
+  [
+    { wsHandler: echo, outgoing: {} },
+    MISPLACED, /outgoing of the route .* write schema: \{ outgoing \}$/
+  ],
   [{ webSocket: true }, UNKNOWN, /option webSocket of the route: did you mean websocket\?$/],
   [{ websockets: true }, UNKNOWN, /did you mean websocket\?$/],
   [{ wshandler: echo }, UNKNOWN, /did you mean wsHandler\?$/]

@@ -17,8 +17,8 @@ const INVALID: readonly Invalid[] = [
   [{ closeTimeout: -1 }, 'FST_WS_INVALID_OPTION', /closeTimeout: an integer from 0 to 2147483647/],
   [{ closeTimeout: 2 ** 31 }, 'FST_WS_INVALID_OPTION', /closeTimeout/],
   [{ closeTimeout: '1' }, 'FST_WS_INVALID_OPTION', /closeTimeout/],
-  [[], 'FST_WS_INVALID_OPTION', /object of the plugin: an object is expected, got \[/],
-  [new Map(), 'FST_WS_INVALID_OPTION', /object of the plugin: an object is expected, got Map/],
+  [[], 'FST_WS_INVALID_OPTION', /of the plugin: an object is expected, got an object \(Array\)/],
+  [new Map(), 'FST_WS_INVALID_OPTION', /an object is expected, got an object \(Map\)/],
   ...[new Map(), new Set(), new Date(), /a/, Promise.resolve(), Buffer.alloc(0)].map(
     (options): Invalid => [{ options }, 'FST_WS_INVALID_OPTION', /option options: an object/]),
   [{ options: [] }, 'FST_WS_INVALID_OPTION', /invalid option options: an object/],

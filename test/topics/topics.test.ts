@@ -151,7 +151,9 @@ test('only strings and bytes can be published', async (t) => {
   a?.socket.subscribe('topic')
   for (const data of [undefined, null, 7, {}, ['x'], new ArrayBuffer(2)]) {
     const wrong = data as string
-    t.throws(() => server.publish('topic', wrong), { code: 'FST_WS_INVALID_CHUNK' })
+    t.throws(() => server.publish('topic', wrong), {
+      code: 'FST_WS_INVALID_CHUNK', message: /must be a string or a Uint8Array, got /
+    })
     t.throws(() => a?.socket.publish('topic', wrong), { code: 'FST_WS_INVALID_CHUNK' })
   }
   server.publish('topic', new Uint8Array([1, 2]))

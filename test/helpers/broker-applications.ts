@@ -1,0 +1,56 @@
+import type { FastifyInstance } from 'fastify'
+import fastifyWebsocket from '../../src/index'
+import { connectBroker, startBroker, type Kind } from './brokers'
+import { connect, type Client } from './client'
+import { Logs } from './logs'
+import { createFastify, listen, type Teardown } from './servers'
+
+/** An application on a broker. */
+export interface Application {
+  readonly fastify: FastifyInstance
+  readonly origin: string
+  readonly logs: Logs
+  /** How often it has said that messages may be missing. */
+  readonly gaps: { count: number }
+}
+
+/** An application whose broker is a server on a port of 127.0.0.1. */
+export async function createApplication (
+  t: Teardown, kind: Kind, port: number
+): Promise<Application> {
+  const { broker, end } = await connectBroker(kind, port)
+  t.teardown(end)
+  const logs = new Logs()
+  const fastify = createFastify(t, { logger: logs.logger })
+  await fastify.register(fastifyWebsocket, { broker })
+  const gaps = { count: 0 }
+  fastify.websocketServer.on('gap', () => { gaps.count++ })
+  fastify.get<{ Querystring: { topic: string } }>(
+    '/', { websocket: true }, async ({ socket }, req, { query: { topic } }) => {
+      await socket.subscribe(topic)
+      socket.send('subscribed')
+    })
+  return { fastify, origin: await listen(fastify), logs, gaps }
+}
+
+/** A client that is subscribed. */
+export async function subscribe (
+  t: Teardown, { origin }: Application, topic: string
+): Promise<Client> {
+  const client = await connect(t, `${origin}/?topic=${encodeURIComponent(topic)}`)
+  await client.next()
+  return client
+}
+
+/** A server, and two applications with it. */
+export async function createTwo (t: Teardown, kind: Kind) {
+  const server = await startBroker(t, kind)
+  const one = await createApplication(t, kind, server.port)
+  const two = await createApplication(t, kind, server.port)
+  return { server, one, two }
+}
+
+/** Whether a publish succeeds. */
+export async function succeeds (promise: Promise<void>): Promise<boolean> {
+  return promise.then(() => true, () => false)
+}
