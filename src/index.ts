@@ -1,6 +1,7 @@
 /** The entry of the package: everything that can be imported, and nothing else. */
 import type { FastifyInstance } from 'fastify'
 import fastifyPlugin from 'fastify-plugin'
+import type { WebsocketStats } from './observe/stats'
 import { registerWebsocket } from './plugin'
 import * as stream from './stream/server'
 import { StreamSocket as Socket } from './stream/socket'
@@ -9,9 +10,10 @@ import type { StreamListener, WebSocketStreamServerOptions } from './stream/serv
 import type { WebsocketRouteOptions } from './route-types'
 import type { SocketStreamOptions } from './stream/settings'
 import type {
-  AllowedOrigin, ClientInfo, InjectRefusal, InjectWebsocket, InjectWebsocketInit,
-  InjectWebsocketOptions, OriginCheck, VerifyCallback, VerifyClient, WebsocketConnectionOptions,
-  WebsocketErrorHandler, WebsocketHandler, WebsocketPluginOptions, WebsocketServerOptions
+  AllowedOrigin, ClientInfo, CloseMessage, ErrorMessage, InjectRefusal, InjectWebsocket,
+  InjectWebsocketInit, InjectWebsocketOptions, OpenMessage, OriginCheck, RefusedMessage,
+  VerifyCallback, VerifyClient, WebsocketConnectionOptions, WebsocketErrorHandler,
+  WebsocketHandler, WebsocketPluginOptions, WebsocketServer, WebsocketServerOptions
 } from './types'
 
 /**
@@ -30,11 +32,11 @@ fastifyPlugin(fastifyWebsocket, { fastify: '^5.12.1', name: 'fastify-websocket' 
 
 declare namespace fastifyWebsocket {
   export type {
-    AllowedOrigin, ClientInfo, InjectRefusal, InjectWebsocket, InjectWebsocketInit,
-    InjectWebsocketOptions, OriginCheck, SocketStreamOptions, StreamListener, VerifyCallback,
-    VerifyClient, WebsocketConnectionOptions, WebsocketErrorHandler, WebsocketHandler,
-    WebsocketPluginOptions, WebsocketRouteOptions, WebsocketServerOptions,
-    WebSocketStreamServerOptions
+    AllowedOrigin, ClientInfo, CloseMessage, ErrorMessage, InjectRefusal, InjectWebsocket,
+    InjectWebsocketInit, InjectWebsocketOptions, OpenMessage, OriginCheck, RefusedMessage,
+    SocketStreamOptions, StreamListener, VerifyCallback, VerifyClient, WebsocketConnectionOptions,
+    WebsocketErrorHandler, WebsocketHandler, WebsocketPluginOptions, WebsocketRouteOptions,
+    WebsocketServer, WebsocketServerOptions, WebsocketStats, WebSocketStreamServerOptions
   }
   export type SocketStream = Stream
   export type StreamSocket = Socket

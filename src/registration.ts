@@ -4,6 +4,7 @@
  */
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import type { IncomingMessage, Server } from 'node:http'
+import { ConnectionReport } from './connection/connection-report'
 import { HandlerScope, type ConnectionContext } from './connection/handler-scope'
 import { OpenConnections } from './connection/open-connections'
 import { ClashError } from './errors'
@@ -43,6 +44,7 @@ export class Registration implements RoutePlugin {
   readonly #fastify: FastifyInstance
   readonly #settings: PluginSettings
   readonly #connections: OpenConnections
+  readonly #report: ConnectionReport
   /** By the options of the routes: null for routes that have none. */
   readonly #contexts = new Map<WebsocketConnectionOptions | null, RouteContext>()
   readonly #ownServer: Server | null
@@ -58,8 +60,10 @@ export class Registration implements RoutePlugin {
     this.source = this.#ownServer ?? settings.server ?? fastify.server
     this.server = createRouteServer(settings, this.source)
     this.#connections = new OpenConnections(this.server.sockets, settings.maxConnections)
+    this.#report = new ConnectionReport(this.server.counts, settings.closeLog)
     this.#listener = settings.noServer ? null : upgradeListenerOf(this.source, fastify)
     this.#upgrades = this.#listener?.upgradesOf(fastify) ?? null
+    if (this.#upgrades !== null) this.server.refusals = this.#upgrades.refusals
   }
 
   // --- Begin ---
@@ -160,6 +164,7 @@ export class Registration implements RoutePlugin {
       checkRoom: () => { this.#connections.checkRoom() },
       errorHandler,
       streamSettings: limitedServer.streamSettings,
+      report: this.#report,
       heartbeat: heartbeat === false ? null : this.#connections.heartbeatOf(heartbeat),
       maxPayload
     }

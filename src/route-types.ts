@@ -7,8 +7,9 @@ import type {
   FastifyTypeProviderDefault, RawReplyDefaultExpression, RawRequestDefaultExpression, RawServerBase,
   RawServerDefault, RouteGenericInterface, RouteHandlerMethod, RouteShorthandOptions
 } from 'fastify'
-import type { WebSocketStreamServer } from './stream/server'
-import type { InjectWebsocket, WebsocketConnectionOptions, WebsocketHandler } from './types'
+import type {
+  InjectWebsocket, WebsocketConnectionOptions, WebsocketHandler, WebsocketServer
+} from './types'
 
 /** The full declaration of a route for WebSockets only: `websocket` and one handler. */
 export interface WebsocketRouteOptions<
@@ -63,7 +64,7 @@ declare module 'fastify' {
 
   interface FastifyInstance<RawServer, RawRequest, RawReply, Logger, TypeProvider> {
     /** The WebSocket server: a ws `WebSocketServer` that emits `connection` and `stream`. */
-    websocketServer: WebSocketStreamServer
+    websocketServer: WebsocketServer
     /**
      * Connects a ws client to a path of the application, in memory: no port is opened. Calls
      * `ready()` first. Messages that come before there is a `message` listener wait for it. The

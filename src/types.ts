@@ -12,7 +12,9 @@ import type {
 } from 'node:http'
 import type { Server as HttpsServer } from 'node:https'
 import type { ClientOptions, WebSocket } from 'ws'
-import type { WebSocketStreamServerOptions } from './stream/server'
+import type { Level } from './observe/log'
+import type { WebsocketStats } from './observe/stats'
+import type { WebSocketStreamServer, WebSocketStreamServerOptions } from './stream/server'
 import type { SocketStream } from './stream/duplex'
 
 /**
@@ -136,8 +138,65 @@ export interface WebsocketPluginOptions extends Omit<WebsocketConnectionOptions,
    * Default: `false`, no limit.
    */
   maxConnections?: number | false | undefined
+  /**
+   * The level at which the end of each connection is logged, with its close code, its duration, its
+   * messages and bytes; `false` for no line. Default: `'debug'`.
+   */
+  closeLog?: Level | false | undefined
   /** Options of websocket-stream and ws. */
   options?: WebsocketServerOptions | undefined
+}
+
+/** The server that `fastify.websocketServer` is. */
+export interface WebsocketServer extends WebSocketStreamServer {
+  /** What happens, in numbers: a new object, which does not change. */
+  stats (): WebsocketStats
+}
+
+/** A message of the diagnostics channel `fastify-websocket.open`. */
+export interface OpenMessage {
+  connection: SocketStream
+  request: FastifyRequest
+}
+
+/** A message of the diagnostics channel `fastify-websocket.refused`. */
+export interface RefusedMessage {
+  /** The raw request of the upgrade. */
+  request: IncomingMessage
+  /** The status of the answer. */
+  statusCode: number
+  /** The code of the error behind the answer, or null. */
+  code: string | null
+}
+
+/** A message of the diagnostics channel `fastify-websocket.error`. */
+export interface ErrorMessage {
+  connection: SocketStream
+  error: Error
+}
+
+/** How a connection has ended, as the log line has it. */
+export interface ConnectionEnd {
+  /** The close code: that of the peer, 1005 for none, 1006 for a lost connection. */
+  code: number
+  /** The close reason of the peer. */
+  reason: string
+  /** Milliseconds. */
+  duration: number
+  messagesReceived: number
+  messagesSent: number
+  /** Bytes of the network connection after the handshake, with the headers of frames. */
+  bytesReceived: number
+  bytesSent: number
+}
+
+/** A message of the diagnostics channel `fastify-websocket.close`. */
+export interface CloseMessage extends ConnectionEnd {
+  connection: SocketStream
+  /** The id of the request of the upgrade. */
+  id: string
+  /** The URL of the route as it was declared, or null for the global `handle`. */
+  route: string | null
 }
 
 /** The upgrade request of `fastify.injectWS`: options of ws's client, and those below. */

@@ -7,6 +7,7 @@ import type { IncomingMessage } from 'node:http'
 import type { FastifyBaseLogger, FastifyInstance, FastifyRequest } from 'fastify'
 import { isDisconnect, isOversizeError, isProtocolError } from '../stream/errors'
 import { toError } from '../observe/thrown'
+import type { ConnectionReport } from './connection-report'
 import type { Heartbeat, Pulse } from './heartbeat'
 import { logError } from '../observe/log'
 import { inboxOf } from '../stream/inbox'
@@ -25,6 +26,7 @@ export interface ConnectionContext {
   readonly errorHandler: WebsocketErrorHandler | null
   readonly streamSettings: StreamSettings
   readonly heartbeat: Heartbeat | null
+  readonly report: ConnectionReport
   /** In bytes. */
   readonly maxPayload: number
 }
@@ -57,7 +59,9 @@ export class HandlerScope extends AsyncResource implements ConnectionOwner, Puls
     this.#log = request.log
     this.#request = context.errorHandler === null ? null : request
     setOwner(socket, this)
-    this.stream = new SocketStream(socket, context.streamSettings)
+    const { report, streamSettings } = context
+    this.stream = new SocketStream(socket, report.settingsFor(streamSettings, request))
+    report.onOpen(this.stream, request, streamSettings)
     context.heartbeat?.add()
     this.#watchListeners(request.raw)
   }
@@ -123,6 +127,7 @@ export class HandlerScope extends AsyncResource implements ConnectionOwner, Puls
     if (this.#reported?.has(error) === true) return
     this.#reported ??= new WeakSet()
     this.#reported.add(error)
+    this.#context.report.onError(this.stream, error)
     this.#handleError(error)
   }
 
@@ -156,6 +161,7 @@ export class HandlerScope extends AsyncResource implements ConnectionOwner, Puls
 
   onClose (): void {
     this.#context.heartbeat?.remove()
+    this.#context.report.onClose(Number(this.socket.closeCode))
     this.emitDestroy()
   }
 

@@ -11,7 +11,9 @@ import type { FastifyReply } from 'fastify'
 import { UnexpectedSwitchError } from '../errors'
 import { toError } from '../observe/thrown'
 import { AnswerLifetime } from './answer-lifetime'
-import { afterSend, judgeHead, ON_SEND, type RefusalState, type Sent } from './answer-state'
+import {
+  afterSend, judgeHead, OK, ON_SEND, SWITCHING, type RefusalState, type Sent
+} from './answer-state'
 import {
   claimReply, isSendInsideOnError, kindOf, warnOfSecondAnswer, type ReplyOwner, type Send
 } from './claimed-reply'
@@ -21,11 +23,7 @@ import {
   closeSoon, createResponse, emitFinish, endOf, markFinished, writeHeadOf, type ResponseOwner
 } from './response'
 import { kReplyWatcher, kUpgrade, type MarkedRequest } from './symbols'
-import type { UpgradeTransport } from './raw-socket'
 import type { Handshake } from './ws-handshake'
-
-const OK = 200
-const SWITCHING = 101
 
 /** The one answer to an upgrade request: see the header of this file. */
 export class UpgradeAnswer extends AnswerLifetime implements ResponseOwner, ReplyOwner {
@@ -47,9 +45,9 @@ export class UpgradeAnswer extends AnswerLifetime implements ResponseOwner, Repl
   /** What the next `raw.end` does. The `raw.writeHead` before it decides this. */
   #nextEnd: 'ends' | 'switches' | 'is dropped' = 'ends'
 
-  constructor (transport: UpgradeTransport) {
-    super(transport)
-    this.raw = createResponse(transport.request, this)
+  constructor (...args: ConstructorParameters<typeof AnswerLifetime>) {
+    super(...args)
+    this.raw = createResponse(this.transport.request, this)
   }
 
   // --- Before Fastify has the request ---
@@ -134,6 +132,7 @@ export class UpgradeAnswer extends AnswerLifetime implements ResponseOwner, Repl
 
   onSend (reply: FastifyReply, args: readonly unknown[]): FastifyReply {
     const sent = kindOf(args, this.raw.statusCode !== this.#status)
+    if (sent === 'error' || sent === 'timeout') this.noteError(args[0])
     const verdict = ON_SEND[this.state][sent]
     if (verdict === 'pass') return this.#pass(reply, sent, args[0])
     if (verdict === 'overtake') this.refuse(args[0])
@@ -229,6 +228,7 @@ export class UpgradeAnswer extends AnswerLifetime implements ResponseOwner, Repl
       return
     }
     this.#hasBegun = true
+    this.noteError(thrown)
     const { statusCode, body } = prepareErrorAnswer(this.raw, thrown, this.#reply?.log)
     this.#writeRefusal(statusCode)
     endOf(this.raw, [body])
@@ -238,6 +238,7 @@ export class UpgradeAnswer extends AnswerLifetime implements ResponseOwner, Repl
     if (!this.isRefused) this.#beginRefusal('refusing')
     if (!this.transport.socket.destroyed) this.#watchRefusal()
     setRefusalHeaders(this.raw, statusCode)
+    this.countRefusal(statusCode)
     writeHeadOf(this.raw, statusCode)
   }
 

@@ -6,6 +6,9 @@ import { EventEmitter } from 'node:events'
 import type { AddressInfo } from 'node:net'
 import type { IncomingMessage, Server } from 'node:http'
 import type { Duplex } from 'node:stream'
+import { ConnectionCounts } from '../observe/connection-counts'
+import { RefusalCounts } from '../observe/refusal-counts'
+import type { WebsocketStats } from '../observe/stats'
 import { toError } from '../observe/thrown'
 import type { ConnectionOwner } from '../stream/owner'
 import {
@@ -13,7 +16,7 @@ import {
 } from '../stream/server'
 import { StreamSocket } from '../stream/socket'
 import { SocketStream } from '../stream/duplex'
-import { kOwner, kWhenClosed } from '../stream/symbols'
+import { kInbox, kOwner, kWhenClosed } from '../stream/symbols'
 import { upgradeOf } from './upgrade-of'
 
 const CAPTURE_REJECTIONS = { captureRejections: true }
@@ -28,6 +31,10 @@ export type ServerLimits = Pick<WebSocketStreamServerOptions, 'maxPayload' | 'ma
 export class RouteServer extends WebSocketStreamServer {
   /** All open connections. With `clientTracking: false`, ws does not keep them in `clients`. */
   readonly sockets: Set<StreamSocket>
+
+  readonly counts = new ConnectionCounts()
+  /** The refusals of the application, once the server belongs to one. */
+  refusals = new RefusalCounts()
 
   readonly #options: WebSocketStreamServerOptions
   readonly #source: Server | null
@@ -50,6 +57,23 @@ export class RouteServer extends WebSocketStreamServer {
   /** The address of the HTTP server, null until it listens. Throws with the option `noServer`. */
   override address (): AddressInfo | string | null {
     return this.#source === null ? super.address() : this.#source.address()
+  }
+
+  /** The numbers of now: a new object, which does not change. */
+  stats (): WebsocketStats {
+    const { accepted, closed, unresponsive, tooSlow } = this.counts
+    let messagesWaiting = 0
+    for (const { [kInbox]: inbox } of this.sockets) messagesWaiting += inbox?.waitingMessages ?? 0
+    return {
+      open: this.sockets.size,
+      accepted,
+      refused: this.refusals.list,
+      closed,
+      unresponsive,
+      tooSlow,
+      ...this.streamSettings.traffic.total,
+      messagesWaiting
+    }
   }
 
   /** The server for connections with these limits: this one, if it has the same limits. */

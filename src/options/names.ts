@@ -33,7 +33,7 @@ const FOREIGN: Readonly<Record<string, string>> = {
 export const PLUGIN_PLACE: OptionPlace = {
   prefix: '',
   names: [
-    'handle', 'errorHandler', CLOSE_TIMEOUT, 'maxConnections', 'options',
+    'handle', 'errorHandler', CLOSE_TIMEOUT, 'maxConnections', 'closeLog', 'options',
     'heartbeat', 'maxBackpressure', 'origin'
   ],
   // `@fastify/autoload` and fastify-cli pass all options of an application to each plugin.

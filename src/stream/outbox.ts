@@ -13,7 +13,7 @@ import type { ConnectionOwner } from './owner'
 import {
   isFinal, isLong, isReadLate, isSendWrapped, keep, sizeOf, type Data, type SendOptions
 } from './send-data'
-import { onceWritten, progressOf, sentBytes } from './sent-bytes'
+import { countedBytes, onceWritten, progressOf, sentBytes } from './sent-bytes'
 import type { StreamSettings } from './settings'
 import { suspect, type Suspect } from './suspects'
 import { kOwner, kSettings } from './symbols'
@@ -217,6 +217,11 @@ export class Outbox extends TickBatcher implements Suspect {
   /** How many bytes have left the process. */
   get sentBytes (): number {
     return this.transport === null ? 0 : sentBytes(this.transport)
+  }
+
+  /** The bytes that the connection has received and sent: see {@link countedBytes}. */
+  get transportBytes (): ReturnType<typeof countedBytes> {
+    return countedBytes(this.transport)
   }
 
   /** Grows while the peer lives: see {@link progressOf}. */

@@ -34,6 +34,13 @@ export function sentBytes (transport: Duplex): number {
   return bytesWritten - writableLength
 }
 
+/** The bytes of a transport, in both directions; 0 for a transport that does not count. */
+export function countedBytes (transport: Duplex | null): { received: number, sent: number } {
+  // A Duplex that is no socket has no counters.
+  const { bytesRead = 0, bytesWritten = 0 } = (transport ?? {}) as Partial<Counters>
+  return { received: bytesRead, sent: bytesWritten }
+}
+
 /**
  * How many bytes have gone through a transport; the number grows while the peer lives. It is NaN
  * for a transport that does not count: NaN is not equal to itself, so that such a transport always
