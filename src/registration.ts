@@ -60,7 +60,7 @@ export class Registration implements RoutePlugin {
     this.source = this.#ownServer ?? settings.server ?? fastify.server
     this.server = createRouteServer(settings, this.source)
     this.#connections = new OpenConnections(this.server.sockets, settings.maxConnections)
-    this.#report = new ConnectionReport(this.server.counts, settings.closeLog)
+    this.#report = new ConnectionReport(settings.closeLog)
     this.#listener = settings.noServer ? null : upgradeListenerOf(this.source, fastify)
     this.#upgrades = this.#listener?.upgradesOf(fastify) ?? null
     if (this.#upgrades !== null) this.server.refusals = this.#upgrades.refusals

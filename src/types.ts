@@ -195,8 +195,8 @@ export interface CloseMessage extends ConnectionEnd {
   connection: SocketStream
   /** The id of the request of the upgrade. */
   id: string
-  /** The URL of the route as it was declared, or null for the global `handle`. */
-  route: string | null
+  /** The URL of the route as it was declared; that of the global `handle` ends in `/*`. */
+  route: string
 }
 
 /** The upgrade request of `fastify.injectWS`: options of ws's client, and those below. */

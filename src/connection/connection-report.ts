@@ -1,35 +1,38 @@
 /**
- * What is told of each connection besides its errors: numbers for `stats()`, messages for the
- * diagnostics channels, and one line in the log for its end.
+ * What is told of the connections of routes besides numbers: messages on the diagnostics channels,
+ * and one line in the log for the end of each connection.
  *
- * What a message or a line needs is kept for a connection only if there is a subscriber for its
- * end, or if the log takes the line, when the connection opens.
+ * What the end needs is kept for a connection only if there is a subscriber for it, or if the log
+ * takes the line, when the connection opens.
  */
 import { isEnabled, logFields, type Level } from '../observe/log'
 import { closeChannel, errorChannel, openChannel } from '../observe/channels'
-import type { ConnectionCounts } from '../observe/connection-counts'
-import type { Traffic } from '../observe/traffic'
-import { BackpressureError, UnresponsiveError } from '../stream/errors'
+import { UnresponsiveError } from '../stream/errors'
 import type { SocketStream } from '../stream/duplex'
 import type { StreamSettings } from '../stream/settings'
 import { kOutbox, kSettings, kWhenClosed } from '../stream/symbols'
 import type { FastifyRequest } from 'fastify'
 import type { CloseMessage, ConnectionEnd, ErrorMessage, OpenMessage } from '../types'
 
+/** The text of the line. */
+const END_TEXT = 'websocket connection closed'
+
 /** Tells of the connections of one registration. */
 export class ConnectionReport {
-  readonly #counts: ConnectionCounts
   readonly #closeLog: Level | false
 
   /** @param closeLog the level of the line for the end of a connection */
-  constructor (counts: ConnectionCounts, closeLog: Level | false) {
-    this.#counts = counts
+  constructor (closeLog: Level | false) {
     this.#closeLog = closeLog
   }
 
-  /** The settings for a new connection: its own, if its messages are to be counted apart. */
-  settingsFor (settings: StreamSettings, request: FastifyRequest): StreamSettings {
-    return this.#isFollowed(request) ? settings.countedApart() : settings
+  /**
+   * The settings for a new connection: its own, if its messages are to be counted apart.
+   *
+   * @param shared the settings that its route gives to all connections
+   */
+  settingsFor (shared: StreamSettings, request: FastifyRequest): StreamSettings {
+    return this.#isFollowed(request) ? shared.countedApart() : shared
   }
 
   #isFollowed ({ log }: FastifyRequest): boolean {
@@ -40,53 +43,47 @@ export class ConnectionReport {
   /**
    * A connection has begun.
    *
-   * @param shared the settings that its route gives to all connections
+   * @param isFollowed whether `settingsFor` has given it settings of its own
    */
-  onOpen (connection: SocketStream, request: FastifyRequest, shared: StreamSettings): void {
-    this.#counts.accepted++
-    const { traffic } = connection.socket[kSettings]
-    if (traffic !== shared.traffic) this.#follow(connection, request, traffic, shared.traffic)
+  onOpen (connection: SocketStream, request: FastifyRequest, isFollowed: boolean): void {
+    if (isFollowed) this.#follow(connection, request)
     if (!openChannel.hasSubscribers) return
     const message: OpenMessage = { connection, request }
     openChannel.publish(message)
   }
 
   /** Tells of the end of the connection, when it comes. */
-  #follow (
-    connection: SocketStream, request: FastifyRequest, traffic: Traffic, sum: Traffic
-  ): void {
+  #follow (connection: SocketStream, request: FastifyRequest): void {
     const start = performance.now()
-    const { id, log, routeOptions: { url } } = request
+    // The request itself is not kept.
+    const { id, log } = request
+    const route = String(request.routeOptions.url)
     const { socket } = connection
+    const { traffic } = socket[kSettings]
     const before = socket[kOutbox].transportBytes
     socket[kWhenClosed](() => {
-      sum.join(traffic)
       const { received, sent } = socket[kOutbox].transportBytes
+      const { messagesReceived, messagesSent } = traffic.numbers
       const end: ConnectionEnd = {
         code: Number(socket.closeCode),
         reason: String(socket.closeReason),
         duration: Math.round(performance.now() - start),
-        messagesReceived: traffic.total.messagesReceived,
-        messagesSent: traffic.total.messagesSent,
+        messagesReceived,
+        messagesSent,
         bytesReceived: received - before.received,
         bytesSent: sent - before.sent
       }
-      if (this.#closeLog !== false) logFields(log, this.#closeLog, end, 'websocket connection closed')
+      if (this.#closeLog !== false) logFields(log, this.#closeLog, end, END_TEXT)
       if (!closeChannel.hasSubscribers) return
-      const message: CloseMessage = { connection, id, route: url ?? null, ...end }
+      const message: CloseMessage = { connection, id, route, ...end }
       closeChannel.publish(message)
     })
   }
 
   onError (connection: SocketStream, error: Error): void {
-    if (error instanceof UnresponsiveError) this.#counts.unresponsive++
-    if (error instanceof BackpressureError) this.#counts.tooSlow++
+    if (error instanceof UnresponsiveError) connection.socket[kSettings].counts.unresponsive++
     if (!errorChannel.hasSubscribers) return
     const message: ErrorMessage = { connection, error }
     errorChannel.publish(message)
-  }
-
-  onClose (code: number): void {
-    this.#counts.close(code)
   }
 }

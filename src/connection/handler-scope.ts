@@ -60,8 +60,9 @@ export class HandlerScope extends AsyncResource implements ConnectionOwner, Puls
     this.#request = context.errorHandler === null ? null : request
     setOwner(socket, this)
     const { report, streamSettings } = context
-    this.stream = new SocketStream(socket, report.settingsFor(streamSettings, request))
-    report.onOpen(this.stream, request, streamSettings)
+    const settings = report.settingsFor(streamSettings, request)
+    this.stream = new SocketStream(socket, settings)
+    report.onOpen(this.stream, request, settings !== streamSettings)
     context.heartbeat?.add()
     this.#watchListeners(request.raw)
   }
@@ -161,7 +162,6 @@ export class HandlerScope extends AsyncResource implements ConnectionOwner, Puls
 
   onClose (): void {
     this.#context.heartbeat?.remove()
-    this.#context.report.onClose(Number(this.socket.closeCode))
     this.emitDestroy()
   }
 

@@ -28,7 +28,7 @@ import type { Handshake } from './ws-handshake'
 /** The one answer to an upgrade request: see the header of this file. */
 export class UpgradeAnswer extends AnswerLifetime implements ResponseOwner, ReplyOwner {
   /** The response that Fastify and the application write to. */
-  readonly raw: ServerResponse
+  readonly raw: ServerResponse = createResponse(this.transport.request, this)
   /** Whether `verifyClient` has let the client in. */
   isVerified = false
   /** The subprotocol that `handleProtocols` has chosen; undefined until it is asked. */
@@ -44,11 +44,6 @@ export class UpgradeAnswer extends AnswerLifetime implements ResponseOwner, Repl
   #hasBegun = false
   /** What the next `raw.end` does. The `raw.writeHead` before it decides this. */
   #nextEnd: 'ends' | 'switches' | 'is dropped' = 'ends'
-
-  constructor (...args: ConstructorParameters<typeof AnswerLifetime>) {
-    super(...args)
-    this.raw = createResponse(this.transport.request, this)
-  }
 
   // --- Before Fastify has the request ---
 
@@ -126,13 +121,14 @@ export class UpgradeAnswer extends AnswerLifetime implements ResponseOwner, Repl
   // --- reply.send ---
 
   /** Fastify is about to answer with an error, so the next `reply.send` is no second answer. */
-  onError (): void {
-    if (this.state === 'accepting' || this.isRefused) this.#beginRefusal('failing')
+  onError (error: unknown): void {
+    if (this.state !== 'accepting' && !this.isRefused) return
+    this.#beginRefusal('failing')
+    this.noteError(error)
   }
 
   onSend (reply: FastifyReply, args: readonly unknown[]): FastifyReply {
     const sent = kindOf(args, this.raw.statusCode !== this.#status)
-    if (sent === 'error' || sent === 'timeout') this.noteError(args[0])
     const verdict = ON_SEND[this.state][sent]
     if (verdict === 'pass') return this.#pass(reply, sent, args[0])
     if (verdict === 'overtake') this.refuse(args[0])
@@ -142,6 +138,7 @@ export class UpgradeAnswer extends AnswerLifetime implements ResponseOwner, Repl
 
   #pass (reply: FastifyReply, sent: Sent, payload: unknown): FastifyReply {
     this.#beginRefusal(afterSend(this.state, sent))
+    if (this.state === 'failing') this.noteError(payload)
     const forward: Send = this.#send ?? Object.getPrototypeOf(reply).send
     try {
       return forward.call(reply, payload)
@@ -236,10 +233,11 @@ export class UpgradeAnswer extends AnswerLifetime implements ResponseOwner, Repl
 
   #writeRefusal (statusCode: number): void {
     if (!this.isRefused) this.#beginRefusal('refusing')
-    if (!this.transport.socket.destroyed) this.#watchRefusal()
+    // Both throw for a second head, which is then neither watched nor counted.
     setRefusalHeaders(this.raw, statusCode)
-    this.countRefusal(statusCode)
     writeHeadOf(this.raw, statusCode)
+    if (!this.transport.socket.destroyed) this.#watchRefusal()
+    this.countRefusal(statusCode)
   }
 
   /** While a refusal is written, the client may leave or stop reading. */

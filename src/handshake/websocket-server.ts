@@ -6,7 +6,6 @@ import { EventEmitter } from 'node:events'
 import type { AddressInfo } from 'node:net'
 import type { IncomingMessage, Server } from 'node:http'
 import type { Duplex } from 'node:stream'
-import { ConnectionCounts } from '../observe/connection-counts'
 import { RefusalCounts } from '../observe/refusal-counts'
 import type { WebsocketStats } from '../observe/stats'
 import { toError } from '../observe/thrown'
@@ -32,7 +31,6 @@ export class RouteServer extends WebSocketStreamServer {
   /** All open connections. With `clientTracking: false`, ws does not keep them in `clients`. */
   readonly sockets: Set<StreamSocket>
 
-  readonly counts = new ConnectionCounts()
   /** The refusals of the application, once the server belongs to one. */
   refusals = new RefusalCounts()
 
@@ -61,7 +59,7 @@ export class RouteServer extends WebSocketStreamServer {
 
   /** The numbers of now: a new object, which does not change. */
   stats (): WebsocketStats {
-    const { accepted, closed, unresponsive, tooSlow } = this.counts
+    const { counts: { accepted, closed, unresponsive, tooSlow }, traffic } = this.streamSettings
     let messagesWaiting = 0
     for (const { [kInbox]: inbox } of this.sockets) messagesWaiting += inbox?.waitingMessages ?? 0
     return {
@@ -71,7 +69,7 @@ export class RouteServer extends WebSocketStreamServer {
       closed,
       unresponsive,
       tooSlow,
-      ...this.streamSettings.traffic.total,
+      ...traffic.numbers,
       messagesWaiting
     }
   }

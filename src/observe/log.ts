@@ -38,13 +38,18 @@ export function logFields (
   succeeds(() => { log[level](fields, text) })
 }
 
-/** Whether a logger takes lines of a level, as far as it tells. */
+/** Whether a logger takes lines of a level, as far as it tells. Never throws. */
 export function isEnabled (log: FastifyBaseLogger, level: Level): boolean {
-  // The logger pino has the method; the type does not.
-  const { isLevelEnabled } = log as { isLevelEnabled?: unknown }
-  if (typeof isLevelEnabled === 'function') return isLevelEnabled.call(log, level) === true
-  // Without a logger, Fastify gives one whose methods are all the same empty function.
-  return log.info !== log.error
+  let isEnabled = false
+  succeeds(() => {
+    // The logger pino has the method; the type does not.
+    const { isLevelEnabled } = log as { isLevelEnabled?: unknown }
+    // Without a logger, Fastify gives one whose methods are all the same empty function.
+    isEnabled = typeof isLevelEnabled === 'function'
+      ? isLevelEnabled.call(log, level) === true
+      : log.info !== log.error
+  })
+  return isEnabled
 }
 
 function succeeds (attempt: () => void): boolean {

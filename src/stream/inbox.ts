@@ -29,7 +29,7 @@ export function inboxOf (socket: InboxSocket): Inbox {
 
 /** A message has arrived. */
 export function receive (socket: InboxSocket, data: Buffer, isBinary: boolean): void {
-  socket[kSettings].traffic.receive(data.length)
+  socket[kSettings].traffic.receive(data.byteLength)
   if (socket[kInbox] === null && demandOf(socket) === 'room') deliver(socket, data, isBinary)
   else inboxOf(socket).receive(data, isBinary)
 }
@@ -123,14 +123,14 @@ export class Inbox {
   // --- Messages ---
 
   receive (data: Buffer, isBinary: boolean): void {
-    if (this.#is(DISCARDING)) return
-    if (this.#waiting === null && this.#isReady) deliver(this.#socket, data, isBinary)
+    const flows = this.#waiting === null && !this.#is(DISCARDING) && this.#isReady
+    if (flows) deliver(this.#socket, data, isBinary)
     else this.#keep(data, isBinary)
   }
 
   #keep (data: Buffer, isBinary: boolean): void {
-    if (this.#is(DROPPING)) {
-      this.#countDropped(1)
+    if (this.#is(DROPPING | DISCARDING)) {
+      this.#socket[kSettings].traffic.drop(1)
       return
     }
     if (this.#waiting === null) this.#waiting = new MessageQueue(data, isBinary)
@@ -215,8 +215,7 @@ export class Inbox {
     this.#setHeld(false)
     // While the connection ends, what was kept may still be read; what comes now has no room.
     if (!this.#isOpen) return
-    this.#countDropped(this.waitingMessages)
-    this.#waiting = null
+    this.#dropWaiting()
     if (this.#is(WARNED)) return
     this.#mark(WARNED, true)
     const warning = new UnreadOverflowError(this.#socket[kSettings].highWaterMark)
@@ -230,8 +229,9 @@ export class Inbox {
     return this.#waiting?.length ?? 0
   }
 
-  #countDropped (messages: number): void {
-    this.#socket[kSettings].traffic.drop(messages)
+  #dropWaiting (): void {
+    this.#socket[kSettings].traffic.drop(this.waitingMessages)
+    this.#waiting = null
   }
 
   // --- What the application does ---
@@ -265,7 +265,7 @@ export class Inbox {
   /** The stream was destroyed: what arrives from now on is thrown away, up to the close frame. */
   discard (): void {
     this.#mark(DISCARDING, true)
-    this.#waiting = null
+    this.#dropWaiting()
     this.#setHeld(false)
     this.resume()
   }
@@ -293,7 +293,7 @@ export class Inbox {
   }
 
   #end (): void {
-    this.#waiting = null
+    this.#dropWaiting()
     this.#socket[kStream]?.[kEnded]()
   }
 }

@@ -104,11 +104,12 @@ export class Outbox extends TickBatcher implements Suspect {
 
   #sendUnpacked (data: Data, options: SendOptions, callback?: SendCallback): void {
     this.cork()
-    const isLate = !this.#isPlain || isReadLate(data)
+    const kept = keep(data)
+    const isLate = !this.#isPlain || isReadLate(kept)
     this.#hand((answer) => {
-      WebSocket.prototype.send.call(this.#socket, keep(data), options, answer)
+      WebSocket.prototype.send.call(this.#socket, kept, options, answer)
     }, isLate, callback)
-    if (this.#isOpen) this.#socket[kSettings].traffic.send(sizeOf(data), isFinal(options))
+    if (this.#isOpen) this.#socket[kSettings].traffic.send(sizeOf(kept), isFinal(options))
     // After the call: when ws throws, it still waits for the rest of a message.
     if (isFinal(options)) this.state &= ~FRAGMENTING
     else this.state |= FRAGMENTING
@@ -198,6 +199,7 @@ export class Outbox extends TickBatcher implements Suspect {
   closeIfTooSlow (): void {
     if (!this.#isTooFarBehind()) return
     this.state |= SLOW
+    this.#socket[kSettings].counts.tooSlow++
     this.#socket.close(CLOSE_TRY_AGAIN_LATER)
     this.#socket.emit('error', new BackpressureError(this.#socket[kSettings].maxBackpressure))
   }

@@ -1,5 +1,4 @@
 /** What is to be known of data, and of the options beside it, before they are given to ws. */
-import { Blob } from 'node:buffer'
 import { types } from 'node:util'
 import { WebSocket } from 'ws'
 import { MAX_PACKED_PAYLOAD } from '../protocol/pack'
@@ -20,10 +19,12 @@ function isBytes (data: unknown): data is NodeJS.ArrayBufferView | ArrayBufferLi
   return ArrayBuffer.isView(data) || types.isAnyArrayBuffer(data)
 }
 
-/** Bytes of the message that ws makes of data. */
-export function sizeOf (data: Data): number {
+/** Bytes of the message that ws makes of what {@link keep} has returned. */
+export function sizeOf (data: unknown): number {
   if (isBytes(data)) return data.byteLength
-  return data instanceof Blob ? data.size : Buffer.byteLength(String(data))
+  if (isReadLate(data)) return Number(data.size)
+  // For ws, what is not there is an empty message.
+  return data == null || data === false ? 0 : Buffer.byteLength(String(data))
 }
 
 /** Whether data is too long to be copied. */
@@ -34,19 +35,26 @@ export function isLong (data: unknown): boolean {
 /**
  * What to give to ws: a copy of short bytes. They wait for the end of the tick or for a slow peer,
  * and the application may use its buffer again at once.
+ *
+ * @throws what ws throws for an object that has no bytes
  */
 export function keep<T> (data: T): T | Buffer {
+  if (typeof data === 'object' && data !== null && !isBytes(data) && !isReadLate(data)) {
+    // As ws does it; done here, the bytes can be counted. The types of Node.js take fewer objects
+    // than the function.
+    return Buffer.from(data as never)
+  }
   if (!isBytes(data) || isLong(data)) return data
   if (!ArrayBuffer.isView(data)) return Buffer.from(new Uint8Array(data))
   return Buffer.from(new Uint8Array(data.buffer, data.byteOffset, data.byteLength))
 }
 
 /**
- * Whether ws may have to read the data first, as it does with a Blob. ws knows Blobs of all classes
- * by their shape, so any object that is not bytes counts.
+ * Whether ws has to read the data first, as it does with a Blob. ws knows Blobs of all classes by
+ * their shape.
  */
-export function isReadLate (data: unknown): boolean {
-  return typeof data === 'object' && data !== null && !isBytes(data)
+export function isReadLate (data: unknown): data is { size?: unknown } {
+  return typeof data === 'object' && data !== null && 'arrayBuffer' in data
 }
 
 /** The `send` that was looked at last. */

@@ -15,7 +15,9 @@ interface Handle {
 }
 
 /** What a `net.Socket` counts. */
-interface Counters extends Pick<Socket, 'bytesRead' | 'bytesWritten' | 'writableLength'> {
+interface Counters extends Pick<
+  Socket, 'bytesRead' | 'bytesWritten' | 'readableLength' | 'writableLength'
+> {
   readonly _handle?: Handle | null
 }
 
@@ -34,11 +36,12 @@ export function sentBytes (transport: Duplex): number {
   return bytesWritten - writableLength
 }
 
-/** The bytes of a transport, in both directions; 0 for a transport that does not count. */
+/** The bytes read from a transport and written to it; 0 if the transport does not count. */
 export function countedBytes (transport: Duplex | null): { received: number, sent: number } {
   // A Duplex that is no socket has no counters.
-  const { bytesRead = 0, bytesWritten = 0 } = (transport ?? {}) as Partial<Counters>
-  return { received: bytesRead, sent: bytesWritten }
+  const { bytesRead = 0, bytesWritten = 0, readableLength = 0 } =
+    (transport ?? {}) as Partial<Counters>
+  return { received: bytesRead - readableLength, sent: bytesWritten }
 }
 
 /**

@@ -7,7 +7,7 @@ import { FrameReader } from './frame-reader'
 import { readOptions } from './given'
 import { kOutbox, kSettings, kStream } from './symbols'
 import {
-  MAX_INT32, StreamSettings, type SharedState, type SocketStreamOptions
+  MAX_INT32, StreamSettings, type Counters, type SocketStreamOptions
 } from './settings'
 import { StreamSocket } from './socket'
 import { SocketStream } from './duplex'
@@ -46,17 +46,17 @@ export class WebSocketStreamServer extends WebSocketServer<typeof StreamSocket> 
 
   /**
    * @param onStream added as a listener of `stream`
-   * @param shared what its connections have in common with those of another server
+   * @param counters count its connections; by default they are counted for themselves
    * @throws FST_WS_INVALID_OPTION, FST_WS_UNSUPPORTED_OPTION, and what ws throws for its own
    */
   constructor (
-    options: WebSocketStreamServerOptions = {}, onStream?: StreamListener, shared?: SharedState
+    options: WebSocketStreamServerOptions = {}, onStream?: StreamListener, counters?: Counters
   ) {
     if ('WebSocket' in options && options.WebSocket != null) {
       throw new UnsupportedOptionError('WebSocket', OWN_CLASS)
     }
     // Checked first: ws opens its port at once.
-    const streamSettings = new StreamSettings(options, shared)
+    const streamSettings = new StreamSettings(options, counters)
     super({ ...options, ...readOptions(options, WS_OPTIONS), WebSocket: StreamSocket, ...NEVER })
     this.streamSettings = streamSettings
     this.on('connection', this.#emitStream)
@@ -70,6 +70,7 @@ export class WebSocketStreamServer extends WebSocketServer<typeof StreamSocket> 
     super.handleUpgrade(request, transport, head, (socket, request) => {
       socket[kOutbox].attach(transport)
       socket[kSettings] = this.streamSettings
+      this.streamSettings.counts.accepted++
       if (isUnread) this.#readerFor(socket).attach(socket, transport)
       callback(socket, request)
     })

@@ -2,6 +2,7 @@
 import type { DuplexOptions } from 'node:stream'
 import { BYTES, MESSAGES, type Codec } from './codec'
 import { InvalidOptionError } from './errors'
+import { ConnectionCounts } from '../observe/connection-counts'
 import { Traffic } from '../observe/traffic'
 
 /** Options of a {@link SocketStream}. */
@@ -50,14 +51,18 @@ const DEFAULT_CLOSE_TIMEOUT = 30_000
  */
 export const MAX_INT32 = 2 ** 31 - 1
 
-/** What streams of several settings can have in common. */
-export interface SharedState {
-  /** Counts the messages. */
+/** What counts the connections of a server, whose streams may have several settings. */
+export interface Counters {
+  readonly counts: ConnectionCounts
   readonly traffic: Traffic
 }
 
+function createCounters (): Counters {
+  return { counts: new ConnectionCounts(), traffic: new Traffic() }
+}
+
 /** Checked, complete options of a {@link SocketStream}; one object serves a server's streams. */
-export class StreamSettings implements SharedState {
+export class StreamSettings implements Counters {
   static readonly defaults = new StreamSettings()
 
   readonly objectMode: boolean
@@ -67,18 +72,18 @@ export class StreamSettings implements SharedState {
   /** Infinity for no limit. */
   readonly maxBackpressure: number
   readonly closeTimeout: number
+  readonly counts: ConnectionCounts
   readonly traffic: Traffic
   /** What the constructor of Duplex takes; its types do not know `captureRejections`. */
   readonly duplex: DuplexOptions & { captureRejections: boolean }
 
   /**
-   * @param shared what these streams have in common with others, whose settings can be given here
+   * @param counters count these streams; other settings can be given, to count with those
    * @throws FST_WS_INVALID_OPTION
    */
-  constructor (
-    options: SocketStreamOptions = {}, shared: SharedState = { traffic: new Traffic() }
-  ) {
-    this.traffic = shared.traffic
+  constructor (options: SocketStreamOptions = {}, counters: Counters = createCounters()) {
+    this.counts = counters.counts
+    this.traffic = counters.traffic
     this.objectMode = options.objectMode ?? options.binary === false
     this.codec = this.objectMode ? MESSAGES : BYTES
     const { highWaterMark, pauseTimeout, maxBackpressure, closeTimeout } = options
@@ -95,9 +100,9 @@ export class StreamSettings implements SharedState {
     }
   }
 
-  /** The same settings for one connection whose messages are counted apart. */
+  /** The same settings for one connection whose messages are also counted apart. */
   countedApart (): StreamSettings {
-    const traffic = this.traffic.setApart()
+    const traffic = new Traffic(this.traffic)
     return Object.assign(Object.create(StreamSettings.prototype), this, { traffic })
   }
 }

@@ -251,12 +251,15 @@ export class StreamSocket extends WebSocket implements ClosingSocket {
 
   /** ws has closed the connection. */
   #close (code: number, reason: Buffer): boolean {
+    if (this.#closed === null) this[kSettings].counts.close(code)
     if (this.#ending instanceof Closing) this.#ending.stop()
     this.#ending = { code, reason: reason.toString() }
     const { transport } = this[kOutbox]
     if (transport !== null) this[kReader]?.detach(transport)
     this[kInbox]?.close()
-    this.#whenClosed?.()
+    const whenClosed = this.#whenClosed
+    this.#whenClosed = null
+    whenClosed?.()
     const hasListener = this.#emitForOwner('close', [code, reason])
     this[kOwner]?.onClose()
     if (this[kInbox] === null) this[kStream]?.[kEnded]()
