@@ -1,0 +1,41 @@
+// Clients that come, talk, go and are refused, for something to see on the dashboard.
+import { WebSocket } from 'ws'
+
+const origin = process.argv[2] ?? 'ws://127.0.0.1:3000'
+const MOST_CLIENTS = 60
+/** Milliseconds. */
+const STEP = 100
+const LONGEST_STAY = 30_000
+
+const CODES = [1000, 1000, 1000, 1001, 4000, 4001]
+
+const start = Date.now()
+
+setInterval(() => {
+  // More and fewer clients, in a minute.
+  const wave = 0.6 - 0.4 * Math.cos((Date.now() - start) / 60_000 * 2 * Math.PI)
+  if (Math.random() < wave * MOST_CLIENTS * STEP / (LONGEST_STAY / 2)) come()
+  if (Math.random() < 0.03) comeTo('/private')
+  if (Math.random() < 0.01) comeTo('/nothing')
+}, STEP)
+
+function comeTo (path: string): WebSocket {
+  const socket = new WebSocket(origin + path)
+  // That an upgrade is refused, or that the server has ended, is no news.
+  socket.on('error', () => {})
+  return socket
+}
+
+function come (): void {
+  const socket = comeTo('/echo')
+  socket.on('open', () => {
+    const talk = setInterval(() => { socket.send('x'.repeat(Math.random() * 200)) }, STEP)
+    setTimeout(() => { leave(socket) }, Math.random() * LONGEST_STAY)
+    socket.on('close', () => { clearInterval(talk) })
+  })
+}
+
+function leave (socket: WebSocket): void {
+  if (Math.random() < 0.05) socket.terminate()
+  else socket.close(CODES[Math.floor(Math.random() * CODES.length)])
+}
