@@ -1,5 +1,5 @@
-// The dashboard of an application: a server of its own, whose page anybody may load, and whose
-// numbers only those get who know the token.
+// The dashboard of an application: a server of its own. Its page is public and holds nothing; the
+// numbers need the token.
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import Fastify, { type FastifyInstance, type FastifyRequest } from 'fastify'

@@ -27,10 +27,12 @@ function comeTo (path: string): WebSocket {
 }
 
 function come (): void {
-  const socket = comeTo('/echo')
+  const isTalker = Math.random() < 0.6
+  const socket = comeTo(isTalker ? '/echo' : '/clock')
   socket.on('open', () => {
-    const talk = setInterval(() => { socket.send('x'.repeat(Math.random() * 200)) }, STEP)
     setTimeout(() => { leave(socket) }, Math.random() * LONGEST_STAY)
+    if (!isTalker) return
+    const talk = setInterval(() => { socket.send('x'.repeat(Math.random() * 200)) }, STEP)
     socket.on('close', () => { clearInterval(talk) })
   })
 }

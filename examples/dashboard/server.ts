@@ -10,6 +10,9 @@ import fastifyWebsocket from 'fastify-websocket'
 import { createDashboard } from './dashboard'
 import { chooseToken } from './token'
 
+/** Milliseconds. */
+const CLOCK_INTERVAL = 200
+
 const {
   HOST = '127.0.0.1', PORT = '3000', DASHBOARD_PORT = '3001', DASHBOARD_TOKEN
 } = process.env
@@ -20,6 +23,11 @@ application.register(fastifyWebsocket)
 
 application.get('/echo', { websocket: true }, ({ socket }) => {
   socket.on('message', (message) => { socket.send(message) })
+})
+
+application.get('/clock', { websocket: true }, ({ socket }) => {
+  const timer = setInterval(() => { socket.send(new Date().toISOString()) }, CLOCK_INTERVAL)
+  socket.on('close', () => { clearInterval(timer) })
 })
 
 application.get('/private', {

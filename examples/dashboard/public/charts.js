@@ -1,8 +1,9 @@
 // The charts: the last five minutes, a point each second.
-import uPlot from '/uPlot.js'
+import UPlot from '/uPlot.js'
 
-/** Seconds that a chart shows, and so the most points that are kept. */
-const SPAN = 300
+/** Seconds that a chart shows: at first, and at most. There is a point for each second. */
+const SHORTEST_SPAN = 60
+const LONGEST_SPAN = 300
 const FONT = '12px system-ui, sans-serif'
 
 const clock = new Intl.DateTimeFormat(undefined, { hour: '2-digit', minute: '2-digit', hour12: false })
@@ -11,7 +12,8 @@ const compact = new Intl.NumberFormat('en', { notation: 'compact', maximumFracti
 
 /** A number in a few characters. */
 export function short (number) {
-  return number < 10 && !Number.isInteger(number) ? number.toFixed(1) : compact.format(number)
+  if (number < 10 && !Number.isInteger(number)) return number.toFixed(1)
+  return compact.format(number < 1000 ? Math.round(number) : number)
 }
 
 /** What a chart shows: properties of a point, with the names of their colors. */
@@ -25,8 +27,8 @@ const CHARTS = {
   },
   delay: {
     series: [
-      { key: 'delay', label: '99 %', color: '--accent', isFilled: true },
-      { key: 'longestDelay', label: 'longest', color: '--warn' }
+      { key: 'delay', label: 'p99', color: '--accent', isFilled: true },
+      { key: 'longestDelay', label: 'longest', color: '--third' }
     ]
   },
   refusals: { series: [{ key: 'refused', label: 'refused', color: '--bad', isBars: true }] }
@@ -39,7 +41,7 @@ document.body.append(probe)
 /** The color behind a name, as it is in light or in dark. */
 function colorOf (name, part = 100) {
   probe.style.color = `color-mix(in srgb, var(${name}) ${part}%, transparent)`
-  return getComputedStyle(probe).color
+  return window.getComputedStyle(probe).color
 }
 
 const points = []
@@ -51,7 +53,7 @@ const charts = [...document.querySelectorAll('[data-chart]')].map((section) => {
 export function addPoints (added, isWhole) {
   if (isWhole) points.length = 0
   points.push(...added)
-  points.splice(0, points.length - SPAN)
+  points.splice(0, points.length - LONGEST_SPAN)
   for (const chart of charts) chart.update()
 }
 
@@ -79,8 +81,8 @@ function createChart (section, { series }) {
     series.forEach(({ key }, i) => { values[i].textContent = short(point[key]) })
   }
 
-  const plot = new uPlot(optionsFor(place, series, showValues), [[]], place)
-  new ResizeObserver(() => { plot.setSize(sizeOf(place)) }).observe(place)
+  const plot = new UPlot(optionsFor(place, series, showValues), [[]], place)
+  new window.ResizeObserver(() => { plot.setSize(sizeOf(place)) }).observe(place)
 
   return {
     redraw () { plot.redraw() },
@@ -113,7 +115,7 @@ function optionsFor (place, series, showValues) {
       y: { range: (plot, least, most) => [0, Math.max(1, (most ?? 0) * 1.15)] }
     },
     axes: [
-      { ...axis, space: 56, incrs: [60], size: 28, values: (plot, times) => times.map(toClock) },
+      { ...axis, space: 44, incrs: [15, 30, 60, 120], size: 28, values: (plot, times) => times.map(toClock) },
       { ...axis, space: 36, size: 44, values: (plot, numbers) => numbers.map(short) }
     ],
     series: [{}, ...series.map(toSeries)],
@@ -127,17 +129,20 @@ function toSeries ({ color, isFilled, isBars }) {
     stroke: () => colorOf(color),
     fill: isFilled || isBars ? () => colorOf(color, isBars ? 100 : 14) : undefined,
     points: { show: false },
-    ...(isBars && { paths: uPlot.paths.bars({ size: [1, 6], radius: 0.3 }) })
+    ...(isBars && { paths: UPlot.paths.bars({ size: [0.7, 8], radius: 0.2 }) })
   }
 }
 
 function rangeOfTime () {
-  const end = (points.at(-1)?.time ?? Date.now()) / 1000
-  return [end - SPAN, end]
+  if (points.length === 0) return [0, SHORTEST_SPAN]
+  const [first, last] = [points[0], points.at(-1)].map(({ time }) => time / 1000)
+  const span = Math.min(LONGEST_SPAN, Math.max(SHORTEST_SPAN, last - first))
+  return [last - span, last + 0.5]
 }
 
+/** Only whole minutes are named. */
 function toClock (seconds) {
-  return clock.format(seconds * 1000)
+  return seconds % 60 === 0 ? clock.format(seconds * 1000) : ''
 }
 
 function sizeOf ({ clientWidth: width, clientHeight: height }) {

@@ -43,7 +43,9 @@ function open (chosen) {
   token = chosen
   find('ask').hidden = true
   find('board').hidden = false
-  if (socket !== null) lose(socket)
+  // With another token, the old connection says nothing any more.
+  socket?.close()
+  socket = null
   connect()
 }
 
@@ -133,11 +135,11 @@ function show ({ points, stats, memory, uptime }, isFirst) {
   const refused = stats.refused.reduce((sum, { count }) => sum + count, 0)
   const [size, unit] = toSize(memory)
   const texts = {
-    open: whole.format(stats.open),
-    received: short(Math.round(last.received)),
-    sent: short(Math.round(last.sent)),
-    delay: last.delay.toFixed(1),
-    refused: whole.format(refused),
+    open: toTile(stats.open),
+    received: toTile(Math.round(last.received)),
+    sent: toTile(Math.round(last.sent)),
+    delay: last.delay < 100 ? last.delay.toFixed(1) : toTile(Math.round(last.delay)),
+    refused: toTile(refused),
     memory: size,
     'memory-unit': unit
   }
@@ -191,6 +193,11 @@ function showTotals (stats, uptime) {
     row(['Closed: too slow'], whole.format(stats.tooSlow)),
     row(['Process runs for'], toTime(uptime))
   )
+}
+
+/** A number that fits into a tile. */
+function toTile (number) {
+  return number < 100_000 ? whole.format(number) : short(number)
 }
 
 function row (texts, value) {
