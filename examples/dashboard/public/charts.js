@@ -8,12 +8,13 @@ const FONT = '12px system-ui, sans-serif'
 
 const clock = new Intl.DateTimeFormat(undefined, { hour: '2-digit', minute: '2-digit', hour12: false })
 const exactClock = new Intl.DateTimeFormat(undefined, { timeStyle: 'medium', hour12: false })
+const whole = new Intl.NumberFormat('en')
 const compact = new Intl.NumberFormat('en', { notation: 'compact', maximumFractionDigits: 1 })
 
-/** A number in a few characters. */
+/** A number in at most six characters. */
 export function short (number) {
   if (number < 10 && !Number.isInteger(number)) return number.toFixed(1)
-  return compact.format(number < 1000 ? Math.round(number) : number)
+  return number < 100_000 ? whole.format(Math.round(number)) : compact.format(number)
 }
 
 /** What a chart shows: properties of a point, with the names of their colors. */
@@ -108,7 +109,7 @@ function optionsFor (place, series, showValues) {
   return {
     ...sizeOf(place),
     legend: { show: false },
-    padding: [8, 8, 0, 0],
+    padding: [8, 20, 0, 0],
     cursor: { y: false, drag: { x: false, y: false }, sync: { key: 'time' }, points: { size: 7 } },
     scales: {
       x: { range: () => rangeOfTime() },
@@ -116,7 +117,7 @@ function optionsFor (place, series, showValues) {
     },
     axes: [
       { ...axis, space: 44, incrs: [15, 30, 60, 120], size: 28, values: (plot, times) => times.map(toClock) },
-      { ...axis, space: 36, size: 44, values: (plot, numbers) => numbers.map(short) }
+      { ...axis, space: 36, size: 44, values: (plot, numbers) => numbers.map(compact.format) }
     ],
     series: [{}, ...series.map(toSeries)],
     hooks: { setCursor: [({ cursor: { idx, left } }) => { showValues(left < 0 ? null : idx) }] }

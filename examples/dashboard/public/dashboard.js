@@ -135,11 +135,11 @@ function show ({ points, stats, memory, uptime }, isFirst) {
   const refused = stats.refused.reduce((sum, { count }) => sum + count, 0)
   const [size, unit] = toSize(memory)
   const texts = {
-    open: toTile(stats.open),
-    received: toTile(Math.round(last.received)),
-    sent: toTile(Math.round(last.sent)),
-    delay: last.delay < 100 ? last.delay.toFixed(1) : toTile(Math.round(last.delay)),
-    refused: toTile(refused),
+    open: short(stats.open),
+    received: short(Math.round(last.received)),
+    sent: short(Math.round(last.sent)),
+    delay: last.delay < 100 ? last.delay.toFixed(1) : short(last.delay),
+    refused: short(refused),
     memory: size,
     'memory-unit': unit
   }
@@ -172,7 +172,7 @@ const CLOSE_CODES = {
 function showRows (id, rows, textIfNone) {
   const sorted = rows.sort((one, other) => other.count - one.count)
   const items = sorted.slice(0, MOST_ROWS).map(({ name, text, count }) => {
-    return row([element('code', '', String(name)), ` ${text}`], whole.format(count))
+    return row([element('code', '', String(name)), ' ', ...breakable(text)], whole.format(count))
   })
   const more = sorted.length - items.length
   if (more > 0) items.push(element('li', 'none', `and ${more} more`))
@@ -195,9 +195,9 @@ function showTotals (stats, uptime) {
   )
 }
 
-/** A number that fits into a tile. */
-function toTile (number) {
-  return number < 100_000 ? whole.format(number) : short(number)
+/** A text that may break behind each of its underscores. */
+function breakable (text) {
+  return text.split(/(?<=_)/).flatMap((part) => [part, element('wbr', '')])
 }
 
 function row (texts, value) {
