@@ -1,7 +1,9 @@
-// Clients that come, talk, go and are refused, for something to see on the dashboard.
+// Clients that come, talk, go and are refused: something to see on the dashboard.
 import { WebSocket } from 'ws'
 
-const origin = process.argv[2] ?? 'ws://127.0.0.1:3000'
+const { ORIGIN = 'ws://127.0.0.1:3000' } = process.env
+
+const FIRST_CLIENTS = 10
 const MOST_CLIENTS = 60
 /** Milliseconds. */
 const STEP = 100
@@ -11,8 +13,10 @@ const CODES = [1000, 1000, 1000, 1001, 4000, 4001]
 
 const start = Date.now()
 
+for (let count = 0; count < FIRST_CLIENTS; count++) come()
+
 setInterval(() => {
-  // More and fewer clients, in a minute.
+  // A wave of clients each minute.
   const wave = 0.6 - 0.4 * Math.cos((Date.now() - start) / 60_000 * 2 * Math.PI)
   if (Math.random() < wave * MOST_CLIENTS * STEP / (LONGEST_STAY / 2)) come()
   if (Math.random() < 0.03) comeTo('/private')
@@ -20,7 +24,7 @@ setInterval(() => {
 }, STEP)
 
 function comeTo (path: string): WebSocket {
-  const socket = new WebSocket(origin + path)
+  const socket = new WebSocket(ORIGIN + path)
   // That an upgrade is refused, or that the server has ended, is no news.
   socket.on('error', () => {})
   return socket

@@ -105,6 +105,20 @@ test('without a token one is made, and printed once', async (t) => {
   t.equal(output.split(token).length, 2)
 })
 
+test('the load comes, talks and is refused', async (t) => {
+  const { application, dashboard } = await startDashboard(t)
+  startExample(t, 'dashboard/load.ts', '0', { ORIGIN: application })
+  const page = await watch(t, dashboard)
+  const seen = { open: false, received: false, sent: false, refused: false }
+  while (Object.values(seen).includes(false)) {
+    const { points } = JSON.parse(await page.nextText())
+    for (const point of points) {
+      for (const key of Object.keys(seen)) Object.assign(seen, point[key] > 0 && { [key]: true })
+    }
+  }
+  t.same(seen, { open: true, received: true, sent: true, refused: true })
+})
+
 test('the dashboard does not start with a bad token, or on a port that is taken', async (t) => {
   const env = { DASHBOARD_PORT: '0', DASHBOARD_TOKEN: 'too-short' }
   const bad = startExample(t, 'dashboard/server.ts', '0', env)

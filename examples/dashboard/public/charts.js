@@ -109,7 +109,7 @@ function optionsFor (place, series, showValues) {
   return {
     ...sizeOf(place),
     legend: { show: false },
-    padding: [8, 20, 0, 0],
+    padding: [8, 24, 0, 0],
     cursor: { y: false, drag: { x: false, y: false }, sync: { key: 'time' }, points: { size: 7 } },
     scales: {
       x: { range: () => rangeOfTime() },

@@ -189,7 +189,7 @@ function showTotals (stats, uptime) {
     row(['Payload out'], toSize(stats.bytesSent).join(' ')),
     row(['Messages never read'], whole.format(stats.messagesDropped)),
     row(['Messages that wait now'], whole.format(stats.messagesWaiting)),
-    row(['Cut off: no answer to pings'], whole.format(stats.unresponsive)),
+    row(['Cut off: no pong'], whole.format(stats.unresponsive)),
     row(['Closed: too slow'], whole.format(stats.tooSlow)),
     row(['Process runs for'], toTime(uptime))
   )
