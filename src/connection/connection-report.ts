@@ -9,10 +9,11 @@ import { isEnabled, logFields, type Level } from '../observe/log'
 import { closeChannel, errorChannel, openChannel } from '../observe/channels'
 import { UnresponsiveError } from '../stream/errors'
 import type { SocketStream } from '../stream/duplex'
+import { countedBytes } from '../stream/sent-bytes'
 import type { StreamSettings } from '../stream/settings'
 import { kOutbox, kSettings, kWhenClosed } from '../stream/symbols'
 import type { FastifyRequest } from 'fastify'
-import type { CloseMessage, ConnectionEnd, ErrorMessage, OpenMessage } from '../types'
+import type { CloseMessage, ConnectionEnd, ErrorMessage, OpenMessage } from '../channel-types'
 
 /** The text of the line. */
 const END_TEXT = 'websocket connection closed'
@@ -60,9 +61,9 @@ export class ConnectionReport {
     const route = String(request.routeOptions.url)
     const { socket } = connection
     const { traffic } = socket[kSettings]
-    const before = socket[kOutbox].transportBytes
+    const before = countedBytes(socket[kOutbox].transport)
     socket[kWhenClosed](() => {
-      const { received, sent } = socket[kOutbox].transportBytes
+      const { received, sent } = countedBytes(socket[kOutbox].transport)
       const { messagesReceived, messagesSent } = traffic.numbers
       const end: ConnectionEnd = {
         code: Number(socket.closeCode),

@@ -6,7 +6,7 @@
 import { refusedChannel } from '../observe/channels'
 import { RefusalCounts } from '../observe/refusal-counts'
 import { codeOf } from '../observe/thrown'
-import type { RefusedMessage } from '../types'
+import type { RefusedMessage } from '../channel-types'
 import { isRefused, isSettled, type AnswerState } from './answer-state'
 import { cutOffWithoutProgress } from './progress'
 import type { UpgradeTransport } from './raw-socket'

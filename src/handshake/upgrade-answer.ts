@@ -15,7 +15,8 @@ import {
   afterSend, judgeHead, OK, ON_SEND, SWITCHING, type RefusalState, type Sent
 } from './answer-state'
 import {
-  claimReply, isSendInsideOnError, kindOf, warnOfSecondAnswer, type ReplyOwner, type Send
+  claimReply, isSendInsideOnError, kindOf, warnOfSecondAnswer, withoutThen, type ReplyOwner,
+  type Send
 } from './claimed-reply'
 import { prepareErrorAnswer } from './error-answer'
 import { handshakeLines, setHead, setRefusalHeaders } from './headers'
@@ -147,7 +148,7 @@ export class UpgradeAnswer extends AnswerLifetime implements ResponseOwner, Repl
       if (!isSendInsideOnError(error)) throw error
       // Thrown after an asynchronous hook, the error would be an uncaught exception.
       this.#warn()
-      return reply
+      return withoutThen(reply)
     }
   }
 
@@ -171,8 +172,8 @@ export class UpgradeAnswer extends AnswerLifetime implements ResponseOwner, Repl
 
   onWriteHead (statusCode: number, rest: readonly unknown[]): void {
     const { headersSent } = this.raw
-    const is101 = statusCode === SWITCHING
-    switch (judgeHead(this.state, { is101, hasBegun: this.#hasBegun, headersSent })) {
+    const head = { is101: statusCode === SWITCHING, hasBegun: this.#hasBegun, headersSent }
+    switch (judgeHead(this.state, head)) {
       case 'switch': this.#writeSwitch(rest); break
       case 'write': setHead(this.raw, rest); this.#writeRefusal(statusCode); break
       case 'fail': this.#refuseSwitch(new UnexpectedSwitchError()); break
@@ -233,7 +234,7 @@ export class UpgradeAnswer extends AnswerLifetime implements ResponseOwner, Repl
 
   #writeRefusal (statusCode: number): void {
     if (!this.isRefused) this.#beginRefusal('refusing')
-    // Both throw for a second head, which is then neither watched nor counted.
+    // Both throw for a second head: its end is not waited for twice, and it is not counted.
     setRefusalHeaders(this.raw, statusCode)
     writeHeadOf(this.raw, statusCode)
     if (!this.transport.socket.destroyed) this.#watchRefusal()
