@@ -5,6 +5,7 @@
 import type { FastifyRequest } from 'fastify'
 import type { IncomingMessage } from 'node:http'
 import type { SocketStream } from './stream/duplex'
+import type { WebsocketServer } from './types'
 
 /** A message of the diagnostics channel `fastify-websocket.open`. */
 export interface OpenMessage {
@@ -50,4 +51,10 @@ export interface CloseMessage extends ConnectionEnd {
   id: string
   /** The URL of the route as it was declared; that of the global `handle` ends in `/*`. */
   route: string
+}
+
+/** A message of the diagnostics channel `fastify-websocket.gap`. */
+export interface GapMessage {
+  /** The `websocketServer` of the registration. */
+  server: WebsocketServer
 }

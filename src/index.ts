@@ -9,7 +9,9 @@ import { StreamSocket as Socket } from './stream/socket'
 import { SocketStream as Stream, type AnyChunk } from './stream/duplex'
 import type { StreamListener, WebSocketStreamServerOptions } from './stream/server'
 import type { AsyncApiDocument, AsyncApiOptions } from './asyncapi-types'
-import type { CloseMessage, ErrorMessage, OpenMessage, RefusedMessage } from './channel-types'
+import type {
+  CloseMessage, ErrorMessage, GapMessage, OpenMessage, RefusedMessage
+} from './channel-types'
 import type { WebsocketRouteOptions } from './route-types'
 import type { SocketStreamOptions } from './stream/settings'
 import type { TopicBroker as Broker } from './topics/broker'
@@ -39,7 +41,7 @@ fastifyPlugin(fastifyWebsocket, { fastify: '^5.12.1', name: 'fastify-websocket' 
 declare namespace fastifyWebsocket {
   export type {
     AdaptedHandler, AllowedOrigin, AsyncApiDocument, AsyncApiOptions, ClientInfo, CloseMessage,
-    CompatibleErrorHandler, CompatibleHandler, CompatiblePluginOptions, ErrorMessage,
+    CompatibleErrorHandler, CompatibleHandler, CompatiblePluginOptions, ErrorMessage, GapMessage,
     InjectRefusal, InjectWebsocket, InjectWebsocketInit, InjectWebsocketOptions, MessageSchemas,
     OpenMessage, OriginCheck, RefusedMessage, SocketStreamOptions, StreamListener, VerifyCallback,
     VerifyClient, WebsocketConnectionOptions, WebsocketErrorHandler, WebsocketHandler,

@@ -5,7 +5,7 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import type { IncomingMessage, Server } from 'node:http'
 import { CompatibleScope, type ScopeClass } from './connection/compatible-scope'
-import { ConnectionReport } from './connection/connection-report'
+import { ConnectionReport, reportGap } from './connection/connection-report'
 import { HandlerScope, type ConnectionContext } from './connection/handler-scope'
 import { OpenConnections } from './connection/open-connections'
 import { ClashError, ConflictingOptionsError } from './errors'
@@ -76,7 +76,7 @@ export class Registration implements RoutePlugin {
 
   #linkTo (broker: TopicBroker): BrokerLink {
     const { topics } = this.server.streamSettings
-    return new BrokerLink(topics, broker, this.#fastify.log, () => { this.server.emit('gap') })
+    return new BrokerLink(topics, broker, this.#fastify.log, () => { reportGap(this.server) })
   }
 
   // --- Begin ---
@@ -160,12 +160,13 @@ export class Registration implements RoutePlugin {
     const context = this.#contextOf(taken, instance)
     acceptUpgrade(context, request, reply, upgrade, (socket) => {
       const scope = new this.#Scope(context, socket, request, reply)
-      this.#announce(scope, request.raw)
+      scope.announce(request)
+      this.#emitConnection(scope, request.raw)
       scope.run(taken.handler, instance, request)
     })
   }
 
-  #announce (scope: HandlerScope, request: IncomingMessage): void {
+  #emitConnection (scope: HandlerScope, request: IncomingMessage): void {
     try {
       this.server.emit('connection', scope.socket, request)
     } catch (error) {

@@ -61,10 +61,8 @@ export class HandlerScope extends AsyncResource implements ConnectionOwner, Puls
     this.#log = request.log
     this.#request = context.errorHandler === null ? null : request
     setOwner(socket, this)
-    const { report, streamSettings } = context
-    const settings = report.settingsFor(streamSettings, request)
-    this.stream = new SocketStream(socket, settings)
-    report.onOpen(this.stream, request, settings !== streamSettings)
+    this.stream = new SocketStream(
+      socket, context.report.settingsFor(context.streamSettings, request))
     context.heartbeat?.add()
     this.#watchListeners(request.raw)
   }
@@ -99,6 +97,12 @@ export class HandlerScope extends AsyncResource implements ConnectionOwner, Puls
 
   get heartbeat (): Heartbeat | null {
     return this.#context.heartbeat
+  }
+
+  /** Tells that the connection has begun. Not done before a subclass is complete. */
+  announce (request: FastifyRequest): void {
+    const { report, streamSettings } = this.#context
+    report.onOpen(this.stream, request, streamSettings)
   }
 
   /** Runs the handler of a route, `instance` being the one that the route was declared on. */

@@ -68,7 +68,9 @@ export class RouteServer extends WebSocketStreamServer {
 
   /** The numbers of now: a new object, which does not change. */
   stats (): WebsocketStats {
-    const { counts: { accepted, closed, unresponsive, tooSlow }, traffic } = this.streamSettings
+    const { counts, traffic, topics } = this.streamSettings
+    const { accepted, closed, unresponsive, tooSlow } = counts
+    const { published, subscriptions, gaps } = topics.counts
     let messagesWaiting = 0
     for (const { [kInbox]: inbox } of this.sockets) messagesWaiting += inbox?.waitingMessages ?? 0
     return {
@@ -79,7 +81,10 @@ export class RouteServer extends WebSocketStreamServer {
       unresponsive,
       tooSlow,
       ...traffic.numbers,
-      messagesWaiting
+      messagesWaiting,
+      published,
+      subscriptions,
+      gaps
     }
   }
 

@@ -16,3 +16,6 @@ export const closeChannel = channel('fastify-websocket.close')
 
 /** An error of a connection. */
 export const errorChannel = channel('fastify-websocket.error')
+
+/** Messages of topics may have been lost. */
+export const gapChannel = channel('fastify-websocket.gap')

@@ -3,6 +3,7 @@
  * is published reaches the subscribers of this process at once, and those of other processes
  * through a link to a broker, if there is one.
  */
+import { TopicCounts } from '../observe/topic-counts'
 import type { SharedDeflate } from '../protocol/deflate'
 import { TooManySubscriptionsError } from './errors'
 import { TopicMessage, type TopicData } from './message'
@@ -41,6 +42,7 @@ export interface HubOptions {
 export class Hub {
   /** Null if there is only this process. */
   link: HubLink | null = null
+  readonly counts = new TopicCounts()
   readonly #topics = new Map<string, Topic>()
   readonly #maxSubscriptions: number
   readonly #deflate: SharedDeflate | null
@@ -70,6 +72,7 @@ export class Hub {
     subscriber.subscriptions = subscriptions
     const topic = known ?? this.#create(name, subscriber)
     subscriptions.add(topic, known === undefined ? 0 : known.add(subscriber))
+    this.counts.subscriptions++
     return this.#join(topic)
   }
 
@@ -113,6 +116,7 @@ export class Hub {
   }
 
   #remove (topic: Topic, place: number): void {
+    this.counts.subscriptions--
     if (topic.remove(place, this.#deliveries > 0)) return
     this.#topics.delete(topic.name)
     this.link?.unsubscribe(topic.name)
@@ -153,6 +157,7 @@ export class Hub {
   ): Promise<void> {
     const topic = this.#find(name)
     const { link } = this
+    this.counts.published++
     if (topic === undefined && link === null) return RESOLVED
     const message = this.#toMessage(data, typeof data === 'string', options?.volatile === true)
     if (topic !== undefined) this.#deliver(topic, message, except)

@@ -6,7 +6,12 @@ import { connect } from '../helpers/client'
 import { serve } from '../helpers/plugin'
 
 const NOTHING = {
-  messagesReceived: 0, bytesReceived: 0, messagesSent: 0, bytesSent: 0, messagesDropped: 0
+  messagesReceived: 0,
+  bytesReceived: 0,
+  messagesSent: 0,
+  bytesSent: 0,
+  messagesDropped: 0,
+  delivered: 0
 }
 
 test('what is counted for one connection is counted in the sum', async (t) => {
@@ -18,8 +23,14 @@ test('what is counted for one connection is counted in the sum', async (t) => {
   one.send(3)
   other.send(4, false)
   other.drop(2)
+  other.deliver()
   t.same(sum.numbers, {
-    messagesReceived: 2, bytesReceived: 12, messagesSent: 1, bytesSent: 7, messagesDropped: 2
+    messagesReceived: 2,
+    bytesReceived: 12,
+    messagesSent: 1,
+    bytesSent: 7,
+    messagesDropped: 2,
+    delivered: 1
   })
   t.same(one.numbers, {
     ...NOTHING, messagesReceived: 1, bytesReceived: 7, messagesSent: 1, bytesSent: 3
@@ -51,7 +62,7 @@ test('a message that is published is counted for each subscriber', async (t) => 
   fastify.websocketServer.publish('topic', '\u00e4')
   for (const client of clients) await client.next()
   const { traffic } = fastify.websocketServer.streamSettings
-  t.same(traffic.numbers, { ...NOTHING, messagesSent: 4, bytesSent: 6 })
+  t.same(traffic.numbers, { ...NOTHING, messagesSent: 4, bytesSent: 6, delivered: 2 })
 })
 
 test('the bytes of all that ws can send are known', async (t) => {
