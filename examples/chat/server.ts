@@ -103,13 +103,13 @@ fastify.get('/chat', {
 
 for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => fastify.close())
 
-fastify.listen({
-  port: Number(process.env.PORT ?? 3000),
-  host: process.env.HOST ?? '127.0.0.1'
-}).then(
+const port = Number(process.env.PORT ?? 3000)
+
+fastify.listen({ port, host: process.env.HOST ?? '127.0.0.1' }).then(
   (address) => { console.log(`Chat on ${address}`) },
-  (error: Error) => {
-    console.error(error.message)
+  ({ code, message }: NodeJS.ErrnoException) => {
+    const taken = `Port ${port} is taken. Set PORT to another one, or any: PORT=0 npm start`
+    console.error(code === 'EADDRINUSE' ? taken : message)
     process.exitCode = 1
   }
 )

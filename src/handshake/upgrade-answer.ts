@@ -12,7 +12,7 @@ import { UnexpectedSwitchError } from '../errors'
 import { toError } from '../observe/thrown'
 import { AnswerLifetime } from './answer-lifetime'
 import {
-  afterSend, judgeHead, OK, ON_SEND, SWITCHING, type RefusalState, type Sent
+  afterSend, isRefused, judgeHead, OK, ON_SEND, SWITCHING, type RefusalState, type Sent
 } from './answer-state'
 import {
   claimReply, isSendInsideOnError, kindOf, warnOfSecondAnswer, withoutThen, type ReplyOwner,
@@ -123,14 +123,14 @@ export class UpgradeAnswer extends AnswerLifetime implements ResponseOwner, Repl
 
   /** Fastify is about to answer with an error, so the next `reply.send` is no second answer. */
   onError (error: unknown): void {
-    if (this.state !== 'accepting' && !this.isRefused) return
+    if (this.state !== 'accepting' && !isRefused(this.replyState)) return
     this.#beginRefusal('failing')
     this.noteError(error)
   }
 
   onSend (reply: FastifyReply, args: readonly unknown[]): FastifyReply {
     const sent = kindOf(args, this.raw.statusCode !== this.#status)
-    const verdict = ON_SEND[this.state][sent]
+    const verdict = ON_SEND[this.replyState][sent]
     if (verdict === 'pass') return this.#pass(reply, sent, args[0])
     if (verdict === 'overtake') this.refuse(args[0])
     if (verdict === 'drop') this.#warn()
@@ -138,8 +138,9 @@ export class UpgradeAnswer extends AnswerLifetime implements ResponseOwner, Repl
   }
 
   #pass (reply: FastifyReply, sent: Sent, payload: unknown): FastifyReply {
-    this.#beginRefusal(afterSend(this.state, sent))
-    if (this.state === 'failing') this.noteError(payload)
+    const state = afterSend(this.replyState, sent)
+    this.#beginRefusal(state)
+    if (state === 'failing') this.noteError(payload)
     const forward: Send = this.#send ?? Object.getPrototypeOf(reply).send
     try {
       return forward.call(reply, payload)
@@ -153,10 +154,9 @@ export class UpgradeAnswer extends AnswerLifetime implements ResponseOwner, Repl
   }
 
   #beginRefusal (state: RefusalState): void {
-    if (this.isSettled) return
     // A refusal without a status of its own must not have that of the acceptance.
     if (this.state === 'accepting' && this.raw.statusCode === SWITCHING) this.raw.statusCode = OK
-    this.state = state
+    this.becomeRefused(state)
   }
 
   #warn (): void {
@@ -237,7 +237,8 @@ export class UpgradeAnswer extends AnswerLifetime implements ResponseOwner, Repl
     // Both throw for a second head: its end is not waited for twice, and it is not counted.
     setRefusalHeaders(this.raw, statusCode)
     writeHeadOf(this.raw, statusCode)
-    if (!this.transport.socket.destroyed) this.#watchRefusal()
+    if (this.transport.socket.destroyed) return
+    this.#watchRefusal()
     this.countRefusal(statusCode)
   }
 

@@ -9,6 +9,7 @@ export function createValueCodec (
   parse: Parse, validate: Validate, serialize: (value: unknown) => string
 ): Codec {
   return {
+    takesText: true,
     decode (data, isBinary) {
       if (isBinary) throw new InvalidMessageError(CLOSE_UNSUPPORTED_DATA, 'message must be text')
       const value = validate(parse(data.toString()))

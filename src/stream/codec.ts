@@ -9,12 +9,15 @@ import type { Data } from './send-data'
 
 /** How one kind of stream does it. */
 export interface Codec {
+  /** Whether `decode` is faster with the string of a text than with its bytes. */
+  readonly takesText: boolean
   /**
-   * Makes a chunk of a message; a text comes as its bytes.
+   * Makes a chunk of a message.
    *
+   * @param data bytes, or the string of a text
    * @throws FST_WS_INVALID_MESSAGE
    */
-  decode (data: Buffer, isBinary: boolean): unknown
+  decode (data: Buffer | string, isBinary: boolean): unknown
   /**
    * Makes a message of a chunk: a string becomes a text message, bytes a binary one.
    *
@@ -57,15 +60,20 @@ function isSendable (chunk: unknown): chunk is string | ArrayBuffer | Uint8Array
 
 /** A stream of bytes, in which the type of a message and its end mean nothing. */
 export const BYTES: Codec = {
+  takesText: false,
   // Compact, because a chunk may wait for long, in this stream or in the one that it is piped to.
-  decode: compact,
+  decode: (data) => typeof data === 'string' ? Buffer.from(data) : compact(data),
   encode,
   serialize
 }
 
 /** A stream in object mode: each chunk is a message, and text messages are strings. */
 export const MESSAGES: Codec = {
-  decode: (data, isBinary) => isBinary ? compact(data) : data.toString(),
+  takesText: true,
+  decode (data, isBinary) {
+    if (typeof data === 'string') return data
+    return isBinary ? compact(data) : data.toString()
+  },
   encode,
   serialize
 }

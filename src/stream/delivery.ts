@@ -9,7 +9,7 @@ import type { Demand } from './hold-or-drop'
 /** The Duplex of a connection, as the WebSocket below it sees it. */
 export interface StreamReader {
   readonly [kDemand]: Demand
-  [kAccept] (data: Buffer, isBinary: boolean): void
+  [kAccept] (data: Buffer | string, isBinary: boolean): void
   [kEnded] (): void
   destroy (error: Error): void
 }
@@ -63,10 +63,12 @@ export function deliverHere (
   }
 }
 
-/** Whether only `message` listeners read, so that a text need not be bytes. */
+/** Whether all that read take a text as a string, so that it need not be bytes. */
 export function takesText (socket: ReceivingSocket): boolean {
   const demand = socket[kStream]?.[kDemand] ?? 'none'
-  return demand === 'none' && socket.listenerCount('message') > 0
+  const hasListener = socket.listenerCount('message') > 0
+  if (demand === 'none') return hasListener
+  return demand === 'room' && !hasListener && socket[kSettings].codec.takesText
 }
 
 /** As {@link takesText}, where `message` listeners get text as bytes. */
@@ -75,12 +77,13 @@ export function takesNoText (): boolean {
 }
 
 function give (this: ReceivingSocket, data: Buffer | string, isBinary: boolean): void {
-  if (typeof data === 'string') {
-    WebSocket.prototype.emit.call(this, 'message', data, isBinary)
-    return
-  }
   const reader = this[kStream]
   const isReading = reader !== null && reader[kDemand] !== 'none'
+  if (typeof data === 'string') {
+    if (isReading) reader[kAccept](data, isBinary)
+    else WebSocket.prototype.emit.call(this, 'message', data, isBinary)
+    return
+  }
   try {
     // If the stream does not read, there are listeners: without a reader nothing is delivered.
     if (!isReading || this.listenerCount('message') > 0) {

@@ -163,7 +163,7 @@ export class SocketStream<Incoming = AnyChunk, Outgoing = unknown>
     onReaderChange(this.socket)
   }
 
-  [kAccept] (data: Buffer, isBinary: boolean): void {
+  [kAccept] (data: Buffer | string, isBinary: boolean): void {
     if (this.destroyed) return
     if (this.push(this.socket[kSettings].codec.decode(data, isBinary))) return
     this.#mark(FULL, true)

@@ -297,14 +297,20 @@ test('the chat says goodbye with 1001 when it is stopped, and ends', async (t) =
   t.equal(code, 0)
 })
 
-test('the chat says so when its port is taken', async (t) => {
+test('the chat says which port is taken, and how to choose another one', async (t) => {
   const server = createServer().listen(0, '127.0.0.1')
   t.teardown(() => server.close())
   await once(server, 'listening')
-  const program = startExample(t, 'chat/server.ts', String(portOf(server)))
-  const { code, output } = await program.ended
+  const port = String(portOf(server))
+  const { code, output } = await startExample(t, 'chat/server.ts', port).ended
   t.equal(code, 1)
-  t.match(output, /^listen EADDRINUSE: address already in use 127\.0\.0\.1:\d+\n$/)
+  t.equal(output, `Port ${port} is taken. Set PORT to another one, or any: PORT=0 npm start\n`)
+})
+
+test('the chat says so when its port is no port', async (t) => {
+  const { code, output } = await startExample(t, 'chat/server.ts', 'x').ended
+  t.equal(code, 1)
+  t.match(output, /^options\.port should be .*\n$/)
 })
 
 const skipRedis = whySkipBroker('ioredis 6')

@@ -5,6 +5,9 @@ import type { Test } from 'tap'
 import { Program, ROOT, run } from './program'
 import { findPort } from './servers'
 
+/** Packages that only documents and tests use: `npm run programs` installs them. */
+const PROGRAMS = join(ROOT, 'test', 'programs', 'node_modules')
+
 const TSC = join(ROOT, 'node_modules', '@typescript', 'native', 'bin', 'tsc')
 
 /** What the documents say that their short pieces assume. */
@@ -116,6 +119,8 @@ export class Document {
 export async function compile (t: Test, files: Record<string, string>): Promise<string> {
   const folder = t.testdir({
     work: { 'package.json': '{}' },
+    // Packages are looked for in this folder first, and then in that of the project.
+    node_modules: t.fixture('symlink', PROGRAMS),
     'tsconfig.json': JSON.stringify({
       extends: join(ROOT, 'tsconfig.json'),
       compilerOptions: { rootDir: '.', outDir: '.', noEmitOnError: true, paths: {} },
