@@ -15,6 +15,14 @@ export const listeners = {
     socket.on('message', (data) => { socket.send(data.toString()) })
   },
 
+  /** A message is parsed and serialized, and nothing checks it. */
+  json (socket) {
+    socket.on('message', (data) => {
+      const { type, room, text } = JSON.parse(data)
+      socket.send(JSON.stringify({ type, room, text }))
+    })
+  },
+
   replies (socket) {
     socket.on('message', (data, isBinary) => {
       for (let i = 0; i < REPLIES; i++) socket.send(data, { binary: isBinary })

@@ -13,6 +13,11 @@ const LOCAL_PROGRAMS = fileURLToPath(new URL('../node_modules/.bin', import.meta
  */
 const peers = {
   ours: { label: 'fastify-websocket', module: 'ours', options: { build: OUR_BUILD } },
+  'ours-json-by-hand': {
+    label: 'JSON.parse and JSON.stringify in a listener',
+    module: 'ours',
+    options: { build: OUR_BUILD, isByHand: true }
+  },
   '@fastify/websocket': { label: '@fastify/websocket', module: 'fastify-websocket' },
   ws: { label: 'ws', module: 'ws' },
   bun: { label: 'Bun, its own server', module: 'bun', runtime: 'bun' },

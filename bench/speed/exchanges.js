@@ -27,9 +27,10 @@ export function createExchange (work) {
   return work.isCompressed ? compressedExchange(work) : websocketExchange(work)
 }
 
-function websocketExchange ({ size, alphabet, replies, protocol, isUnmasked, fragments }) {
+function websocketExchange (work) {
+  const { size, alphabet, isJson, replies, protocol, isUnmasked, fragments } = work
   const opcode = alphabet === undefined ? BINARY : TEXT
-  const payload = alphabet === undefined ? randomBytes(size) : randomText(size, ALPHABETS[alphabet])
+  const payload = createPayload(size, ALPHABETS[alphabet], isJson)
   const expected = Buffer.concat(Array(replies).fill(payload))
   const key = isUnmasked ? ZERO_KEY : randomKey()
   return {
@@ -60,6 +61,14 @@ function compressedExchange ({ size, alphabet }) {
       return 1
     }
   }
+}
+
+function createPayload (size, letters, isJson) {
+  if (letters === undefined) return randomBytes(size)
+  if (isJson !== true) return randomText(size, letters)
+  const [before, after] = ['{"type":"say","room":1,"text":"', '"}']
+  const text = randomText(size - before.length - after.length, letters)
+  return Buffer.concat([Buffer.from(before), text, Buffer.from(after)])
 }
 
 /** `size` bytes of random letters in UTF-8. */

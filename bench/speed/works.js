@@ -4,9 +4,10 @@
  *   id           the name on the command line and in the results; title: the name in the report
  *   kind         messages, upgrade or idle: see measure.js
  *   protocol     websocket or http; the peer `tcp` gets the messages of websocket without handshake
- *   handler      the name of a listener in peers/handlers.js, or `pipe`
+ *   handler      the name of a listener in peers/handlers.js, or `pipe`, or `json`
  *   connections  how many the client opens; inFlight: unanswered messages on each of them
  *   size         bytes of a message: random ones, or random letters of the `alphabet`
+ *   isJson       the message is a JSON object around random letters
  *   isUnmasked   the masking key is zero, so the server has nothing to unmask
  *   fragments    frames of a message; isCompressed: permessage-deflate, both ways
  *   replies      messages that the handler sends for each message
@@ -22,6 +23,8 @@ const PIPE_PEERS = [
 ]
 const PLUGIN_PEERS = ['ws', 'websocket-stream', '@fastify/websocket', 'ours']
 const HTTP_PEERS = ['fastify', 'fastify-again', '@fastify/websocket', 'ours']
+
+const JSON_PEERS = ['ours-json-by-hand', 'ours']
 
 const PER_MESSAGE = 'µs of CPU per message'
 
@@ -160,6 +163,20 @@ export const works = [
     // Without objectMode, websocket-stream packs several messages into one frame: fewer frames.
     reference: 'websocket-stream-objects',
     target: 0.13
+  },
+  {
+    ...ECHO,
+    id: 'json',
+    title: 'echo of JSON with schemas, 16 connections × 16 in flight, 62 bytes',
+    handler: 'json',
+    isJson: true,
+    alphabet: 'ascii',
+    connections: 16,
+    inFlight: 16,
+    size: 62,
+    peers: JSON_PEERS,
+    reference: 'ours-json-by-hand',
+    target: 1.03
   },
   {
     ...ECHO,

@@ -6,13 +6,17 @@
  * takes the line, when the connection opens.
  */
 import { isEnabled, logFields, type Level } from '../observe/log'
-import { closeChannel, errorChannel, openChannel } from '../observe/channels'
+import { closeChannel, errorChannel, gapChannel, openChannel } from '../observe/channels'
 import { UnresponsiveError } from '../stream/errors'
 import type { SocketStream } from '../stream/duplex'
+import { countedBytes } from '../stream/sent-bytes'
 import type { StreamSettings } from '../stream/settings'
 import { kOutbox, kSettings, kWhenClosed } from '../stream/symbols'
+import type { RouteServer } from '../handshake/websocket-server'
 import type { FastifyRequest } from 'fastify'
-import type { CloseMessage, ConnectionEnd, ErrorMessage, OpenMessage } from '../types'
+import type {
+  CloseMessage, ConnectionEnd, ErrorMessage, GapMessage, OpenMessage
+} from '../channel-types'
 
 /** The text of the line. */
 const END_TEXT = 'websocket connection closed'
@@ -40,13 +44,9 @@ export class ConnectionReport {
       (this.#closeLog !== false && isEnabled(log, this.#closeLog))
   }
 
-  /**
-   * A connection has begun.
-   *
-   * @param isFollowed whether `settingsFor` has given it settings of its own
-   */
-  onOpen (connection: SocketStream, request: FastifyRequest, isFollowed: boolean): void {
-    if (isFollowed) this.#follow(connection, request)
+  /** A connection has begun, with settings of `settingsFor`, and its handler is about to run. */
+  onOpen (connection: SocketStream, request: FastifyRequest, shared: StreamSettings): void {
+    if (connection.socket[kSettings] !== shared) this.#follow(connection, request)
     if (!openChannel.hasSubscribers) return
     const message: OpenMessage = { connection, request }
     openChannel.publish(message)
@@ -60,9 +60,9 @@ export class ConnectionReport {
     const route = String(request.routeOptions.url)
     const { socket } = connection
     const { traffic } = socket[kSettings]
-    const before = socket[kOutbox].transportBytes
+    const before = countedBytes(socket[kOutbox].transport)
     socket[kWhenClosed](() => {
-      const { received, sent } = socket[kOutbox].transportBytes
+      const { received, sent } = countedBytes(socket[kOutbox].transport)
       const { messagesReceived, messagesSent } = traffic.numbers
       const end: ConnectionEnd = {
         code: Number(socket.closeCode),
@@ -86,4 +86,14 @@ export class ConnectionReport {
     const message: ErrorMessage = { connection, error }
     errorChannel.publish(message)
   }
+}
+
+/** Messages of other processes may be missing on the topics of a registration. */
+export function reportGap (server: RouteServer): void {
+  server.streamSettings.topics.counts.gaps++
+  if (gapChannel.hasSubscribers) {
+    const message: GapMessage = { server }
+    gapChannel.publish(message)
+  }
+  server.emit('gap')
 }

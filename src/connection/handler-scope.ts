@@ -5,7 +5,9 @@
 import { AsyncResource } from 'node:async_hooks'
 import type { IncomingMessage } from 'node:http'
 import type { FastifyBaseLogger, FastifyInstance, FastifyRequest } from 'fastify'
-import { isDisconnect, isOversizeError, isProtocolError } from '../stream/errors'
+import {
+  InvalidMessageError, isDisconnect, isOversizeError, isProtocolError
+} from '../stream/errors'
 import { toError } from '../observe/thrown'
 import type { ConnectionReport } from './connection-report'
 import type { Heartbeat, Pulse } from './heartbeat'
@@ -59,10 +61,8 @@ export class HandlerScope extends AsyncResource implements ConnectionOwner, Puls
     this.#log = request.log
     this.#request = context.errorHandler === null ? null : request
     setOwner(socket, this)
-    const { report, streamSettings } = context
-    const settings = report.settingsFor(streamSettings, request)
-    this.stream = new SocketStream(socket, settings)
-    report.onOpen(this.stream, request, settings !== streamSettings)
+    this.stream = new SocketStream(
+      socket, context.report.settingsFor(context.streamSettings, request))
     context.heartbeat?.add()
     this.#watchListeners(request.raw)
   }
@@ -99,14 +99,27 @@ export class HandlerScope extends AsyncResource implements ConnectionOwner, Puls
     return this.#context.heartbeat
   }
 
+  /** Tells that the connection has begun. Not done before a subclass is complete. */
+  announce (request: FastifyRequest): void {
+    const { report, streamSettings } = this.#context
+    report.onOpen(this.stream, request, streamSettings)
+  }
+
   /** Runs the handler of a route, `instance` being the one that the route was declared on. */
   run (handler: WebsocketHandler, instance: FastifyInstance, request: FastifyRequest): void {
     try {
-      const result = handler.call(instance, this.stream, request.raw, request)
+      const result = this.callHandler(handler, instance, request)
       if (isThenable(result)) this.#follow(result)
     } catch (error) {
       this.report(error)
     }
+  }
+
+  /** `CompatibleScope` calls it with other arguments. */
+  protected callHandler (
+    handler: WebsocketHandler, instance: FastifyInstance, request: FastifyRequest
+  ): unknown {
+    return handler.call(instance, this.stream, request.raw, request)
   }
 
   /** While a handler runs, messages wait for it longer: it may become a reader. */
@@ -133,20 +146,27 @@ export class HandlerScope extends AsyncResource implements ConnectionOwner, Puls
   }
 
   #handleError (error: Error): void {
-    const { errorHandler, fastify } = this.#context
+    const { errorHandler } = this.#context
     if (errorHandler === null || this.#request === null) {
       this.#closeAndLog(error)
       return
     }
     try {
-      // The error may come from code outside of the scope, such as the timer of the heartbeat.
-      const result = this.runInAsyncScope(errorHandler, fastify, error, this.stream, this.#request)
+      const result = this.callErrorHandler(errorHandler, error, this.#request)
       if (isThenable(result)) {
         result.then(undefined, (failure: unknown) => { this.#failErrorHandler(failure, error) })
       }
     } catch (failure) {
       this.#failErrorHandler(failure, error)
     }
+  }
+
+  /** `CompatibleScope` calls it with other arguments. */
+  protected callErrorHandler (
+    errorHandler: WebsocketErrorHandler, error: Error, request: FastifyRequest
+  ): unknown {
+    // The error may come from code outside of the scope, such as the timer of the heartbeat.
+    return this.runInAsyncScope(errorHandler, this.#context.fastify, error, this.stream, request)
   }
 
   #failErrorHandler (failure: unknown, error: Error): void {
@@ -171,7 +191,8 @@ export class HandlerScope extends AsyncResource implements ConnectionOwner, Puls
     // database for example.
     const isOver = this.socket.readyState !== this.socket.OPEN
     this.stream.destroy(error)
-    if (isOver && isDisconnect(error)) this.#logDisconnect(error)
+    if (error instanceof InvalidMessageError) this.#logPeer(error)
+    else if (isOver && isDisconnect(error)) this.#logDisconnect(error)
     else if (isOver && isProtocolError(error)) this.#logPeer(error)
     else this.#logFailure(error)
   }

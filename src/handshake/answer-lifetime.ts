@@ -6,8 +6,10 @@
 import { refusedChannel } from '../observe/channels'
 import { RefusalCounts } from '../observe/refusal-counts'
 import { codeOf } from '../observe/thrown'
-import type { RefusedMessage } from '../types'
-import { isRefused, isSettled, type AnswerState } from './answer-state'
+import type { RefusedMessage } from '../channel-types'
+import {
+  isRefused, isSettled, lateState, type AnswerState, type RefusalState, type ReplyState
+} from './answer-state'
 import { cutOffWithoutProgress } from './progress'
 import type { UpgradeTransport } from './raw-socket'
 
@@ -15,6 +17,8 @@ import type { UpgradeTransport } from './raw-socket'
 export class AnswerLifetime {
   protected readonly transport: UpgradeTransport
   protected state: AnswerState = 'queued'
+  /** The state for replies once the answer is `gone`. */
+  #lateState: ReplyState = 'hooks'
   #onSettled: Array<() => void> = []
   readonly #refusals: RefusalCounts
   /** The code of the last error that was to be answered, or null. */
@@ -72,6 +76,22 @@ export class AnswerLifetime {
     return isRefused(this.state)
   }
 
+  /** The state that decides about a `reply.send`. */
+  protected get replyState (): ReplyState {
+    return this.state === 'gone' ? this.#lateState : this.state
+  }
+
+  /** An answer other than the handshake begins, or goes on. */
+  protected becomeRefused (state: RefusalState): void {
+    if (this.state === 'gone') this.#lateState = state
+    else if (this.state !== 'switched') this.state = state
+  }
+
+  #becomeGone (): void {
+    if (this.state !== 'gone') this.#lateState = lateState(this.state)
+    this.state = 'gone'
+  }
+
   /** Calls back when the upgrade is accepted, or its socket is closed or has another owner. */
   onceSettled (callback: () => void): void {
     this.#onSettled.push(callback)
@@ -86,7 +106,7 @@ export class AnswerLifetime {
 
   /** The client has left. */
   protected leave (): void {
-    if (this.state !== 'switched') this.state = 'gone'
+    if (this.state !== 'switched') this.#becomeGone()
     // Fastify runs its `onRequestAbort` hooks when the request is destroyed.
     this.transport.request.destroy()
     this.settle()
@@ -95,14 +115,14 @@ export class AnswerLifetime {
   /** The socket has another owner. */
   protected giveAway (): void {
     this.transport.unwatch()
-    this.state = 'gone'
+    this.#becomeGone()
     this.settle()
   }
 
   /** Ends the socket. Nothing more may be written to it. */
   endSoon (): void {
     this.transport.endSoon()
-    this.state = 'gone'
+    this.#becomeGone()
     this.settle()
   }
 

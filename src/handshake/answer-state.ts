@@ -17,7 +17,8 @@
  * |            | another owner                                                  |              |
  *
  * R stands for `refusing` or, after an error, `failing`. Each state but `switched` may also become
- * `gone`. From `switched` and `gone` on, the answer no longer touches the socket.
+ * `gone`. From `switched` and `gone` on, the answer no longer touches the socket. The hooks of a
+ * request run on when its client has left, so replies then follow the state of {@link lateState}.
  */
 
 /** The status of a response that has not been given one. */
@@ -39,8 +40,18 @@ export function isSettled (state: AnswerState): boolean {
 }
 
 /** Whether an answer other than the handshake has begun, and is not out. */
-export function isRefused (state: AnswerState): boolean {
+export function isRefused (state: AnswerState): state is RefusalState {
   return state === 'refusing' || state === 'failing' || state === 'recovering'
+}
+
+/** The states in which a `reply.send` is judged. */
+export type ReplyState = Exclude<AnswerState, 'gone'>
+
+/** The state for replies when the answer becomes `gone` in `state`. */
+export function lateState (state: AnswerState): ReplyState {
+  if (isRefused(state)) return state
+  // The reply with 101 may still be in the `onSend` hooks: another one would be the second.
+  return state === 'accepting' ? 'refusing' : 'hooks'
 }
 
 // --- reply.send ---
@@ -73,7 +84,7 @@ type SendVerdicts = Readonly<Record<Sent, SendVerdict>>
 const PASS: SendVerdicts = { nothing: 'pass', timeout: 'pass', error: 'pass', payload: 'pass' }
 
 /** What happens to a `reply.send` in each state. */
-export const ON_SEND: Readonly<Record<AnswerState, SendVerdicts>> = {
+export const ON_SEND: Readonly<Record<ReplyState, SendVerdicts>> = {
   queued: PASS,
   hooks: PASS,
   checking: { nothing: 'ignore', timeout: 'pass', error: 'pass', payload: 'pass' },
@@ -83,12 +94,11 @@ export const ON_SEND: Readonly<Record<AnswerState, SendVerdicts>> = {
   failing: { nothing: 'pass', timeout: 'overtake', error: 'pass', payload: 'pass' },
   // If this answer fails, Fastify runs no hooks again: the next error handler sends the error.
   recovering: { nothing: 'ignore', timeout: 'overtake', error: 'pass', payload: 'drop' },
-  switched: PASS,
-  gone: PASS
+  switched: PASS
 }
 
 /** The state after a `reply.send` that passes, unless the answer is settled. */
-export function afterSend (state: AnswerState, sent: Sent): RefusalState {
+export function afterSend (state: ReplyState, sent: Sent): RefusalState {
   if (sent === 'error' || sent === 'timeout') return 'failing'
   return state === 'failing' || state === 'recovering' ? 'recovering' : 'refusing'
 }

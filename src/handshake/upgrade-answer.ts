@@ -12,10 +12,11 @@ import { UnexpectedSwitchError } from '../errors'
 import { toError } from '../observe/thrown'
 import { AnswerLifetime } from './answer-lifetime'
 import {
-  afterSend, judgeHead, OK, ON_SEND, SWITCHING, type RefusalState, type Sent
+  afterSend, isRefused, judgeHead, OK, ON_SEND, SWITCHING, type RefusalState, type Sent
 } from './answer-state'
 import {
-  claimReply, isSendInsideOnError, kindOf, warnOfSecondAnswer, type ReplyOwner, type Send
+  claimReply, isSendInsideOnError, kindOf, warnOfSecondAnswer, withoutThen, type ReplyOwner,
+  type Send
 } from './claimed-reply'
 import { prepareErrorAnswer } from './error-answer'
 import { handshakeLines, setHead, setRefusalHeaders } from './headers'
@@ -122,14 +123,14 @@ export class UpgradeAnswer extends AnswerLifetime implements ResponseOwner, Repl
 
   /** Fastify is about to answer with an error, so the next `reply.send` is no second answer. */
   onError (error: unknown): void {
-    if (this.state !== 'accepting' && !this.isRefused) return
+    if (this.state !== 'accepting' && !isRefused(this.replyState)) return
     this.#beginRefusal('failing')
     this.noteError(error)
   }
 
   onSend (reply: FastifyReply, args: readonly unknown[]): FastifyReply {
     const sent = kindOf(args, this.raw.statusCode !== this.#status)
-    const verdict = ON_SEND[this.state][sent]
+    const verdict = ON_SEND[this.replyState][sent]
     if (verdict === 'pass') return this.#pass(reply, sent, args[0])
     if (verdict === 'overtake') this.refuse(args[0])
     if (verdict === 'drop') this.#warn()
@@ -137,8 +138,9 @@ export class UpgradeAnswer extends AnswerLifetime implements ResponseOwner, Repl
   }
 
   #pass (reply: FastifyReply, sent: Sent, payload: unknown): FastifyReply {
-    this.#beginRefusal(afterSend(this.state, sent))
-    if (this.state === 'failing') this.noteError(payload)
+    const state = afterSend(this.replyState, sent)
+    this.#beginRefusal(state)
+    if (state === 'failing') this.noteError(payload)
     const forward: Send = this.#send ?? Object.getPrototypeOf(reply).send
     try {
       return forward.call(reply, payload)
@@ -147,15 +149,14 @@ export class UpgradeAnswer extends AnswerLifetime implements ResponseOwner, Repl
       if (!isSendInsideOnError(error)) throw error
       // Thrown after an asynchronous hook, the error would be an uncaught exception.
       this.#warn()
-      return reply
+      return withoutThen(reply)
     }
   }
 
   #beginRefusal (state: RefusalState): void {
-    if (this.isSettled) return
     // A refusal without a status of its own must not have that of the acceptance.
     if (this.state === 'accepting' && this.raw.statusCode === SWITCHING) this.raw.statusCode = OK
-    this.state = state
+    this.becomeRefused(state)
   }
 
   #warn (): void {
@@ -171,8 +172,8 @@ export class UpgradeAnswer extends AnswerLifetime implements ResponseOwner, Repl
 
   onWriteHead (statusCode: number, rest: readonly unknown[]): void {
     const { headersSent } = this.raw
-    const is101 = statusCode === SWITCHING
-    switch (judgeHead(this.state, { is101, hasBegun: this.#hasBegun, headersSent })) {
+    const head = { is101: statusCode === SWITCHING, hasBegun: this.#hasBegun, headersSent }
+    switch (judgeHead(this.state, head)) {
       case 'switch': this.#writeSwitch(rest); break
       case 'write': setHead(this.raw, rest); this.#writeRefusal(statusCode); break
       case 'fail': this.#refuseSwitch(new UnexpectedSwitchError()); break
@@ -233,10 +234,11 @@ export class UpgradeAnswer extends AnswerLifetime implements ResponseOwner, Repl
 
   #writeRefusal (statusCode: number): void {
     if (!this.isRefused) this.#beginRefusal('refusing')
-    // Both throw for a second head, which is then neither watched nor counted.
+    // Both throw for a second head: its end is not waited for twice, and it is not counted.
     setRefusalHeaders(this.raw, statusCode)
     writeHeadOf(this.raw, statusCode)
-    if (!this.transport.socket.destroyed) this.#watchRefusal()
+    if (this.transport.socket.destroyed) return
+    this.#watchRefusal()
     this.countRefusal(statusCode)
   }
 

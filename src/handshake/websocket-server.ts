@@ -14,8 +14,11 @@ import {
   WebSocketStreamServer, type UpgradeCallback, type WebSocketStreamServerOptions
 } from '../stream/server'
 import { StreamSocket } from '../stream/socket'
+import { asString, type ReadText } from '../stream/text'
 import { SocketStream } from '../stream/duplex'
+import { nextTick } from '../stream/next-tick'
 import { kInbox, kOwner, kWhenClosed } from '../stream/symbols'
+import { askOnce, askThere } from './negotiate'
 import { upgradeOf } from './upgrade-of'
 
 const CAPTURE_REJECTIONS = { captureRejections: true }
@@ -39,13 +42,19 @@ export class RouteServer extends WebSocketStreamServer {
   readonly #limited = new Map<string, WebSocketStreamServer>()
   #hasClosed = false
 
-  /** @param source the HTTP server whose upgrades are taken, null with the option `noServer` */
-  constructor (options: WebSocketStreamServerOptions, source: Server | null) {
-    super(options)
+  /**
+   * @param source the HTTP server whose upgrades are taken, null with the option `noServer`
+   * @param readText how `message` listeners get text
+   */
+  constructor (
+    options: WebSocketStreamServerOptions, source: Server | null, readText: ReadText = asString
+  ) {
+    super(options, undefined, { readText })
     // Called again only to set this option. The listeners that ws has added stay.
     EventEmitter.call(this, CAPTURE_REJECTIONS)
     this.#options = options
     this.#source = source
+    askOnce(this.options)
     this.sockets = this.clients ?? new Set()
     this.on('headers', (lines, request) => {
       lines.push(...upgradeOf(request)?.handshakeHeaders ?? [])
@@ -59,7 +68,9 @@ export class RouteServer extends WebSocketStreamServer {
 
   /** The numbers of now: a new object, which does not change. */
   stats (): WebsocketStats {
-    const { counts: { accepted, closed, unresponsive, tooSlow }, traffic } = this.streamSettings
+    const { counts, traffic, topics } = this.streamSettings
+    const { accepted, closed, unresponsive, tooSlow } = counts
+    const { published, subscriptions, gaps } = topics.counts
     let messagesWaiting = 0
     for (const { [kInbox]: inbox } of this.sockets) messagesWaiting += inbox?.waitingMessages ?? 0
     return {
@@ -70,7 +81,10 @@ export class RouteServer extends WebSocketStreamServer {
       unresponsive,
       tooSlow,
       ...traffic.numbers,
-      messagesWaiting
+      messagesWaiting,
+      published,
+      subscriptions,
+      gaps
     }
   }
 
@@ -93,6 +107,12 @@ export class RouteServer extends WebSocketStreamServer {
   }
 
   override close (callback?: (error?: Error) => void): void {
+    if (this.#hasClosed) {
+      // The plugin closes the server when Fastify begins to close. Then ws would call back at its
+      // next `close` event, and there is none.
+      if (callback !== undefined) nextTick(callback)
+      return
+    }
     super.close(callback)
     for (const server of this.#limited.values()) server.close()
   }
@@ -121,6 +141,7 @@ class LimitedServer extends WebSocketStreamServer {
   constructor (server: RouteServer, options: WebSocketStreamServerOptions) {
     super(options, undefined, server.streamSettings)
     this.#server = server
+    askThere(this.options, server.options)
     this.clients = server.clients
   }
 

@@ -1,7 +1,7 @@
 /**
  * The channels of `node:diagnostics_channel` on which a tracing agent or a metrics library learns
- * what happens. The interfaces of `types.ts` say what each message has. Without a subscriber
- * nothing is made for a channel.
+ * what happens. `channel-types.ts` says what each message has. Without a subscriber nothing is made
+ * for a channel.
  */
 import { channel } from 'node:diagnostics_channel'
 
@@ -16,3 +16,6 @@ export const closeChannel = channel('fastify-websocket.close')
 
 /** An error of a connection. */
 export const errorChannel = channel('fastify-websocket.error')
+
+/** Messages of topics may have been lost. */
+export const gapChannel = channel('fastify-websocket.gap')

@@ -9,7 +9,7 @@ export type Level = 'trace' | 'debug' | 'info' | 'warn' | 'error' | 'fatal'
 type ErrorLevel = Exclude<Level, 'trace' | 'fatal'>
 
 /** The methods of a logger that are called for errors and warnings. */
-type ErrorLog = Pick<FastifyBaseLogger, ErrorLevel>
+export type ErrorLog = Pick<FastifyBaseLogger, ErrorLevel>
 
 /**
  * Logs an error and never throws. The serializer of the logger may throw: pino's changes the error,

@@ -3,7 +3,8 @@ import type { TrafficNumbers } from './traffic'
 
 /**
  * A snapshot of `fastify.websocketServer.stats()`. The numbers are those of one registration of the
- * plugin since it began, except `open` and `messagesWaiting`, which are those of now.
+ * plugin since it began, except `open`, `messagesWaiting` and `subscriptions`, which are those of
+ * now.
  */
 export interface WebsocketStats extends TrafficNumbers {
   /** Connections that are open now. */
@@ -23,4 +24,10 @@ export interface WebsocketStats extends TrafficNumbers {
   tooSlow: number
   /** Messages that wait now for a handler to read them. */
   messagesWaiting: number
+  /** Messages that this process has published on topics. */
+  published: number
+  /** Subscriptions of connections to topics now: one that has two topics counts twice. */
+  subscriptions: number
+  /** How often messages of other processes may have been lost. */
+  gaps: number
 }

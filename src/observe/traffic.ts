@@ -12,12 +12,16 @@ export interface TrafficNumbers {
   bytesSent: number
   /** Messages that were received and that no reader has got. */
   messagesDropped: number
+  /** Messages of topics that were sent to a subscriber. They count among those sent as well. */
+  delivered: number
 }
 
-const NUMBERS: ReadonlyArray<keyof TrafficNumbers> =
-  ['messagesReceived', 'bytesReceived', 'messagesSent', 'bytesSent', 'messagesDropped']
-const [MESSAGES_RECEIVED, BYTES_RECEIVED, MESSAGES_SENT, BYTES_SENT, MESSAGES_DROPPED] =
-  [0, 1, 2, 3, 4] as const
+const NUMBERS: ReadonlyArray<keyof TrafficNumbers> = [
+  'messagesReceived', 'bytesReceived', 'messagesSent', 'bytesSent', 'messagesDropped', 'delivered'
+]
+const [
+  MESSAGES_RECEIVED, BYTES_RECEIVED, MESSAGES_SENT, BYTES_SENT, MESSAGES_DROPPED, DELIVERED
+] = [0, 1, 2, 3, 4, 5] as const
 
 /** See the header of this file. */
 export class Traffic {
@@ -52,6 +56,12 @@ export class Traffic {
   drop (messages: number): void {
     this.#add(MESSAGES_DROPPED, messages)
     this.#sum?.drop(messages)
+  }
+
+  /** A message of a topic was sent, which counts as one that was sent as well. */
+  deliver (): void {
+    this.#add(DELIVERED, 1)
+    this.#sum?.deliver()
   }
 
   /** The numbers of now: a new object. */

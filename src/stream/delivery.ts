@@ -3,13 +3,14 @@ import { EventEmitter } from 'node:events'
 import { WebSocket } from 'ws'
 import { toBinaryType, type BinaryType } from './binary-type'
 import type { ConnectionOwner } from './owner'
-import { kAccept, kDemand, kEnded, kOwner, kStream } from './symbols'
+import type { StreamSettings } from './settings'
+import { kAccept, kDemand, kEnded, kOwner, kSettings, kStream } from './symbols'
 import type { Demand } from './hold-or-drop'
 
 /** The Duplex of a connection, as the WebSocket below it sees it. */
 export interface StreamReader {
   readonly [kDemand]: Demand
-  [kAccept] (data: Buffer, isBinary: boolean): void
+  [kAccept] (data: Buffer | string, isBinary: boolean): void
   [kEnded] (): void
   destroy (error: Error): void
 }
@@ -18,6 +19,7 @@ export interface StreamReader {
 export interface ReceivingSocket extends WebSocket {
   readonly [kStream]: StreamReader | null
   readonly [kOwner]: ConnectionOwner | null
+  readonly [kSettings]: StreamSettings
 }
 
 /** What the readers of a connection want now. A stream that is being read sets the pace for all. */
@@ -62,10 +64,18 @@ export function deliverHere (
   }
 }
 
-/** Whether only `message` listeners read, so that a text need not be bytes. */
+/** Whether all that read take a text as a string, so that it need not be bytes. */
 export function takesText (socket: ReceivingSocket): boolean {
   const demand = socket[kStream]?.[kDemand] ?? 'none'
-  return demand === 'none' && socket.listenerCount('message') > 0
+  const hasListener = socket.listenerCount('message') > 0
+  if (demand === 'none') return hasListener
+  const isStreamAlone = demand === 'room' && !hasListener && !isEmitWrapped()
+  return isStreamAlone && socket[kSettings].codec.takesText
+}
+
+/** As {@link takesText}, where `message` listeners get text as bytes. */
+export function takesNoText (): boolean {
+  return false
 }
 
 /**
@@ -77,18 +87,19 @@ function isEmitWrapped (): boolean {
 }
 
 function give (this: ReceivingSocket, data: Buffer | string, isBinary: boolean): void {
-  if (typeof data === 'string') {
-    WebSocket.prototype.emit.call(this, 'message', data, isBinary)
-    return
-  }
   const reader = this[kStream]
   const isReading = reader !== null && reader[kDemand] !== 'none'
+  if (typeof data === 'string') {
+    if (isReading) reader[kAccept](data, isBinary)
+    else WebSocket.prototype.emit.call(this, 'message', data, isBinary)
+    return
+  }
   try {
     // If the stream does not read, there are listeners: without a reader nothing is delivered.
     if (!isReading || this.listenerCount('message') > 0 || isEmitWrapped()) {
       // The types of ws lack 'blob'.
       const type = this.binaryType as BinaryType
-      const message = isBinary ? toBinaryType(data, type) : data.toString()
+      const message = isBinary ? toBinaryType(data, type) : this[kSettings].readText(data)
       // Not the `emit` of the socket, which would receive the message once more.
       WebSocket.prototype.emit.call(this, 'message', message, isBinary)
     }

@@ -24,7 +24,7 @@ import type { Duplex } from 'node:stream'
 import { CLOSE, FrameHeader, isControl, KEY_SIZE, mayBeWhole, TEXT } from '../protocol/frame-header'
 import { readKey, turnKey, unmask, wordsOf } from '../protocol/mask'
 import { compact } from './compact'
-import { deliverHere, demandOf, takesText } from './delivery'
+import { deliverHere, demandOf } from './delivery'
 import { giveToWs, replaceListener, show, type DataListener } from './handover'
 import { inboxOf } from './inbox'
 import { nextTick } from './next-tick'
@@ -160,7 +160,7 @@ export class FrameReader implements SocketReader {
     const end = payload + header.length
     const isAscii = unmask(bytes, words, payload, end, readKey(bytes, payload - KEY_SIZE))
     const isText = header.opcode === TEXT
-    if (isText && isAscii && socket[kInbox] === null && takesText(socket)) {
+    if (isText && isAscii && socket[kInbox] === null && this.#options.takesText(socket)) {
       socket[kSettings].traffic.receive(header.length)
       deliverHere(socket, bytes.toString('latin1', payload, end), false)
       return true

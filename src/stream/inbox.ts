@@ -11,14 +11,12 @@ import { deliver, demandOf, type ReceivingSocket } from './delivery'
 import { UnreadOverflowError } from './errors'
 import { MessageQueue } from './message-queue'
 import { nextTick } from './next-tick'
-import type { StreamSettings } from './settings'
 import { kEnded, kInbox, kOwner, kSettings, kStream } from './symbols'
 import { judge } from './hold-or-drop'
 
 /** The WebSocket of a connection, as its inbox sees it. */
 export interface InboxSocket extends ReceivingSocket {
   [kInbox]: Inbox | null
-  readonly [kSettings]: StreamSettings
 }
 
 /** The inbox of a connection, which is made when it is first needed. */

@@ -13,7 +13,7 @@ import type { ConnectionOwner } from './owner'
 import {
   isFinal, isLong, isReadLate, isSendWrapped, keep, sizeOf, type Data, type SendOptions
 } from './send-data'
-import { countedBytes, onceWritten, progressOf, sentBytes } from './sent-bytes'
+import { onceWritten, progressOf, sentBytes } from './sent-bytes'
 import type { StreamSettings } from './settings'
 import { suspect, type Suspect } from './suspects'
 import { kOwner, kSettings } from './symbols'
@@ -40,8 +40,8 @@ export class Outbox extends TickBatcher implements Suspect {
     this.#socket = socket
   }
 
-  get isAttached (): boolean {
-    return this.transport !== null
+  protected get socket (): OutboxSocket {
+    return this.#socket
   }
 
   /** Takes over the transport of the handshake. Called once, before any message can arrive. */
@@ -62,17 +62,17 @@ export class Outbox extends TickBatcher implements Suspect {
   /** Sends for the application, and closes the connection later if the peer is too far behind. */
   send (data: Data, options: SendOptions, callback: SendCallback | undefined): void {
     this.startTick()
-    if (this.#isTooFarBehind()) suspect(this)
-    this.#sendInTick(data, options, callback)
+    if (this.isTooFarBehind()) suspect(this)
+    this.sendInTick(data, options, callback)
   }
 
   /** Sends what has been written to the stream, which controls its own flow. */
   write (data: Data, options: SendOptions, callback?: SendCallback): void {
     this.startTick()
-    this.#sendInTick(data, options, callback)
+    this.sendInTick(data, options, callback)
   }
 
-  #sendInTick (data: Data, options: SendOptions, callback: SendCallback | undefined): void {
+  protected sendInTick (data: Data, options: SendOptions, callback?: SendCallback): void {
     if (typeof callback === 'function') this.#sendUnpacked(data, options, callback)
     else if (!this.#pack(data, options)) this.#sendUnpacked(data, options)
   }
@@ -80,9 +80,8 @@ export class Outbox extends TickBatcher implements Suspect {
   /** Packs a whole message that is short and of a common type. */
   #pack (data: Data, options: SendOptions): boolean {
     // A fragment before it, or a message that ws sends later, is to leave first.
-    if (!this.isPacking || this.#is(FRAGMENTING)) return false
-    if (this.#unfinishedSends > 0 || !this.#isOpen) return false
-    if (!isFinal(options) || options.mask === true) return false
+    if (!this.isPacking || this.#is(FRAGMENTING) || this.hasUnfinished) return false
+    if (!this.#isOpen || !isFinal(options) || options.mask === true) return false
     // For ws, `binary: undefined` means text, not "by the type of the data".
     if (options.binary === undefined && 'binary' in options) return false
     if (typeof data === 'string' && options.binary !== true) return this.#packText(data)
@@ -111,10 +110,20 @@ export class Outbox extends TickBatcher implements Suspect {
     }, isLate, callback)
     if (this.#isOpen) this.#socket[kSettings].traffic.send(sizeOf(kept), isFinal(options))
     // After the call: when ws throws, it still waits for the rest of a message.
-    if (isFinal(options)) this.state &= ~FRAGMENTING
+    if (isFinal(options)) this.endMessage()
     else this.state |= FRAGMENTING
     // The application may change the bytes next. They are too many to copy, so they leave now.
     if (isLong(data)) this.uncork()
+  }
+
+  /** The last frame of a message has been given to ws. */
+  protected endMessage (): void {
+    this.state &= ~FRAGMENTING
+  }
+
+  /** Whether ws sends something later, which what follows may not overtake. */
+  protected get hasUnfinished (): boolean {
+    return this.#unfinishedSends > 0
   }
 
   /** Sends a ping or a pong; `args` are those of ws. */
@@ -190,14 +199,19 @@ export class Outbox extends TickBatcher implements Suspect {
   // --- Slow peers ---
 
   // Messages that wait in ws for their compression do not count: the peer is not to blame for them.
-  #isTooFarBehind (): boolean {
+  protected isTooFarBehind (): boolean {
     const { maxBackpressure } = this.#socket[kSettings]
-    if (maxBackpressure === Infinity || !this.#isOpen || this.transport === null) return false
-    return this.transport.writableLength > maxBackpressure
+    if (maxBackpressure === Infinity || !this.#isOpen) return false
+    return this.unsentBytes > maxBackpressure
+  }
+
+  /** Bytes that wait for the peer; NaN, which is more than no limit, without a transport. */
+  protected get unsentBytes (): number {
+    return Number(this.transport?.writableLength)
   }
 
   closeIfTooSlow (): void {
-    if (!this.#isTooFarBehind()) return
+    if (!this.isTooFarBehind()) return
     this.state |= SLOW
     this.#socket[kSettings].counts.tooSlow++
     this.#socket.close(CLOSE_TRY_AGAIN_LATER)
@@ -219,11 +233,6 @@ export class Outbox extends TickBatcher implements Suspect {
   /** How many bytes have left the process. */
   get sentBytes (): number {
     return this.transport === null ? 0 : sentBytes(this.transport)
-  }
-
-  /** The bytes that the connection has received and sent: see {@link countedBytes}. */
-  get transportBytes (): ReturnType<typeof countedBytes> {
-    return countedBytes(this.transport)
   }
 
   /** Grows while the peer lives: see {@link progressOf}. */

@@ -22,7 +22,8 @@ function isBytes (data: unknown): data is NodeJS.ArrayBufferView | ArrayBufferLi
 /** Bytes of the message that ws makes of what {@link keep} has returned. */
 export function sizeOf (data: unknown): number {
   if (isBytes(data)) return data.byteLength
-  if (isReadLate(data)) return Number(data.size)
+  // An object that only looks like a Blob has no size.
+  if (isReadLate(data)) return Number(data.size) || 0
   // For ws, what is not there is an empty message.
   return data == null || data === false ? 0 : Buffer.byteLength(String(data))
 }

@@ -17,19 +17,6 @@ browserTest('the page asks for another name where the server would refuse it', a
   await joinAs(page, "Zoë O'Brien-Šimić 李")
 })
 
-browserTest('the log follows what is said, but not while somebody reads further up', async (t) => {
-  const { page } = await openChat(t)
-  await joinAs(page, 'Ada')
-  const log = page.getByRole('log')
-  const fromEnd = 'document.querySelector("#log").scrollHeight - ' +
-    'document.querySelector("#log").scrollTop - document.querySelector("#log").clientHeight'
-  for (let count = 0; count < 20; count++) await say(page, `message ${count}`)
-  t.ok(Number(await page.evaluate(fromEnd)) < 1)
-  await log.evaluate((log) => { log.scrollTop = 0 })
-  await say(page, 'one more')
-  t.equal(await log.evaluate((log) => log.scrollTop), 0)
-})
-
 /** How far the page, or anything in it, reaches beyond the window, in pixels. */
 const OVERFLOW = `Math.max(
   document.documentElement.scrollWidth - innerWidth,

@@ -5,8 +5,8 @@ import { test } from 'tap'
 import { Document } from '../helpers/documents'
 import { ROOT } from '../helpers/program'
 
-/** Every Markdown file in the root folder and in `docs/`, by its path. */
-const DOCUMENTS = new Map(['.', 'docs'].flatMap((folder) => {
+/** Every Markdown file in these folders, by its path. */
+const DOCUMENTS = new Map(['.', 'docs', 'examples'].flatMap((folder) => {
   return readdirSync(join(ROOT, folder))
     .filter((name) => name.endsWith('.md'))
     .map((name) => join(folder, name))
@@ -26,6 +26,7 @@ test('every link leads to a file or a heading that is there', async (t) => {
 test('the README links every document', async (t) => {
   const links = new Document('README.md').links().map((link) => link.replace(/#.*/, ''))
   for (const path of DOCUMENTS.keys()) {
-    if (path.startsWith('docs/')) t.ok(links.includes(`./${path}`), path)
+    if (!path.startsWith('docs/') && !path.startsWith('examples/')) continue
+    t.ok(links.includes(`./${path}`), path)
   }
 })

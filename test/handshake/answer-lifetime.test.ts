@@ -105,6 +105,33 @@ test('a 101 of a hook for a client that has left does nothing', async (t) => {
   await finish(0)
 })
 
+test('the hooks that run on for a client that has left give no second answer', async (t) => {
+  const gate = createGate()
+  const hooksEnded = createGate()
+  let answers = 0
+  const { leave, finish } = await serveLeaving(t, {
+    declare (fastify) {
+      // This wait ends when the client leaves, while the answer is still in the onSend hook.
+      fastify.addHook('onRequest', async (_request, reply) => reply.code(401).send('first'))
+      fastify.addHook('preValidation', async (_request, reply) => { reply.send('second') })
+      fastify.addHook('preHandler', async (_request, reply) => {
+        reply.send('third')
+        hooksEnded.open()
+      })
+      fastify.addHook('onSend', async (_request, _reply, payload) => {
+        answers++
+        await gate.opened
+        return payload
+      })
+    }
+  })
+  await leave()
+  await hooksEnded.opened
+  gate.open()
+  await finish(0)
+  t.equal(answers, 1)
+})
+
 test('a refusal for a client that has left leaves no timer behind', async (t) => {
   const intervals = holdIntervals(t)
   const gate = createGate()

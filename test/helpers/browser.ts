@@ -56,10 +56,10 @@ export function startChat (t: Teardown, port?: string): Program {
 }
 
 /** The chat, running, in a tab of a profile of its own. */
-export async function openChat (t: Teardown) {
+export async function openChat (t: Teardown, options?: BrowserContextOptions) {
   const program = startChat(t)
   const address = await program.address()
-  return { program, address, page: await openPage(t, address) }
+  return { program, address, page: await openPage(t, address, options) }
 }
 
 /**

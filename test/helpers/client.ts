@@ -99,20 +99,27 @@ export interface Refusal {
   readonly body: string
 }
 
+/** The refusal of an upgrade, as it came. */
+export interface HttpRefusal extends Refusal {
+  /** The body, which can be compressed. */
+  readonly bytes: Buffer
+}
+
 /** Asks for an upgrade that must be refused, and returns the HTTP answer. */
 export async function refused (
   t: Teardown, url: string, options?: ClientOptions, protocols?: string[]
-): Promise<Refusal> {
+): Promise<HttpRefusal> {
   const socket = new WebSocket(url, protocols, options)
   t.teardown(() => { socket.terminate() })
   socket.on('error', () => {})
   const accepted = once(socket, 'open').then(() => { throw new Error(`${url} was upgraded`) })
   const answered = once(socket, 'unexpected-response')
   const [, response] = await Promise.race([answered, accepted])
-  const chunks = await response.toArray()
+  const bytes = Buffer.concat(await response.toArray())
   return {
     statusCode: response.statusCode,
     headers: response.headers,
-    body: Buffer.concat(chunks).toString()
+    body: bytes.toString(),
+    bytes
   }
 }

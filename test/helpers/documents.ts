@@ -1,11 +1,12 @@
 // What the tests of the README and of docs/ share: a document's code runs, and its tables are read.
-import { once } from 'node:events'
 import { readFileSync } from 'node:fs'
-import { createServer } from 'node:net'
 import { join } from 'node:path'
 import type { Test } from 'tap'
 import { Program, ROOT, run } from './program'
-import { portOf } from './servers'
+import { findPort } from './servers'
+
+/** Packages that only documents and tests use: `npm run programs` installs them. */
+const PROGRAMS = join(ROOT, 'test', 'programs', 'node_modules')
 
 const TSC = join(ROOT, 'node_modules', '@typescript', 'native', 'bin', 'tsc')
 
@@ -127,6 +128,8 @@ export class Document {
 export async function compile (t: Test, files: Record<string, string>): Promise<string> {
   const folder = t.testdir({
     work: { 'package.json': '{}' },
+    // Packages are looked for in this folder first, and then in that of the project.
+    node_modules: t.fixture('symlink', PROGRAMS),
     'tsconfig.json': JSON.stringify({
       extends: join(ROOT, 'tsconfig.json'),
       compilerOptions: { rootDir: '.', outDir: '.', noEmitOnError: true, paths: {} },
@@ -153,16 +156,6 @@ async function toProgram (block: string, language: Language): Promise<string> {
   const isWhole = language === 'js' || block.includes("from 'fastify-websocket'")
   const program = isWhole ? `${code}\nconsole.log('ready')` : `${ASSUMED}${code}${LISTEN}`
   return code === block ? program : `console.log('on http://127.0.0.1:${port}')\n${program}`
-}
-
-/** A port that was free a moment ago. */
-export async function findPort (): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  const port = portOf(server)
-  server.close()
-  await once(server, 'close')
-  return port
 }
 
 /** Code of a table's cell, without its quotes. */

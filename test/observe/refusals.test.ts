@@ -207,6 +207,31 @@ test('an answer that the application writes to the socket itself is not counted'
   t.strictSame(messages, [])
 })
 
+for (const isError of [true, false]) {
+  const answer = isError ? 'an error' : 'a payload'
+  test(`a client that leaves before its answer, ${answer}, is not counted`, async (t) => {
+    const messages = listen(t)
+    let onAnswer = (): void => {}
+    const answered = new Promise<void>((resolve) => { onAnswer = resolve })
+    const { fastify } = await serve(t, {
+      plugin: { handle: echo },
+      declare (fastify) {
+        fastify.addHook('onRequest', async ({ raw }, reply) => {
+          await new Promise((resolve) => { raw.once('close', resolve) })
+          setImmediate(onAnswer)
+          if (isError) throw coded('NO', 401)
+          return reply.code(401).send('no')
+        })
+      }
+    })
+    const client = new RawClient(t, portOf(fastify.server))
+    client.socket.write(upgradeHead('/'), () => { client.socket.resetAndDestroy() })
+    await answered
+    t.match(fastify.websocketServer.stats(), { open: 0, accepted: 0, refused: [] })
+    t.strictSame(messages, [])
+  })
+}
+
 test('a request for h2c that is served as plain HTTP is not counted', async (t) => {
   const { fastify } = await serve(t, {
     plugin: { handle: echo }, declare (fastify) { fastify.get('/plain', () => 'plain') }

@@ -28,7 +28,11 @@ const NOTHING: Stats = {
   messagesSent: 0,
   bytesSent: 0,
   messagesDropped: 0,
-  messagesWaiting: 0
+  messagesWaiting: 0,
+  published: 0,
+  delivered: 0,
+  subscriptions: 0,
+  gaps: 0
 }
 
 /** A served connection: the numbers, what its handler has got, and its client. */

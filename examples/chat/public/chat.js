@@ -2,16 +2,24 @@
 
 const FIRST_DELAY = 500
 const LONGEST_DELAY = 10_000
+/** Milliseconds. A process tells its names every 5 seconds. */
+const LIST_LIFETIME = 15_000
 
 const find = (id) => document.getElementById(id)
+const log = find('log')
 const time = new Intl.DateTimeFormat(undefined, { timeStyle: 'short' })
 
 let wantedName = ''
 let name = ''
 let names = null
+const lists = new Map()
 let socket = null
 let attempts = 0
 let timer
+/** Whether the log stays at its end: not while the user reads an earlier part. */
+let isFollowing = true
+/** The size of the log in the last layout that the observer below was told of. */
+let logSize = ''
 
 find('name').value = sessionStorage.getItem('name') ?? ''
 
@@ -29,7 +37,7 @@ find('compose').addEventListener('submit', (event) => {
   event.preventDefault()
   const text = find('text').value.trim()
   if (text === '' || socket?.readyState !== WebSocket.OPEN) return
-  socket.send(text)
+  socket.send(JSON.stringify({ text }))
   find('text').value = ''
 })
 
@@ -41,6 +49,14 @@ find('retry').addEventListener('click', () => {
 window.addEventListener('online', () => { if (wantedName !== '') connect() })
 // A browser may take minutes to notice by itself.
 window.addEventListener('offline', () => { if (socket !== null) lose(socket) })
+
+log.addEventListener('scroll', checkFollowing)
+// The log gets another size when a keyboard opens or closes, and when a phone is turned.
+new window.ResizeObserver(() => {
+  logSize = sizeOf(log)
+  if (isFollowing) showEnd()
+}).observe(log)
+for (const type of ['resize', 'scroll']) window.visualViewport.addEventListener(type, fitRoom)
 
 function connect () {
   if (socket !== null) return
@@ -58,7 +74,7 @@ function connect () {
 
 function receive (event) {
   if (event.type === 'welcome') welcome(event.name)
-  else if (event.type === 'people') showPeople(event.names)
+  else if (event.type === 'people') showPeople(merge(event))
   else addMessage(event)
 }
 
@@ -67,6 +83,7 @@ function welcome (givenName) {
   attempts = 0
   name = givenName
   names = null
+  lists.clear()
   find('lost').hidden = true
   find('send').disabled = false
   showStatus('open', `Connected as ${name}`)
@@ -98,6 +115,15 @@ function showStatus (state, text) {
   find('status').textContent = text
 }
 
+/** The names of all processes of the chat. One that has not told its names for a while is gone. */
+function merge ({ from, names: current }) {
+  lists.set(from, { current, time: Date.now() })
+  for (const [process, list] of lists) {
+    if (Date.now() - list.time > LIST_LIFETIME) lists.delete(process)
+  }
+  return [...lists.values()].flatMap((list) => list.current)
+}
+
 function showPeople (current) {
   if (names !== null) {
     for (const each of current) if (!names.includes(each)) addNote(`${each} joined`)
@@ -113,7 +139,9 @@ function showPeople (current) {
 function addMessage ({ name: author, text }) {
   const meta = element('div', 'meta', `${author}, ${time.format(new Date())}`)
   const bubble = element('div', 'bubble', text)
-  add(element('li', author === name ? 'own' : '', meta, bubble))
+  const isOwn = author === name
+  add(element('li', isOwn ? 'own' : '', meta, bubble))
+  if (isOwn) showEnd()
 }
 
 function addNote (text) {
@@ -121,10 +149,32 @@ function addNote (text) {
 }
 
 function add (item) {
-  const log = find('log')
-  const isAtEnd = log.scrollHeight - log.scrollTop - log.clientHeight < 80
+  checkFollowing()
   log.append(item)
-  if (isAtEnd) log.scrollTop = log.scrollHeight
+  if (isFollowing) showEnd()
+}
+
+function showEnd () {
+  log.scrollTop = log.scrollHeight
+}
+
+function checkFollowing () {
+  // With another size the browser scrolls the log by itself: that says nothing of the user.
+  if (sizeOf(log) !== logSize) return
+  isFollowing = log.scrollHeight - log.scrollTop - log.clientHeight < 80
+}
+
+function sizeOf ({ clientWidth, clientHeight }) {
+  return `${clientWidth} x ${clientHeight}`
+}
+
+/** On iOS a keyboard covers a part of the page: the room gets the size of the visible part. */
+function fitRoom () {
+  const { scale, height, offsetTop } = window.visualViewport
+  // A user who magnifies the page sees a part of the room, which keeps its size.
+  const isWhole = scale < 1.01
+  find('room').style.setProperty('--visible-height', isWhole ? `${height}px` : '')
+  find('room').style.setProperty('--visible-top', isWhole ? `${offsetTop}px` : '')
 }
 
 function avatar (author) {

@@ -53,24 +53,27 @@ const echo: Handlers = {
   }
 }
 
+type Kind = keyof Handlers | 'object stream'
+
 /** What plain ws is asked to do. */
-async function serveWs (t: Teardown, kind: keyof Handlers): Promise<string> {
+async function serveWs (t: Teardown, kind: Kind): Promise<string> {
   const { server, origin } = await createHttp(t)
   new WebSocketServer({ server }).on('connection', (socket) => {
     if (kind === 'socket') echo.socket(socket)
-    else echo.stream(createWebSocketStream(socket))
+    else echo.stream(createWebSocketStream(socket, { objectMode: kind === 'object stream' }))
   })
   return origin
 }
 
 /** The same of this package, which is loaded only now. */
-async function serveOurs (t: Teardown, kind: keyof Handlers): Promise<string> {
+async function serveOurs (t: Teardown, kind: Kind): Promise<string> {
   const { serve } = require('../../helpers/plugin')
   const handle: WebsocketHandler = (connection) => {
     if (kind === 'socket') echo.socket(connection.socket)
     else echo.stream(connection)
   }
-  const { origin } = await serve(t, { plugin: { handle } })
+  const options = { objectMode: kind === 'object stream' }
+  const { origin } = await serve(t, { plugin: { handle, options } })
   return origin
 }
 
@@ -108,9 +111,11 @@ function messagesOf (all: readonly Call[]): Call[] {
   })
 }
 
-test('an agent sees the messages of a stream as on ws, in their order', async (t) => {
-  const expected = await trace(t, await serveWs(t, 'stream'), 1)
-  const seen = await trace(t, await serveOurs(t, 'stream'), 1)
-  t.strictSame(messagesOf(seen), messagesOf(expected))
-  t.equal(messagesOf(expected).length, 8)
-})
+for (const kind of ['stream', 'object stream'] as const) {
+  test(`an agent sees the messages of an echo by ${kind} as on ws, in their order`, async (t) => {
+    const expected = await trace(t, await serveWs(t, kind), 1)
+    const seen = await trace(t, await serveOurs(t, kind), 1)
+    t.strictSame(messagesOf(seen), messagesOf(expected))
+    t.equal(messagesOf(expected).length, 8)
+  })
+}
