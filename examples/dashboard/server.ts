@@ -25,10 +25,15 @@ application.get('/echo', { websocket: true }, ({ socket }) => {
   socket.on('message', (message) => { socket.send(message) })
 })
 
-application.get('/clock', { websocket: true }, ({ socket }) => {
-  const timer = setInterval(() => { socket.send(new Date().toISOString()) }, CLOCK_INTERVAL)
-  socket.on('close', () => { clearInterval(timer) })
+application.get('/clock', { websocket: true }, ({ socket }) => { socket.subscribe('clock') })
+
+let clock: NodeJS.Timeout | undefined
+application.addHook('onListen', async () => {
+  clock = setInterval(() => {
+    application.websocketServer.publish('clock', new Date().toISOString())
+  }, CLOCK_INTERVAL)
 })
+application.addHook('onClose', async () => { clearInterval(clock) })
 
 application.get('/private', {
   websocket: true,

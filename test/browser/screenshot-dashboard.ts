@@ -89,16 +89,16 @@ async function makePicture (browser: Browser, address: string): Promise<void> {
   const real = await (await fetch(`${address}/stats`, { headers })).text()
   const update = JSON.stringify(makeUpdate(JSON.parse(real)))
   const wide = await take(browser, address, update, {
-    colorScheme: 'light', viewport: { width: 1100, height: 970 }
+    colorScheme: 'light', viewport: { width: 1100, height: 990 }
   })
   const narrow = await take(browser, address, update, {
-    colorScheme: 'dark', viewport: { width: 375, height: 970 }
+    colorScheme: 'dark', viewport: { width: 375, height: 990 }
   })
-  const page = await browser.newPage({ viewport: { width: 1515, height: 990 } })
+  const page = await browser.newPage({ viewport: { width: 1515, height: 1010 } })
   await page.setContent(`
     <style>
       body { margin: 10px; display: flex; gap: 20px; }
-      img { height: 970px; border-radius: 16px; box-shadow: 0 0 0 1px #8884; }
+      img { height: 990px; border-radius: 16px; box-shadow: 0 0 0 1px #8884; }
     </style>
     ${wide}${narrow}`)
   await page.screenshot({ path: FILE, omitBackground: true })

@@ -190,7 +190,7 @@ function showTotals (stats, uptime) {
     row(['Messages never read'], whole.format(stats.messagesDropped)),
     row(['Messages that wait now'], whole.format(stats.messagesWaiting)),
     row(['Published on topics'], whole.format(stats.published)),
-    row(['Delivered to subscribers'], whole.format(stats.delivered)),
+    row(['Delivered'], whole.format(stats.delivered)),
     row(['Subscriptions now'], whole.format(stats.subscriptions)),
     row(['Gaps of the broker'], whole.format(stats.gaps)),
     row(['Cut off: no pong'], whole.format(stats.unresponsive)),
