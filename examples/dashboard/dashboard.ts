@@ -44,7 +44,12 @@ const FILES = [
  * @param stats the numbers to show: `() => fastify.websocketServer.stats()`
  */
 export function createDashboard (stats: () => WebsocketStats, token: string): FastifyInstance {
-  const dashboard = Fastify({ logger: { level: process.env.LOG_LEVEL ?? 'warn' } })
+  const { LOG_LEVEL: level = 'warn' } = process.env
+  const dashboard = Fastify({
+    // No URL is logged, because a token may be typed into one by mistake.
+    disableRequestLogging: true,
+    logger: { level, serializers: { req: ({ method }) => ({ method }) } }
+  })
   const sampler = new Sampler(stats)
   const pages = new Set<StreamSocket>()
 

@@ -40,6 +40,8 @@ test('the dashboard refuses what has no token, and logs none', async (t) => {
   t.equal(foreign.statusCode, 403)
   t.match(await refused(t, `${application}/stats`, {}, PROTOCOLS), { statusCode: 404 })
 
+  for (const path of ['/stats', '/nothing']) await fetch(`${dashboard}${path}?${TOKEN}`)
+
   const client = await watch(t, dashboard)
   t.equal(client.socket.protocol, 'dashboard', 'the token is not sent back')
   t.equal((await fetch(url, { headers })).status, 200)
