@@ -47,9 +47,11 @@ export function createDashboard (stats: () => WebsocketStats, token: string): Fa
   const { LOG_LEVEL: level = 'warn' } = process.env
   const dashboard = Fastify({
     // No URL is logged, because a token may be typed into one by mistake.
-    disableRequestLogging: true,
     logger: { level, serializers: { req: ({ method }) => ({ method }) } }
   })
+  // Fastify's own handler logs the URL.
+  dashboard.setNotFoundHandler(async (request, reply) => reply.code(404).send('not found'))
+
   const sampler = new Sampler(stats)
   const pages = new Set<StreamSocket>()
 
