@@ -123,8 +123,7 @@ export class UpgradeAnswer extends AnswerLifetime implements ResponseOwner, Repl
 
   /** Fastify is about to answer with an error, so the next `reply.send` is no second answer. */
   onError (error: unknown): void {
-    if (this.state !== 'accepting' && !isRefused(this.replyState)) return
-    this.#beginRefusal('failing')
+    if (this.state === 'accepting' || isRefused(this.replyState)) this.#beginRefusal('failing')
     this.noteError(error)
   }
 

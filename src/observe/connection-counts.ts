@@ -5,6 +5,7 @@ export class ConnectionCounts {
   unresponsive = 0
   /** Closed because the peer took too little of what was sent. */
   tooSlow = 0
+  /** By close code. ws takes some 2000 codes from peers, so the map stays small. */
   readonly #closed = new Map<number, number>()
 
   /** A connection has ended. */

@@ -40,16 +40,16 @@ export function logFields (
 
 /** Whether a logger takes lines of a level, as far as it tells. Never throws. */
 export function isEnabled (log: FastifyBaseLogger, level: Level): boolean {
-  let isEnabled = false
+  let isTaken = false
   succeeds(() => {
     // The logger pino has the method; the type does not.
     const { isLevelEnabled } = log as { isLevelEnabled?: unknown }
     // Without a logger, Fastify gives one whose methods are all the same empty function.
-    isEnabled = typeof isLevelEnabled === 'function'
+    isTaken = typeof isLevelEnabled === 'function'
       ? isLevelEnabled.call(log, level) === true
       : log.info !== log.error
   })
-  return isEnabled
+  return isTaken
 }
 
 function succeeds (attempt: () => void): boolean {

@@ -27,6 +27,6 @@ export class RefusalCounts {
   }
 
   get list (): RefusalCount[] {
-    return [...this.#counts.values()]
+    return [...this.#counts.values()].map((kind) => ({ ...kind }))
   }
 }

@@ -38,9 +38,9 @@ export function sentBytes (transport: Duplex): number {
 
 /** The bytes read from a transport and written to it; 0 if the transport does not count. */
 export function countedBytes (transport: Duplex | null): { received: number, sent: number } {
-  // A Duplex that is no socket has no counters.
-  const { bytesRead = 0, bytesWritten = 0, readableLength = 0 } =
-    (transport ?? {}) as Partial<Counters>
+  if (transport === null || !('bytesRead' in transport)) return { received: 0, sent: 0 }
+  // The types do not know which Duplex is a socket.
+  const { bytesRead, bytesWritten, readableLength } = transport as Duplex & Counters
   return { received: bytesRead - readableLength, sent: bytesWritten }
 }
 

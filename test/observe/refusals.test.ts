@@ -267,6 +267,16 @@ test('a server that takes no upgrades has no refusals', async (t) => {
   t.strictSame(fastify.websocketServer.stats().refused, [])
 })
 
+test('what an application does with a snapshot changes no number', async (t) => {
+  const { fastify, origin } = await serve(t, {})
+  await refused(t, origin)
+  const { refused: [first], closed } = fastify.websocketServer.stats()
+  Object.assign(first ?? {}, { count: -1 })
+  closed[1000] = -1
+  t.match(fastify.websocketServer.stats(), { refused: [{ statusCode: 404, count: 1 }] })
+  t.strictSame(fastify.websocketServer.stats().closed, {})
+})
+
 test('a client that is let in is no refusal', async (t) => {
   const { fastify, origin } = await serve(t, { plugin: { handle: echo } })
   await connect(t, origin)
