@@ -1,6 +1,7 @@
 /** The entry of the package: everything that can be imported, and nothing else. */
 import type { FastifyInstance } from 'fastify'
 import fastifyPlugin from 'fastify-plugin'
+import type { WebsocketStats } from './observe/stats'
 import { registerWebsocket } from './plugin'
 import * as adapters from './adapters'
 import * as stream from './stream/server'
@@ -8,6 +9,9 @@ import { StreamSocket as Socket } from './stream/socket'
 import { SocketStream as Stream, type AnyChunk } from './stream/duplex'
 import type { StreamListener, WebSocketStreamServerOptions } from './stream/server'
 import type { AsyncApiDocument, AsyncApiOptions } from './asyncapi-types'
+import type {
+  CloseMessage, ErrorMessage, GapMessage, OpenMessage, RefusedMessage
+} from './channel-types'
 import type { WebsocketRouteOptions } from './route-types'
 import type { SocketStreamOptions } from './stream/settings'
 import type { TopicBroker as Broker } from './topics/broker'
@@ -17,7 +21,7 @@ import type {
   CompatiblePluginOptions, InjectRefusal, InjectWebsocket, InjectWebsocketInit,
   InjectWebsocketOptions, MessageSchemas, OriginCheck, VerifyCallback, VerifyClient,
   WebsocketConnectionOptions, WebsocketErrorHandler, WebsocketHandler, WebsocketPluginOptions,
-  WebsocketServerOptions
+  WebsocketServer, WebsocketServerOptions
 } from './types'
 
 /**
@@ -36,13 +40,13 @@ fastifyPlugin(fastifyWebsocket, { fastify: '^5.12.1', name: 'fastify-websocket' 
 
 declare namespace fastifyWebsocket {
   export type {
-    AdaptedHandler, AllowedOrigin, AsyncApiDocument, AsyncApiOptions, ClientInfo,
-    CompatibleErrorHandler, CompatibleHandler, CompatiblePluginOptions, InjectRefusal,
-    InjectWebsocket, InjectWebsocketInit, InjectWebsocketOptions, MessageSchemas, OriginCheck,
-    SocketStreamOptions, StreamListener, VerifyCallback, VerifyClient, WebsocketConnectionOptions,
-    WebsocketErrorHandler, WebsocketHandler, WebsocketPluginOptions, WebsocketRouteOptions,
-    WebsocketServerOptions,
-    WebSocketStreamServerOptions
+    AdaptedHandler, AllowedOrigin, AsyncApiDocument, AsyncApiOptions, ClientInfo, CloseMessage,
+    CompatibleErrorHandler, CompatibleHandler, CompatiblePluginOptions, ErrorMessage, GapMessage,
+    InjectRefusal, InjectWebsocket, InjectWebsocketInit, InjectWebsocketOptions, MessageSchemas,
+    OpenMessage, OriginCheck, RefusedMessage, SocketStreamOptions, StreamListener, VerifyCallback,
+    VerifyClient, WebsocketConnectionOptions, WebsocketErrorHandler, WebsocketHandler,
+    WebsocketPluginOptions, WebsocketRouteOptions, WebsocketServer, WebsocketServerOptions,
+    WebsocketStats, WebSocketStreamServerOptions
   }
   export type TopicBroker = Broker
   export type PublishOptions = Publishing

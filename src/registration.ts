@@ -5,6 +5,7 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import type { IncomingMessage, Server } from 'node:http'
 import { CompatibleScope, type ScopeClass } from './connection/compatible-scope'
+import { ConnectionReport, reportGap } from './connection/connection-report'
 import { HandlerScope, type ConnectionContext } from './connection/handler-scope'
 import { OpenConnections } from './connection/open-connections'
 import { ClashError, ConflictingOptionsError } from './errors'
@@ -48,6 +49,7 @@ export class Registration implements RoutePlugin {
   readonly #settings: PluginSettings
   readonly #Scope: ScopeClass
   readonly #connections: OpenConnections
+  readonly #report: ConnectionReport
   /** By what routes have of their own, schemas or options: null for routes that have neither. */
   readonly #contexts = new Map<object | null, RouteContext>()
   readonly #ownServer: Server | null
@@ -65,14 +67,16 @@ export class Registration implements RoutePlugin {
     this.source = this.#ownServer ?? settings.server ?? fastify.server
     this.server = createRouteServer(settings, this.source)
     this.#connections = new OpenConnections(this.server.sockets, settings.maxConnections)
+    this.#report = new ConnectionReport(settings.closeLog)
     this.#broker = settings.broker === null ? null : this.#linkTo(settings.broker)
     this.#listener = settings.noServer ? null : upgradeListenerOf(this.source, fastify)
     this.#upgrades = this.#listener?.upgradesOf(fastify) ?? null
+    if (this.#upgrades !== null) this.server.refusals = this.#upgrades.refusals
   }
 
   #linkTo (broker: TopicBroker): BrokerLink {
     const { topics } = this.server.streamSettings
-    return new BrokerLink(topics, broker, this.#fastify.log, () => { this.server.emit('gap') })
+    return new BrokerLink(topics, broker, this.#fastify.log, () => { reportGap(this.server) })
   }
 
   // --- Begin ---
@@ -160,12 +164,13 @@ export class Registration implements RoutePlugin {
     const context = this.#contextOf(taken, instance)
     acceptUpgrade(context, request, reply, upgrade, (socket) => {
       const scope = new this.#Scope(context, socket, request, reply)
-      this.#announce(scope, request.raw)
+      scope.announce(request)
+      this.#emitConnection(scope, request.raw)
       scope.run(taken.handler, instance, request)
     })
   }
 
-  #announce (scope: HandlerScope, request: IncomingMessage): void {
+  #emitConnection (scope: HandlerScope, request: IncomingMessage): void {
     try {
       this.server.emit('connection', scope.socket, request)
     } catch (error) {
@@ -201,6 +206,7 @@ export class Registration implements RoutePlugin {
       streamSettings: codec === undefined
         ? limitedServer.streamSettings
         : limitedServer.streamSettings.withCodec(codec),
+      report: this.#report,
       heartbeat: heartbeat === false ? null : this.#connections.heartbeatOf(heartbeat),
       maxPayload
     }

@@ -9,10 +9,9 @@ import type {
   RouteHandlerMethod, RouteShorthandOptions
 } from 'fastify'
 import type { AsyncApiDocument, AsyncApiOptions } from './asyncapi-types'
-import type { WebSocketStreamServer } from './stream/server'
 import type {
   CompatiblePluginOptions, InjectWebsocket, WebsocketConnectionOptions, WebsocketHandler,
-  WebsocketPluginOptions
+  WebsocketPluginOptions, WebsocketServer
 } from './types'
 
 /** The full declaration of a route for WebSockets only: `websocket` and one handler. */
@@ -68,7 +67,7 @@ declare module 'fastify' {
 
   interface FastifyInstance<RawServer, RawRequest, RawReply, Logger, TypeProvider> {
     /** The WebSocket server: a ws `WebSocketServer` that emits `connection` and `stream`. */
-    websocketServer: WebSocketStreamServer
+    websocketServer: WebsocketServer
     /**
      * Connects a ws client to a path of the application, in memory: no port is opened. Calls
      * `ready()` first. Messages that come before there is a `message` listener wait for it. The

@@ -13,7 +13,9 @@ import type {
 } from 'node:http'
 import type { Server as HttpsServer } from 'node:https'
 import type { ClientOptions, WebSocket } from 'ws'
-import type { WebSocketStreamServerOptions } from './stream/server'
+import type { Level } from './observe/log'
+import type { WebsocketStats } from './observe/stats'
+import type { WebSocketStreamServer, WebSocketStreamServerOptions } from './stream/server'
 import type { AnyChunk, SocketStream } from './stream/duplex'
 import type { StreamSocket } from './stream/socket'
 import type { TopicBroker } from './topics/broker'
@@ -212,6 +214,11 @@ export interface WebsocketPluginOptions extends Omit<WebsocketConnectionOptions,
   broker?: TopicBroker | undefined
   /** The most topics that one connection may be subscribed to. Default: 1000. */
   maxSubscriptions?: number | undefined
+  /**
+   * The level at which the end of each connection is logged, with its close code, its duration, its
+   * messages and bytes; `false` for no line. Default: `'debug'`.
+   */
+  closeLog?: Level | false | undefined
   /** Options of websocket-stream and ws. */
   options?: WebsocketServerOptions | undefined
   compatible?: undefined
@@ -232,6 +239,12 @@ export interface CompatiblePluginOptions extends Omit<
   errorHandler?: CompatibleErrorHandler | undefined
   /** A hook that runs before the clients are closed with 1001. Default: none. */
   preClose?: preCloseHookHandler | preCloseAsyncHookHandler | undefined
+}
+
+/** The server that `fastify.websocketServer` is. */
+export interface WebsocketServer extends WebSocketStreamServer {
+  /** What happens, in numbers: a new object, which does not change. */
+  stats (): WebsocketStats
 }
 
 /** The upgrade request of `fastify.injectWS`: options of ws's client, and those below. */

@@ -10,7 +10,7 @@ import Fastify, {
 import type { Server, WebSocket } from 'ws'
 import fastifyWebsocket, { compatible, fastifyWebsocket as named } from '../src/index'
 import type {
-  createServer, SocketStream, StreamSocket, WebSocketStreamServer
+  createServer, SocketStream, StreamSocket, WebsocketServer, WebSocketStreamServer
 } from '../src/index'
 
 type Equal<A, B> =
@@ -369,7 +369,7 @@ secure.get('/', { websocket: true }, (_connection, req) => {
 
 // --- Decorations and exports ---
 
-assertType<Equal<typeof fastify.websocketServer, WebSocketStreamServer>>()
+assertType<Equal<typeof fastify.websocketServer, WebsocketServer>>()
 const server: Server<typeof StreamSocket> = fastify.websocketServer
 server.on('connection', (socket) => { assertType<Equal<typeof socket, StreamSocket>>() })
 // It is a stream for whoever names streams by their interfaces, as `node:readline` does.

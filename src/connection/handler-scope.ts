@@ -9,6 +9,7 @@ import {
   InvalidMessageError, isDisconnect, isOversizeError, isProtocolError
 } from '../stream/errors'
 import { toError } from '../observe/thrown'
+import type { ConnectionReport } from './connection-report'
 import type { Heartbeat, Pulse } from './heartbeat'
 import { logError } from '../observe/log'
 import { inboxOf } from '../stream/inbox'
@@ -27,6 +28,7 @@ export interface ConnectionContext {
   readonly errorHandler: WebsocketErrorHandler | null
   readonly streamSettings: StreamSettings
   readonly heartbeat: Heartbeat | null
+  readonly report: ConnectionReport
   /** In bytes. */
   readonly maxPayload: number
 }
@@ -59,7 +61,8 @@ export class HandlerScope extends AsyncResource implements ConnectionOwner, Puls
     this.#log = request.log
     this.#request = context.errorHandler === null ? null : request
     setOwner(socket, this)
-    this.stream = new SocketStream(socket, context.streamSettings)
+    this.stream = new SocketStream(
+      socket, context.report.settingsFor(context.streamSettings, request))
     context.heartbeat?.add()
     this.#watchListeners(request.raw)
   }
@@ -94,6 +97,12 @@ export class HandlerScope extends AsyncResource implements ConnectionOwner, Puls
 
   get heartbeat (): Heartbeat | null {
     return this.#context.heartbeat
+  }
+
+  /** Tells that the connection has begun. Not done before a subclass is complete. */
+  announce (request: FastifyRequest): void {
+    const { report, streamSettings } = this.#context
+    report.onOpen(this.stream, request, streamSettings)
   }
 
   /** Runs the handler of a route, `instance` being the one that the route was declared on. */
@@ -132,6 +141,7 @@ export class HandlerScope extends AsyncResource implements ConnectionOwner, Puls
     if (this.#reported?.has(error) === true) return
     this.#reported ??= new WeakSet()
     this.#reported.add(error)
+    this.#context.report.onError(this.stream, error)
     this.#handleError(error)
   }
 

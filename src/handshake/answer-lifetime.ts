@@ -1,7 +1,12 @@
 /**
- * The lifetime of the answer to an upgrade: its state, the socket on which it is given, and the
- * callbacks that wait until it is settled. `UpgradeAnswer` extends it by the answer itself.
+ * The lifetime of the answer to an upgrade: its state, the socket on which it is given, the
+ * callbacks that wait until it is settled, and the count of refusals. `UpgradeAnswer` extends it by
+ * the answer itself.
  */
+import { refusedChannel } from '../observe/channels'
+import { RefusalCounts } from '../observe/refusal-counts'
+import { codeOf } from '../observe/thrown'
+import type { RefusedMessage } from '../channel-types'
 import {
   isRefused, isSettled, lateState, type AnswerState, type RefusalState, type ReplyState
 } from './answer-state'
@@ -15,9 +20,29 @@ export class AnswerLifetime {
   /** The state for replies once the answer is `gone`. */
   #lateState: ReplyState = 'hooks'
   #onSettled: Array<() => void> = []
+  readonly #refusals: RefusalCounts
+  /** The code of the last error that was to be answered, or null. */
+  #errorCode: string | null = null
 
-  constructor (transport: UpgradeTransport) {
+  /** @param refusals counts the answer, if it is a refusal */
+  constructor (transport: UpgradeTransport, refusals = new RefusalCounts()) {
     this.transport = transport
+    this.#refusals = refusals
+  }
+
+  /** The answer may tell of this error. */
+  protected noteError (thrown: unknown): void {
+    const code = codeOf(thrown)
+    this.#errorCode = typeof code === 'string' ? code : null
+  }
+
+  /** A refusal with this status is about to be written. */
+  protected countRefusal (statusCode: number): void {
+    const { request } = this.transport
+    this.#refusals.add(statusCode, this.#errorCode)
+    if (!refusedChannel.hasSubscribers) return
+    const message: RefusedMessage = { request, statusCode, code: this.#errorCode }
+    refusedChannel.publish(message)
   }
 
   /** Calls back when the response to the earlier request is out. */

@@ -24,13 +24,12 @@ import {
   closeSoon, createResponse, emitFinish, endOf, markFinished, writeHeadOf, type ResponseOwner
 } from './response'
 import { kReplyWatcher, kUpgrade, type MarkedRequest } from './symbols'
-import type { UpgradeTransport } from './raw-socket'
 import type { Handshake } from './ws-handshake'
 
 /** The one answer to an upgrade request: see the header of this file. */
 export class UpgradeAnswer extends AnswerLifetime implements ResponseOwner, ReplyOwner {
   /** The response that Fastify and the application write to. */
-  readonly raw: ServerResponse
+  readonly raw: ServerResponse = createResponse(this.transport.request, this)
   /** Whether `verifyClient` has let the client in. */
   isVerified = false
   /** The subprotocol that `handleProtocols` has chosen; undefined until it is asked. */
@@ -46,11 +45,6 @@ export class UpgradeAnswer extends AnswerLifetime implements ResponseOwner, Repl
   #hasBegun = false
   /** What the next `raw.end` does. The `raw.writeHead` before it decides this. */
   #nextEnd: 'ends' | 'switches' | 'is dropped' = 'ends'
-
-  constructor (transport: UpgradeTransport) {
-    super(transport)
-    this.raw = createResponse(transport.request, this)
-  }
 
   // --- Before Fastify has the request ---
 
@@ -128,8 +122,9 @@ export class UpgradeAnswer extends AnswerLifetime implements ResponseOwner, Repl
   // --- reply.send ---
 
   /** Fastify is about to answer with an error, so the next `reply.send` is no second answer. */
-  onError (): void {
+  onError (error: unknown): void {
     if (this.state === 'accepting' || isRefused(this.replyState)) this.#beginRefusal('failing')
+    this.noteError(error)
   }
 
   onSend (reply: FastifyReply, args: readonly unknown[]): FastifyReply {
@@ -142,7 +137,9 @@ export class UpgradeAnswer extends AnswerLifetime implements ResponseOwner, Repl
   }
 
   #pass (reply: FastifyReply, sent: Sent, payload: unknown): FastifyReply {
-    this.#beginRefusal(afterSend(this.replyState, sent))
+    const state = afterSend(this.replyState, sent)
+    this.#beginRefusal(state)
+    if (state === 'failing') this.noteError(payload)
     const forward: Send = this.#send ?? Object.getPrototypeOf(reply).send
     try {
       return forward.call(reply, payload)
@@ -228,6 +225,7 @@ export class UpgradeAnswer extends AnswerLifetime implements ResponseOwner, Repl
       return
     }
     this.#hasBegun = true
+    this.noteError(thrown)
     const { statusCode, body } = prepareErrorAnswer(this.raw, thrown, this.#reply?.log)
     this.#writeRefusal(statusCode)
     endOf(this.raw, [body])
@@ -235,10 +233,12 @@ export class UpgradeAnswer extends AnswerLifetime implements ResponseOwner, Repl
 
   #writeRefusal (statusCode: number): void {
     if (!this.isRefused) this.#beginRefusal('refusing')
-    // Both throw for a second head, whose end is then not waited for twice.
+    // Both throw for a second head: its end is not waited for twice, and it is not counted.
     setRefusalHeaders(this.raw, statusCode)
     writeHeadOf(this.raw, statusCode)
-    if (!this.transport.socket.destroyed) this.#watchRefusal()
+    if (this.transport.socket.destroyed) return
+    this.#watchRefusal()
+    this.countRefusal(statusCode)
   }
 
   /** While a refusal is written, the client may leave or stop reading. */

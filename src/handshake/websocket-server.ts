@@ -6,6 +6,8 @@ import { EventEmitter } from 'node:events'
 import type { AddressInfo } from 'node:net'
 import type { IncomingMessage, Server } from 'node:http'
 import type { Duplex } from 'node:stream'
+import { RefusalCounts } from '../observe/refusal-counts'
+import type { WebsocketStats } from '../observe/stats'
 import { toError } from '../observe/thrown'
 import type { ConnectionOwner } from '../stream/owner'
 import {
@@ -15,7 +17,7 @@ import { StreamSocket } from '../stream/socket'
 import { asString, type ReadText } from '../stream/text'
 import { SocketStream } from '../stream/duplex'
 import { nextTick } from '../stream/next-tick'
-import { kOwner, kWhenClosed } from '../stream/symbols'
+import { kInbox, kOwner, kWhenClosed } from '../stream/symbols'
 import { askOnce, askThere } from './negotiate'
 import { upgradeOf } from './upgrade-of'
 
@@ -31,6 +33,9 @@ export type ServerLimits = Pick<WebSocketStreamServerOptions, 'maxPayload' | 'ma
 export class RouteServer extends WebSocketStreamServer {
   /** All open connections. With `clientTracking: false`, ws does not keep them in `clients`. */
   readonly sockets: Set<StreamSocket>
+
+  /** The refusals of the application, once the server belongs to one. */
+  refusals = new RefusalCounts()
 
   readonly #options: WebSocketStreamServerOptions
   readonly #source: Server | null
@@ -59,6 +64,28 @@ export class RouteServer extends WebSocketStreamServer {
   /** The address of the HTTP server, null until it listens. Throws with the option `noServer`. */
   override address (): AddressInfo | string | null {
     return this.#source === null ? super.address() : this.#source.address()
+  }
+
+  /** The numbers of now: a new object, which does not change. */
+  stats (): WebsocketStats {
+    const { counts, traffic, topics } = this.streamSettings
+    const { accepted, closed, unresponsive, tooSlow } = counts
+    const { published, subscriptions, gaps } = topics.counts
+    let messagesWaiting = 0
+    for (const { [kInbox]: inbox } of this.sockets) messagesWaiting += inbox?.waitingMessages ?? 0
+    return {
+      open: this.sockets.size,
+      accepted,
+      refused: this.refusals.list,
+      closed,
+      unresponsive,
+      tooSlow,
+      ...traffic.numbers,
+      messagesWaiting,
+      published,
+      subscriptions,
+      gaps
+    }
   }
 
   /** The server for connections with these limits: this one, if it has the same limits. */

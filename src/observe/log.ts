@@ -2,11 +2,14 @@
 import type { FastifyBaseLogger } from 'fastify'
 import { codeOf, textOf } from './thrown'
 
-/** The levels at which the plugin logs. */
-type Level = 'debug' | 'info' | 'warn' | 'error'
+/** The levels of a logger. */
+export type Level = 'trace' | 'debug' | 'info' | 'warn' | 'error' | 'fatal'
 
-/** The methods of a logger that the plugin calls. */
-export type ErrorLog = Pick<FastifyBaseLogger, Level>
+/** The levels of errors and warnings. */
+type ErrorLevel = Exclude<Level, 'trace' | 'fatal'>
+
+/** The methods of a logger that are called for errors and warnings. */
+export type ErrorLog = Pick<FastifyBaseLogger, ErrorLevel>
 
 /**
  * Logs an error and never throws. The serializer of the logger may throw: pino's changes the error,
@@ -16,7 +19,7 @@ export type ErrorLog = Pick<FastifyBaseLogger, Level>
  * @param fields logged beside the error
  */
 export function logError (
-  log: ErrorLog, level: Level, error: unknown, message: string, fields: object = {}
+  log: ErrorLog, level: ErrorLevel, error: unknown, message: string, fields: object = {}
 ): void {
   if (succeeds(() => { log[level]({ err: error, ...fields }, message) })) return
   if (succeeds(() => { log[level]({ err: copyOf(error), ...fields }, message) })) return
@@ -24,8 +27,29 @@ export function logError (
 }
 
 /** Logs a text and never throws, even if the logger does. */
-export function logText (log: ErrorLog, level: Level, text: string): void {
+export function logText (log: ErrorLog, level: ErrorLevel, text: string): void {
   succeeds(() => { log[level](text) })
+}
+
+/** Logs fields and a text and never throws, even if the logger does. */
+export function logFields (
+  log: FastifyBaseLogger, level: Level, fields: object, text: string
+): void {
+  succeeds(() => { log[level](fields, text) })
+}
+
+/** Whether a logger takes lines of a level, as far as it tells. Never throws. */
+export function isEnabled (log: FastifyBaseLogger, level: Level): boolean {
+  let isTaken = false
+  succeeds(() => {
+    // The logger pino has the method; the type does not.
+    const { isLevelEnabled } = log as { isLevelEnabled?: unknown }
+    // Without a logger, Fastify gives one whose methods are all the same empty function.
+    isTaken = typeof isLevelEnabled === 'function'
+      ? isLevelEnabled.call(log, level) === true
+      : log.info !== log.error
+  })
+  return isTaken
 }
 
 function succeeds (attempt: () => void): boolean {

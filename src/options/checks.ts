@@ -83,6 +83,12 @@ export function isFalseOr (isValid: (value: unknown) => boolean) {
   return (value: unknown): boolean => value === false || isValid(value)
 }
 
+const LEVELS: unknown[] = ['trace', 'debug', 'info', 'warn', 'error', 'fatal']
+
+export function isLevel (value: unknown): boolean {
+  return LEVELS.includes(value)
+}
+
 export function isServer (value: unknown): boolean {
   return isObject(value) && 'on' in value && 'listen' in value
 }

@@ -6,6 +6,9 @@
 /** Milliseconds of silence until a ping. */
 export const DEFAULT_HEARTBEAT = 30_000
 
+/** The level at which the end of a connection is logged. */
+export const DEFAULT_CLOSE_LOG = 'debug'
+
 /** Milliseconds that a client has to answer a close frame. */
 export const DEFAULT_CLOSE_TIMEOUT = 10_000
 

@@ -28,7 +28,7 @@ const CLOSE_TIMEOUT = 'closeTimeout'
 export const PLUGIN_PLACE: OptionPlace = {
   prefix: '',
   names: [
-    'handle', 'schema', 'errorHandler', CLOSE_TIMEOUT, 'maxConnections', 'options',
+    'handle', 'schema', 'errorHandler', CLOSE_TIMEOUT, 'maxConnections', 'closeLog', 'options',
     'heartbeat', 'maxBackpressure', 'origin', 'compatible', 'preClose', 'broker', 'maxSubscriptions'
   ],
   // `@fastify/autoload` and fastify-cli pass all options of an application to each plugin.

@@ -5,16 +5,19 @@
 import type { FastifyInstance } from 'fastify'
 import {
   BROKER, checkAll, COUNT, DELAY, isBoolean, isBooleanOrObject, isBroker, isCount, isDelay,
-  isFalseOr, isFunction, isLimit, isObject, isPath, isPort, isServer, isString, LIMIT, MAX_LIMIT,
-  type Check
+  isFalseOr, isFunction, isLevel, isLimit, isObject, isPath, isPort, isServer, isString, LIMIT,
+  MAX_LIMIT, type Check
 } from './checks'
 import {
   CONNECTION_OPTIONS, resolveConnectionOptions, type ConnectionSettings
 } from './route-options'
-import { DEFAULT_CLOSE_TIMEOUT, DEFAULT_HEARTBEAT, DEFAULT_MAX_FRAGMENTS } from './defaults'
+import {
+  DEFAULT_CLOSE_LOG, DEFAULT_CLOSE_TIMEOUT, DEFAULT_HEARTBEAT, DEFAULT_MAX_FRAGMENTS
+} from './defaults'
 import {
   ConflictingOptionsError, InvalidHandleError, MissingOptionError, UnknownOptionError
 } from '../errors'
+import type { Level } from '../observe/log'
 import { InvalidOptionError } from '../stream/errors'
 import { readOptions, type Given } from '../stream/given'
 import { checkNames, DEFLATE_PLACE, PLUGIN_PLACE, SCHEMA_PLACE, SERVER_PLACE } from './names'
@@ -47,6 +50,7 @@ const PLUGIN_OPTIONS: readonly Check[] = [
   ['compatible', isCompatible, `'${COMPATIBLE}'`],
   ['preClose', isFunction, 'a function'],
   ['maxConnections', isFalseOr(isCount), `${COUNT} or false`],
+  ['closeLog', isFalseOr(isLevel), 'a level of the log or false'],
   ['broker', isBroker, BROKER],
   ['maxSubscriptions', isLimit, LIMIT],
   ['options', isObject, 'an object']
@@ -105,6 +109,8 @@ export interface PluginSettings {
   readonly shutdownTimeout: number
   /** Infinity for no limit. */
   readonly maxConnections: number
+  /** The level of the line for the end of a connection. */
+  readonly closeLog: Level | false
   /** For connections whose route has no options of its own. */
   readonly connection: ConnectionSettings
   /** The server whose upgrades are taken, or null for the server of the Fastify instance. */
@@ -151,6 +157,7 @@ export function resolveOptions (
     preClose: plugin.preClose ?? null,
     shutdownTimeout: Math.min(closeTimeout, shutdownLimit(fastify)),
     maxConnections: limitOf(plugin.maxConnections),
+    closeLog: plugin.closeLog ?? DEFAULT_CLOSE_LOG,
     connection,
     server: server ?? null,
     listen: port === undefined ? null : { port, host, backlog },

@@ -112,7 +112,7 @@ interface ReplyWatcher {
   /** Fastify has made the reply. No hook of the user has run. */
   onReply (reply: FastifyReply): void
   /** An error has occurred, and Fastify is about to answer with it. */
-  onError (): void
+  onError (error: Error): void
 }
 
 function replyWatcherOf (
@@ -128,8 +128,8 @@ function tellOfReply (request: FastifyRequest, reply: FastifyReply, done: () => 
 }
 
 function tellOfError (
-  request: FastifyRequest, _reply: FastifyReply, _error: Error, done: () => void
+  request: FastifyRequest, _reply: FastifyReply, error: Error, done: () => void
 ): void {
-  replyWatcherOf(request)?.onError()
+  replyWatcherOf(request)?.onError(error)
   done()
 }

@@ -1,4 +1,5 @@
 /** How a message gets to the readers of a connection: listeners of the socket, and its stream. */
+import { EventEmitter } from 'node:events'
 import { WebSocket } from 'ws'
 import { toBinaryType, type BinaryType } from './binary-type'
 import type { ConnectionOwner } from './owner'
@@ -68,12 +69,21 @@ export function takesText (socket: ReceivingSocket): boolean {
   const demand = socket[kStream]?.[kDemand] ?? 'none'
   const hasListener = socket.listenerCount('message') > 0
   if (demand === 'none') return hasListener
-  return demand === 'room' && !hasListener && socket[kSettings].codec.takesText
+  const isStreamAlone = demand === 'room' && !hasListener && !isEmitWrapped()
+  return isStreamAlone && socket[kSettings].codec.takesText
 }
 
 /** As {@link takesText}, where `message` listeners get text as bytes. */
 export function takesNoText (): boolean {
   return false
+}
+
+/**
+ * Whether the `emit` of ws has been replaced, by a tracing agent for example. Then the replacement
+ * is to see each message, also one that only the stream reads.
+ */
+function isEmitWrapped (): boolean {
+  return WebSocket.prototype.emit !== EventEmitter.prototype.emit
 }
 
 function give (this: ReceivingSocket, data: Buffer | string, isBinary: boolean): void {
@@ -88,7 +98,7 @@ function give (this: ReceivingSocket, data: Buffer | string, isBinary: boolean):
   const isReading = reader !== null && reader[kDemand] !== 'none'
   try {
     // If the stream does not read, there are listeners: without a reader nothing is delivered.
-    if (!isReading || this.listenerCount('message') > 0) {
+    if (!isReading || this.listenerCount('message') > 0 || isEmitWrapped()) {
       // The types of ws lack 'blob'.
       const type = this.binaryType as BinaryType
       const message = isBinary ? toBinaryType(data, type) : this[kSettings].readText(data)

@@ -121,14 +121,14 @@ export class Inbox {
   // --- Messages ---
 
   receive (data: Buffer, isBinary: boolean): void {
-    if (this.#is(DISCARDING)) return
-    if (this.#waiting === null && this.#isReady) deliver(this.#socket, data, isBinary)
+    const flows = this.#waiting === null && !this.#is(DISCARDING) && this.#isReady
+    if (flows) deliver(this.#socket, data, isBinary)
     else this.#keep(data, isBinary)
   }
 
   #keep (data: Buffer, isBinary: boolean): void {
-    if (this.#is(DROPPING)) {
-      this.#countDropped(1)
+    if (this.#is(DROPPING | DISCARDING)) {
+      this.#socket[kSettings].traffic.drop(1)
       return
     }
     if (this.#waiting === null) this.#waiting = new MessageQueue(data, isBinary)
@@ -213,8 +213,7 @@ export class Inbox {
     this.#setHeld(false)
     // While the connection ends, what was kept may still be read; what comes now has no room.
     if (!this.#isOpen) return
-    this.#countDropped(this.waitingMessages)
-    this.#waiting = null
+    this.#dropWaiting()
     if (this.#is(WARNED)) return
     this.#mark(WARNED, true)
     const warning = new UnreadOverflowError(this.#socket[kSettings].highWaterMark)
@@ -228,8 +227,9 @@ export class Inbox {
     return this.#waiting?.length ?? 0
   }
 
-  #countDropped (messages: number): void {
-    this.#socket[kSettings].traffic.drop(messages)
+  #dropWaiting (): void {
+    this.#socket[kSettings].traffic.drop(this.waitingMessages)
+    this.#waiting = null
   }
 
   // --- What the application does ---
@@ -263,7 +263,7 @@ export class Inbox {
   /** The stream was destroyed: what arrives from now on is thrown away, up to the close frame. */
   discard (): void {
     this.#mark(DISCARDING, true)
-    this.#waiting = null
+    this.#dropWaiting()
     this.#setHeld(false)
     this.resume()
   }
@@ -291,7 +291,7 @@ export class Inbox {
   }
 
   #end (): void {
-    this.#waiting = null
+    this.#dropWaiting()
     this.#socket[kStream]?.[kEnded]()
   }
 }

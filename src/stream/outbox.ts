@@ -44,10 +44,6 @@ export class Outbox extends TickBatcher implements Suspect {
     return this.#socket
   }
 
-  get isAttached (): boolean {
-    return this.transport !== null
-  }
-
   /** Takes over the transport of the handshake. Called once, before any message can arrive. */
   attach (transport: Duplex): void {
     this.transport = transport
@@ -107,10 +103,12 @@ export class Outbox extends TickBatcher implements Suspect {
 
   #sendUnpacked (data: Data, options: SendOptions, callback?: SendCallback): void {
     this.cork()
+    const kept = keep(data)
+    const isLate = !this.#isPlain || isReadLate(kept)
     this.#hand((answer) => {
-      WebSocket.prototype.send.call(this.#socket, keep(data), options, answer)
-    }, !this.#isPlain || isReadLate(data), callback)
-    if (this.#isOpen) this.#socket[kSettings].traffic.send(sizeOf(data), isFinal(options))
+      WebSocket.prototype.send.call(this.#socket, kept, options, answer)
+    }, isLate, callback)
+    if (this.#isOpen) this.#socket[kSettings].traffic.send(sizeOf(kept), isFinal(options))
     // After the call: when ws throws, it still waits for the rest of a message.
     if (isFinal(options)) this.endMessage()
     else this.state |= FRAGMENTING
@@ -215,6 +213,7 @@ export class Outbox extends TickBatcher implements Suspect {
   closeIfTooSlow (): void {
     if (!this.isTooFarBehind()) return
     this.state |= SLOW
+    this.#socket[kSettings].counts.tooSlow++
     this.#socket.close(CLOSE_TRY_AGAIN_LATER)
     this.#socket.emit('error', new BackpressureError(this.#socket[kSettings].maxBackpressure))
   }

@@ -15,7 +15,9 @@ interface Handle {
 }
 
 /** What a `net.Socket` counts. */
-interface Counters extends Pick<Socket, 'bytesRead' | 'bytesWritten' | 'writableLength'> {
+interface Counters extends Pick<
+  Socket, 'bytesRead' | 'bytesWritten' | 'readableLength' | 'writableLength'
+> {
   readonly _handle?: Handle | null
 }
 
@@ -32,6 +34,14 @@ export function sentBytes (transport: Duplex): number {
   }
   // Without counters: the buffer shrinks as bytes leave.
   return bytesWritten - writableLength
+}
+
+/** The bytes read from a transport and written to it; 0 if the transport does not count. */
+export function countedBytes (transport: Duplex | null): { received: number, sent: number } {
+  if (transport === null || !('bytesRead' in transport)) return { received: 0, sent: 0 }
+  // The types do not know which Duplex is a socket.
+  const { bytesRead, bytesWritten, readableLength } = transport as Duplex & Counters
+  return { received: bytesRead - readableLength, sent: bytesWritten }
 }
 
 /**

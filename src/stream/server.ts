@@ -108,6 +108,7 @@ export class WebSocketStreamServer extends WebSocketServer<typeof StreamSocket> 
     super.handleUpgrade(request, transport, head, (socket, request) => {
       socket[kOutbox].attach(transport)
       socket[kSettings] = this.streamSettings
+      this.streamSettings.counts.accepted++
       if (this.#deflate !== null && takeCanShare(this.#deflate)) socket[kOutbox].shareDeflate()
       if (isUnread) this.#readerFor(socket).attach(socket, transport)
       callback(socket, request)

@@ -2,6 +2,7 @@
 import type { DuplexOptions } from 'node:stream'
 import { BYTES, MESSAGES, type Codec } from './codec'
 import { InvalidOptionError } from './errors'
+import { ConnectionCounts } from '../observe/connection-counts'
 import { Traffic } from '../observe/traffic'
 import { Hub } from '../topics/hub'
 import { asString, type ReadText } from './text'
@@ -54,6 +55,8 @@ export const MAX_INT32 = 2 ** 31 - 1
 
 /** What streams of several settings have in common. Only this library gives it, and no user. */
 export interface SharedState {
+  /** Counts the connections. */
+  readonly counts: ConnectionCounts
   /** Counts the messages. */
   readonly traffic: Traffic
   /** How `message` listeners get text. */
@@ -64,9 +67,10 @@ export interface SharedState {
 
 /** What the streams of a new server have in common, as far as it is not given. */
 export function createShared (
-  { traffic, readText, topics }: Partial<SharedState> = {}
+  { counts, traffic, readText, topics }: Partial<SharedState> = {}
 ): SharedState {
   return {
+    counts: counts ?? new ConnectionCounts(),
     traffic: traffic ?? new Traffic(),
     readText: readText ?? asString,
     topics: topics ?? new Hub()
@@ -84,6 +88,7 @@ export class StreamSettings implements SharedState {
   /** Infinity for no limit. */
   readonly maxBackpressure: number
   readonly closeTimeout: number
+  readonly counts: ConnectionCounts
   readonly traffic: Traffic
   readonly readText: ReadText
   readonly topics: Hub
@@ -99,6 +104,7 @@ export class StreamSettings implements SharedState {
     options: SocketStreamOptions = {}, shared: SharedState = createShared(),
     codec: Codec | null = null
   ) {
+    this.counts = shared.counts
     this.traffic = shared.traffic
     this.readText = shared.readText
     this.topics = shared.topics
@@ -118,9 +124,9 @@ export class StreamSettings implements SharedState {
     }
   }
 
-  /** The same settings for one connection whose messages are counted apart. */
+  /** The same settings for one connection whose messages are also counted apart. */
   countedApart (): StreamSettings {
-    const traffic = this.traffic.setApart()
+    const traffic = new Traffic(this.traffic)
     return Object.assign(Object.create(StreamSettings.prototype), this, { traffic })
   }
 

@@ -94,7 +94,7 @@ export class StreamSocket extends TopicSocket implements ClosingSocket {
   override on (event: string | symbol, listener: Listener): this {
     // The server of ws counts its clients by a listener that it adds before it hands the socket
     // over. `removeAllListeners` of an application would remove it, so it is kept apart.
-    if (event === 'close' && !this[kOutbox].isAttached) {
+    if (event === 'close' && this[kOutbox].transport === null) {
       this[kWhenClosed](listener)
       return this
     }
@@ -253,13 +253,16 @@ export class StreamSocket extends TopicSocket implements ClosingSocket {
 
   /** ws has closed the connection. */
   #close (code: number, reason: Buffer): boolean {
+    if (this.#closed === null) this[kSettings].counts.close(code)
     if (this.#ending instanceof Closing) this.#ending.stop()
     this.#ending = { code, reason: reason.toString() }
     const { transport } = this[kOutbox]
     if (transport !== null) this[kReader]?.detach(transport)
     this[kInbox]?.close()
     this.leaveTopics()
-    this.#whenClosed?.()
+    const whenClosed = this.#whenClosed
+    this.#whenClosed = null
+    whenClosed?.()
     const hasListener = this.#emitForOwner('close', [code, reason])
     this[kOwner]?.onClose()
     if (this[kInbox] === null) this[kStream]?.[kEnded]()

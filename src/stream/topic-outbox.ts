@@ -65,8 +65,13 @@ export class TopicOutbox extends Outbox implements Subscriber {
   #send (message: TopicMessage): void {
     if (this.hasUnfinished || isSendWrapped()) {
       this.sendInTick(message.payload, message.isText ? TEXT : BINARY)
-      return
+    } else {
+      this.#writeFrame(message)
     }
+    this.socket[kSettings].traffic.deliver()
+  }
+
+  #writeFrame (message: TopicMessage): void {
     this.cork()
     this.socket[kSettings].traffic.send(message.size)
     const isShared = (this.state & SHARES_DEFLATE) !== 0

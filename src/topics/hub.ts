@@ -3,6 +3,7 @@
  * is published reaches the subscribers of this process at once, and those of other processes
  * through a link to a broker, if there is one.
  */
+import { TopicCounts } from '../observe/topic-counts'
 import type { SharedDeflate } from '../protocol/deflate'
 import { TooManySubscriptionsError } from './errors'
 import { TopicMessage, type TopicData } from './message'
@@ -44,6 +45,7 @@ export interface HubOptions {
 export class Hub {
   /** Null if there is only this process. */
   #link: HubLink | null = null
+  readonly counts = new TopicCounts()
   readonly #topics = new Map<string, Topic>()
   readonly #maxSubscriptions: number
   readonly #deflate: SharedDeflate | null
@@ -77,6 +79,7 @@ export class Hub {
       return refuse(new TooManySubscriptionsError(this.#maxSubscriptions))
     }
     subscriber.subscriptions = subscriptions
+    this.counts.subscriptions++
     if (known !== undefined) {
       subscriptions.add(known, known.add(subscriber))
       return this.#join(name)
@@ -115,6 +118,7 @@ export class Hub {
   }
 
   #remove (topic: Topic, place: number): void {
+    this.counts.subscriptions--
     if (topic.remove(place, this.#deliveries > 0)) return
     this.#topics.delete(topic.name)
     this.#link?.unsubscribe(topic.name)
@@ -155,6 +159,7 @@ export class Hub {
   ): Promise<void> {
     const topic = this.#find(name)
     const link = this.#link
+    this.counts.published++
     if (topic === undefined && link === null) return RESOLVED
     const message = this.#toMessage(data, typeof data === 'string', options?.volatile === true)
     if (topic !== undefined) this.#deliver(topic, message, except)

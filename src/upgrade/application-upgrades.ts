@@ -13,6 +13,7 @@ import { emitConnection } from './http-server'
 import { createPlainHead } from './other-protocol'
 import { asksForWebSocket, findHeadProblem } from '../handshake/request-checks'
 import { logError } from '../observe/log'
+import { RefusalCounts } from '../observe/refusal-counts'
 import { UpgradeAnswer } from '../handshake/upgrade-answer'
 import { createRouted, onRouting, watchRouting } from './routed-url'
 import { routesOf } from '../routes/registered-plugin'
@@ -28,6 +29,7 @@ export type UpgradeSource = Pick<
 export class ApplicationUpgrades {
   /** Upgrades without an answer yet: hooks or checks of the application still run. */
   readonly undecided = new Set<UpgradeAnswer>()
+  readonly refusals = new RefusalCounts()
 
   readonly #source: UpgradeSource
   readonly #fastify: FastifyInstance
@@ -82,7 +84,7 @@ export class ApplicationUpgrades {
 
   /** Answers an upgrade, after the answers to earlier requests on its socket. */
   answer (transport: UpgradeTransport): void {
-    const answer = new UpgradeAnswer(transport)
+    const answer = new UpgradeAnswer(transport, this.refusals)
     this.#proceed(transport, answer)
     // Most upgrades run no asynchronous hook, are settled now, and need no watch over their socket.
     if (answer.isSettled) return
@@ -103,7 +105,7 @@ export class ApplicationUpgrades {
   /** Answers an upgrade with an error, without the router. */
   refuse (transport: UpgradeTransport, error: unknown): void {
     this.#log(error)
-    const answer = new UpgradeAnswer(transport)
+    const answer = new UpgradeAnswer(transport, this.refusals)
     if (answer.occupy()) answer.refuse(error)
     else transport.socket.destroy()
   }

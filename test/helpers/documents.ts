@@ -39,9 +39,18 @@ export interface Scenario {
 export class Document {
   readonly text: string
 
-  /** @param path from the root folder of the project */
-  constructor (path: string) {
-    this.text = readFileSync(join(ROOT, path), 'utf8')
+  /**
+   * @param path from the root folder of the project
+   * @param changes texts that a test needs otherwise, by what the document has; each is there once
+   */
+  constructor (path: string, changes: Record<string, string> = {}) {
+    let text = readFileSync(join(ROOT, path), 'utf8')
+    for (const [present, needed] of Object.entries(changes)) {
+      const parts = text.split(present)
+      if (parts.length !== 2) throw new Error(`${path} has ${parts.length - 1} times: ${present}`)
+      text = parts.join(needed)
+    }
+    this.text = text
   }
 
   /** The contents of all blocks in a language. */

@@ -7,6 +7,7 @@ export interface LogLine {
   readonly reqId?: string
   readonly res?: { readonly statusCode: number }
   readonly maxPayload?: number
+  readonly code?: number
   readonly err?: { readonly code?: string, readonly message: string, readonly stack: string }
 }
 

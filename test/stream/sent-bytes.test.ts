@@ -1,6 +1,6 @@
 import { PassThrough } from 'node:stream'
 import { test } from 'tap'
-import { onceWritten } from '../../src/stream/sent-bytes'
+import { countedBytes, onceWritten } from '../../src/stream/sent-bytes'
 
 const EVENTS = ['close', 'end', 'error', 'finish']
 
@@ -23,4 +23,13 @@ test('an ended transport that is destroyed too early calls nothing back', async 
   await new Promise((resolve) => { transport.once('close', resolve) })
   await new Promise(setImmediate)
   t.notOk(isCalled)
+})
+
+test('a transport without counters has received and sent no bytes', (t) => {
+  const transport = new PassThrough()
+  transport.write('unread')
+  for (const without of [null, transport]) {
+    t.same(countedBytes(without), { received: 0, sent: 0 })
+  }
+  t.end()
 })

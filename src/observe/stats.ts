@@ -1,0 +1,33 @@
+import type { RefusalCount } from './refusal-counts'
+import type { TrafficNumbers } from './traffic'
+
+/**
+ * A snapshot of `fastify.websocketServer.stats()`. The numbers are those of one registration of the
+ * plugin since it began, except `open`, `messagesWaiting` and `subscriptions`, which are those of
+ * now.
+ */
+export interface WebsocketStats extends TrafficNumbers {
+  /** Connections that are open now. */
+  open: number
+  /** Connections that were accepted. */
+  accepted: number
+  /**
+   * Upgrades that were refused, by status and code of the error. They are those of the application,
+   * because a refusal often comes before a registration has the upgrade.
+   */
+  refused: RefusalCount[]
+  /** Connections that have ended, by close code. */
+  closed: Record<number, number>
+  /** Connections that were cut off because the peer did not answer a ping. */
+  unresponsive: number
+  /** Connections that were closed because the peer took too little of what was sent. */
+  tooSlow: number
+  /** Messages that wait now for a handler to read them. */
+  messagesWaiting: number
+  /** Messages that this process has published on topics. */
+  published: number
+  /** Subscriptions of connections to topics now: one that has two topics counts twice. */
+  subscriptions: number
+  /** How often messages of other processes may have been lost. */
+  gaps: number
+}
