@@ -1,6 +1,6 @@
 /**
- * The defaults of the plugin. Those of the stream are in `stream/settings.ts`; the longest message
- * is Fastify's `bodyLimit`, and the rest is off unless an application turns it on.
+ * The defaults of the plugin itself. Those of a stream are in `stream/settings.ts`, that of topics
+ * is in `topics/hub.ts`, and the longest message is Fastify's `bodyLimit`, in `plugin-options.ts`.
  */
 
 /** Milliseconds of silence until a ping. */

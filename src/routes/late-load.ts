@@ -13,6 +13,9 @@
  * 2. `on` does not get the options of the first route. But Fastify declares a HEAD route with the
  *    same options right after a GET route, and of that the `onRoute` hook tells.
  * 3. With these options the first route is recorded, and its handler is replaced in its context.
+ *
+ * Upgrades to routes that were declared in earlier ticks are refused, in `upgrade-or-plain.ts`, and
+ * `registered-plugin.ts` warns of them.
  */
 import type { FastifyInstance, RouteOptions } from 'fastify'
 import { createRequire } from 'node:module'

@@ -1,6 +1,6 @@
 /**
  * How the chunks of a stream and the messages of its WebSocket become each other. The settings of a
- * stream hold its codec. `messages/codec.ts` has the one for values of a route's schema.
+ * stream hold its codec. `messages/value-codec.ts` has the one for values of a route's schema.
  */
 import { toError } from '../observe/thrown'
 import { compact } from './compact'

@@ -78,12 +78,14 @@ export function takesNoText (): boolean {
 
 function give (this: ReceivingSocket, data: Buffer | string, isBinary: boolean): void {
   const reader = this[kStream]
-  const isReading = reader !== null && reader[kDemand] !== 'none'
   if (typeof data === 'string') {
-    if (isReading) reader[kAccept](data, isBinary)
-    else WebSocket.prototype.emit.call(this, 'message', data, isBinary)
+    // Without a listener it is for the stream alone.
+    if (!WebSocket.prototype.emit.call(this, 'message', data, isBinary)) {
+      reader?.[kAccept](data, isBinary)
+    }
     return
   }
+  const isReading = reader !== null && reader[kDemand] !== 'none'
   try {
     // If the stream does not read, there are listeners: without a reader nothing is delivered.
     if (!isReading || this.listenerCount('message') > 0) {

@@ -15,7 +15,7 @@ import {
 } from './send-data'
 import { onceWritten, progressOf, sentBytes } from './sent-bytes'
 import type { StreamSettings } from './settings'
-import { suspect, type Suspect } from './suspects'
+import { suspect, type Suspect } from './slow-check'
 import { kOwner, kSettings } from './symbols'
 import { TickBatcher } from './tick'
 

@@ -44,8 +44,8 @@ export interface SocketStreamOptions {
 
 const DEFAULT_HIGH_WATER_MARK = 64 * 1024
 const DEFAULT_PAUSE_TIMEOUT = 10_000
-/** That of ws. */
-const DEFAULT_CLOSE_TIMEOUT = 30_000
+/** Milliseconds; the default of ws. The plugin has one of its own. */
+const WS_CLOSE_TIMEOUT = 30_000
 
 /**
  * The longest delay of a Node.js timer, in milliseconds: a longer one would fire at once. And the
@@ -115,7 +115,7 @@ export class StreamSettings implements SharedState {
     this.pauseTimeout = checkNumber('pauseTimeout', pauseTimeout, DEFAULT_PAUSE_TIMEOUT)
     this.maxBackpressure = checkNumber(
       'maxBackpressure', maxBackpressure === false ? undefined : maxBackpressure, Infinity)
-    this.closeTimeout = checkNumber('closeTimeout', closeTimeout, DEFAULT_CLOSE_TIMEOUT)
+    this.closeTimeout = checkNumber('closeTimeout', closeTimeout, WS_CLOSE_TIMEOUT)
     this.duplex = {
       objectMode: this.objectMode,
       decodeStrings: !this.objectMode,

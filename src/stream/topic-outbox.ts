@@ -17,7 +17,7 @@ import type { Subscriber, Subscriptions } from '../topics/subscriptions'
 import { Outbox } from './outbox'
 import { FRAGMENTING, SHARES_DEFLATE } from './outbox-state'
 import { isSendWrapped } from './send-data'
-import { suspect } from './suspects'
+import { suspect } from './slow-check'
 import { kSettings } from './symbols'
 
 /** What is compressed, is compressed once for all. */

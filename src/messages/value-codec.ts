@@ -1,3 +1,7 @@
+/**
+ * An incoming message of a route with schemas is parsed, and then validated, when its stream takes
+ * it. `message` listeners of the socket get it as it came.
+ */
 import { CLOSE_POLICY_VIOLATION, CLOSE_UNSUPPORTED_DATA } from '../protocol/close-codes'
 import type { Codec } from '../stream/codec'
 import { InvalidMessageError } from '../stream/errors'

@@ -1,3 +1,8 @@
+/**
+ * When `maxBackpressure` is checked: after the turn of the event loop in which a connection sent
+ * more, not in `send`. The check itself and the close with 1013 are in `outbox.ts`.
+ */
+
 /** A connection whose peer may be too far behind. */
 export interface Suspect {
   /** Closes the connection if its peer is too far behind. */
