@@ -14,7 +14,8 @@ export async function connectBroker (
   if (REDIS_URL !== undefined) {
     const { Redis } = await import('ioredis')
     const { redisBroker } = await import('fastify-websocket/redis')
-    const client = new Redis(REDIS_URL, { enableOfflineQueue: false })
+    const client = new Redis(REDIS_URL, { enableOfflineQueue: false, lazyConnect: true })
+    await client.connect()
     return { broker: redisBroker({ client }), close: () => client.disconnect() }
   }
   if (NATS_URL !== undefined) {

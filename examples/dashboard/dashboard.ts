@@ -45,10 +45,9 @@ const FILES = [
  */
 export function createDashboard (stats: () => WebsocketStats, token: string): FastifyInstance {
   const { LOG_LEVEL: level = 'warn' } = process.env
-  const dashboard = Fastify({
-    // No URL is logged, because a token may be typed into one by mistake.
-    logger: { level, serializers: { req: ({ method }) => ({ method }) } }
-  })
+  // No URL is logged, because a token may be typed into one by mistake.
+  const serializers = { req: ({ method }: { method: string }) => ({ method }) }
+  const dashboard = Fastify({ logger: { level, serializers } })
   // Fastify's own handler logs the URL.
   dashboard.setNotFoundHandler(async (request, reply) => reply.code(404).send('not found'))
 
