@@ -5,13 +5,15 @@
  */
 import type { FastifyInstance } from 'fastify'
 import type { ClientRequest, IncomingMessage, Server } from 'node:http'
-import type { Socket } from 'node:net'
+import type { Http2Session } from 'node:http2'
+import type { createConnection } from 'node:net'
 import type { Duplex } from 'node:stream'
 import { WebSocket } from 'ws'
 import { InjectRefusedError } from '../errors'
 import { nextTick } from '../stream/next-tick'
 import { MemorySocket } from './memory-socket'
-import { emitConnection, isSecure } from '../upgrade/http-server'
+import { connectOverHttp2, type OnConnected } from './http2-client'
+import { emitConnection, isSecure, versionsOf } from '../upgrade/http-server'
 import type {
   InjectRefusal, InjectWebsocket, InjectWebsocketInit, InjectWebsocketOptions
 } from '../types'
@@ -52,13 +54,15 @@ class InjectedSocket extends WebSocket {
 export function createInject (fastify: FastifyInstance, server: Server): InjectWebsocket {
   return async (path = '/', init = {}, options = {}) => {
     await fastify.ready()
-    return await connect(server, path, init, options)
+    const isHttp2 = versionsOf(server, fastify) === 'HTTP/2'
+    const connector = isHttp2 ? overHttp2(server, init) : overHttp1(server, init)
+    return await connect(connector, path, init, options)
   }
 }
 
 function connect (
-  server: Server, path: string,
-  { protocols, remoteAddress = LOOPBACK, headers, ...clientOptions }: InjectWebsocketInit,
+  connector: Connector, path: string,
+  { protocols, remoteAddress, headers, ...clientOptions }: InjectWebsocketInit,
   { onInit, onOpen }: InjectWebsocketOptions
 ): Promise<WebSocket> {
   return new Promise((resolve, reject) => {
@@ -67,11 +71,7 @@ function connect (
       // ws passes the headers on to Node.js, which takes more kinds of values than ws's types say.
       headers: headers as Record<string, string>,
       // Node.js takes any Duplex as the connection. Its types demand a Socket.
-      createConnection: () => {
-        const transport = connectInMemory(server, remoteAddress)
-        // `net.connect` does the same, so ws expects it, and ends the timeout after the handshake.
-        return transport.setTimeout(clientOptions.handshakeTimeout ?? 0) as Duplex as Socket
-      }
+      createConnection: connector as unknown as typeof createConnection
     })
     const onRefused = (_request: ClientRequest, response: IncomingMessage): void => {
       readRefusal(response).then(reject, reject)
@@ -102,10 +102,43 @@ async function tell (
   await callback?.(socket)
 }
 
-function connectInMemory (server: Server, remoteAddress: string): MemorySocket {
+/** Makes the connection of a client, which Node.js takes as the result or from the callback. */
+type Connector = (options: unknown, onConnected: OnConnected) => Duplex | undefined
+
+function overHttp1 (server: Server, init: InjectWebsocketInit): Connector {
+  return () => connectInMemory(server, init).setTimeout(init.handshakeTimeout ?? 0)
+}
+
+function overHttp2 (server: Server, init: InjectWebsocketInit): Connector {
+  return (_options, onConnected) => {
+    const onSession = (session: Http2Session): void => { introduce(session, server, init) }
+    server.once('session', onSession)
+    const transport = connectInMemory(server, init, { alpnProtocol: 'h2' })
+    connectOverHttp2(transport, isSecure(server) ? 'https' : 'http', (error, socket) => {
+      onConnected(error, socket.setTimeout(init.handshakeTimeout ?? 0))
+    })
+    return undefined
+  }
+}
+
+/**
+ * Tells a session of HTTP/2 what the server is to know of its client. Node.js wraps a socket in
+ * memory into one of its own, which has only the bytes.
+ */
+function introduce (
+  { socket }: Http2Session, server: Server, { remoteAddress = LOOPBACK }: InjectWebsocketInit
+): void {
+  // An exception from public API: a socket of Node.js takes its address from this property.
+  Object.assign(socket, { _peername: { address: remoteAddress, port: 0 } })
+  if (isSecure(server)) Object.assign(socket, { encrypted: true })
+}
+
+function connectInMemory (
+  server: Server, { remoteAddress = LOOPBACK }: InjectWebsocketInit, properties = {}
+): MemorySocket {
   const [near, far] = MemorySocket.pair(remoteAddress, isSecure(server))
   // Every accepted socket has this property. HTTP/2 servers of Node.js read it.
-  Object.assign(far, { server })
+  Object.assign(far, { server, ...properties })
   emitConnection(server, far)
   return near
 }

@@ -51,6 +51,7 @@ const SERVER_OPTIONS: readonly Check[] = [
   ['handleProtocols', isFunction, 'a function'],
   ['path', isPath, "a path that begins with '/' and has no query"],
   ['noServer', isBoolean, 'a boolean'],
+  ['extendedConnect', isBoolean, 'a boolean'],
   ['clientTracking', isBoolean, 'a boolean'],
   ['perMessageDeflate', isBooleanOrObject, 'a boolean or an object'],
   ['maxPayload', isLimit, LIMIT],
@@ -86,6 +87,8 @@ export interface PluginSettings {
   /** The address of the server that the plugin opens itself, or null. */
   readonly listen: ListenSettings | null
   readonly noServer: boolean
+  /** Undefined for the default, which depends on the server. */
+  readonly extendedConnect: boolean | undefined
   readonly verifyClient: VerifyClient | null
   /** The options for ws and the streams. */
   readonly websocket: WebSocketStreamServerOptions
@@ -105,7 +108,9 @@ export function resolveOptions (
   const plugin = readPluginOptions(input)
   const options = readServerOptions(plugin.options ?? {})
 
-  const { server, port, host, backlog, noServer, path, verifyClient, ...websocket } = options
+  const {
+    server, port, host, backlog, noServer, extendedConnect, path, verifyClient, ...websocket
+  } = options
   const connection = resolveConnectionOptions({ ...plugin, maxPayload: options.maxPayload }, {
     heartbeat: DEFAULT_HEARTBEAT,
     maxPayload: Math.min(Number(fastify.initialConfig.bodyLimit), MAX_LIMIT),
@@ -122,6 +127,8 @@ export function resolveOptions (
     server: server ?? null,
     listen: port === undefined ? null : { port, host, backlog },
     noServer: noServer ?? false,
+    // As in ws, an option that is null is not given either.
+    extendedConnect: extendedConnect ?? undefined,
     verifyClient: verifyClient ?? null,
     websocket: {
       maxFragments: DEFAULT_MAX_FRAGMENTS,
