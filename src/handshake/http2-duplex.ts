@@ -14,12 +14,13 @@ import { splitHead, type HttpHead } from '../protocol/http-head'
 type Callback = (error?: Error | null) => void
 
 /**
- * Bytes that are written to the stream at a time. Node.js tells only when a write has left as a
- * whole, so a slow peer shows progress in steps of this size. It is that of a DATA frame.
+ * Bytes that are written to the stream at a time, each time in a turn of the event loop. Node.js
+ * tells only when a write has left as a whole, so a slow peer shows progress in steps of this size.
+ * And a burst of this size, which the peer has room for, leaves at once.
  */
-const MAX_WRITE = 16 * 1024
+const MAX_WRITE = 256 * 1024
 
-const { NGHTTP2_CANCEL, NGHTTP2_NO_ERROR } = constants
+const { NGHTTP2_CANCEL } = constants
 
 /** On a stream: the Duplex over it. */
 const kDuplex = Symbol('fastify-websocket.duplex')
@@ -130,11 +131,14 @@ export abstract class Http2Duplex extends Duplex {
       callback()
       return
     }
-    stream.end(callback)
-    // The peer may leave its side open, as Firefox does after the closing handshake. So the stream
-    // is closed when all that was written has left.
-    stream.close(NGHTTP2_NO_ERROR)
+    stream.end(() => {
+      callback()
+      this.onEnd()
+    })
   }
+
+  /** The end has been written. */
+  protected onEnd (): void {}
 
   override _destroy (error: Error | null, callback: Callback): void {
     // When the end has been written, the stream closes by itself. If it were destroyed now, the

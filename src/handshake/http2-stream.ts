@@ -53,6 +53,15 @@ class ServerDuplex extends Http2Duplex {
     }
     this.#carrier.respond(sent)
   }
+
+  /**
+   * The peer may leave its side open, as Firefox does after the closing handshake. So the stream is
+   * closed. Not before: if a stream is destroyed between its `close` and its `finish`, Node.js 20
+   * sends empty frames for ever.
+   */
+  protected override onEnd (): void {
+    this.#carrier.close()
+  }
 }
 
 /** An upgrade over HTTP/2: see the header of this file. */
@@ -185,7 +194,7 @@ export class StreamUpgrade implements UpgradeTransport {
 
   endSoon (): void {
     this.unwatch()
-    if (!this.#stream.closed) this.#stream.close()
+    cutOff(this.#stream)
   }
 
   /** Node.js has told the request already. */

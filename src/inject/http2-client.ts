@@ -28,12 +28,24 @@ export class Http2ClientSocket extends Http2Duplex {
   #key = ''
   #timer: NodeJS.Timeout | undefined
 
-  /** @param session which has got the settings of the server */
   constructor (session: ClientHttp2Session, scheme: 'http' | 'https') {
     super()
     this.#session = session
     this.#scheme = scheme
-    this.once('close', () => { clearTimeout(this.#timer) })
+    const onSessionClose = (): void => { this.destroy() }
+    session.once('close', onSessionClose)
+    this.once('close', () => {
+      clearTimeout(this.#timer)
+      session.off('close', onSessionClose)
+    })
+  }
+
+  override _write (chunk: Buffer, encoding: BufferEncoding, callback: () => void): void {
+    const write = (): void => { super._write(chunk, encoding, callback) }
+    // A client may ask only when it knows that the server takes WebSockets (RFC 8441 section 3).
+    const { enableConnectProtocol } = this.#session.remoteSettings
+    if (enableConnectProtocol === true) write()
+    else this.#session.once('remoteSettings', write)
   }
 
   // The HTTP client of Node.js calls the methods of a `net.Socket`.
@@ -83,29 +95,14 @@ export class Http2ClientSocket extends Http2Duplex {
   }
 }
 
-/** Gets the socket of a connection, or the error that came instead. */
-export type OnConnected = (error: Error | null, socket: Duplex) => void
-
-/**
- * Begins a session of HTTP/2 on a transport, for one WebSocket. The session ends with it.
- *
- * @param onConnected gets the socket, in any case, and an error if the server has hung up
- */
+/** Begins a session of HTTP/2 on a transport, for one WebSocket. The session ends with it. */
 export function connectOverHttp2 (
-  transport: Duplex, scheme: 'http' | 'https',
-  onConnected: (error: Error | null, socket: Http2ClientSocket) => void
-): void {
+  transport: Duplex, scheme: 'http' | 'https'
+): Http2ClientSocket {
   const session = connect(`${scheme}://localhost`, { createConnection: () => transport })
   const socket = new Http2ClientSocket(session, scheme)
-  const onHungUp = (): void => { onConnected(new Error('socket hang up'), socket) }
-  session.on('error', noop)
-  session.once('close', onHungUp)
-  session.once('remoteSettings', () => {
-    session.off('close', onHungUp)
-    socket.once('close', () => { session.close() })
-    onConnected(null, socket)
-  })
+  // An `error` needs no answer here, because `close` follows.
+  session.on('error', () => {})
+  socket.once('close', () => { session.close() })
+  return socket
 }
-
-/** An `error` needs no answer here, because `close` follows. */
-function noop (): void {}

@@ -6,14 +6,14 @@
 import type { FastifyInstance } from 'fastify'
 import type { ClientRequest, IncomingMessage, Server } from 'node:http'
 import type { Http2Session } from 'node:http2'
-import type { createConnection } from 'node:net'
+import type { Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
 import { WebSocket } from 'ws'
 import { InjectRefusedError } from '../errors'
 import { nextTick } from '../stream/next-tick'
 import { MemorySocket } from './memory-socket'
-import { connectOverHttp2, type OnConnected } from './http2-client'
-import { emitConnection, isSecure, versionsOf } from '../upgrade/http-server'
+import { connectOverHttp2, type Http2ClientSocket } from './http2-client'
+import { emitConnection, isSecure, versionsOf, type HttpVersions } from '../upgrade/http-server'
 import type {
   InjectRefusal, InjectWebsocket, InjectWebsocketInit, InjectWebsocketOptions
 } from '../types'
@@ -54,14 +54,13 @@ class InjectedSocket extends WebSocket {
 export function createInject (fastify: FastifyInstance, server: Server): InjectWebsocket {
   return async (path = '/', init = {}, options = {}) => {
     await fastify.ready()
-    const isHttp2 = versionsOf(server, fastify) === 'HTTP/2'
-    const connector = isHttp2 ? overHttp2(server, init) : overHttp1(server, init)
-    return await connect(connector, path, init, options)
+    const createTransport = () => connectOver(versionsOf(server, fastify), server, init)
+    return await connect(createTransport, path, init, options)
   }
 }
 
 function connect (
-  connector: Connector, path: string,
+  createTransport: () => MemorySocket | Http2ClientSocket, path: string,
   { protocols, remoteAddress, headers, ...clientOptions }: InjectWebsocketInit,
   { onInit, onOpen }: InjectWebsocketOptions
 ): Promise<WebSocket> {
@@ -71,7 +70,11 @@ function connect (
       // ws passes the headers on to Node.js, which takes more kinds of values than ws's types say.
       headers: headers as Record<string, string>,
       // Node.js takes any Duplex as the connection. Its types demand a Socket.
-      createConnection: connector as unknown as typeof createConnection
+      createConnection: () => {
+        const transport = createTransport()
+        // `net.connect` does the same, so ws expects it, and ends the timeout after the handshake.
+        return transport.setTimeout(clientOptions.handshakeTimeout ?? 0) as Duplex as Socket
+      }
     })
     const onRefused = (_request: ClientRequest, response: IncomingMessage): void => {
       readRefusal(response).then(reject, reject)
@@ -102,23 +105,13 @@ async function tell (
   await callback?.(socket)
 }
 
-/** Makes the connection of a client, which Node.js takes as the result or from the callback. */
-type Connector = (options: unknown, onConnected: OnConnected) => Duplex | undefined
-
-function overHttp1 (server: Server, init: InjectWebsocketInit): Connector {
-  return () => connectInMemory(server, init).setTimeout(init.handshakeTimeout ?? 0)
-}
-
-function overHttp2 (server: Server, init: InjectWebsocketInit): Connector {
-  return (_options, onConnected) => {
-    const onSession = (session: Http2Session): void => { introduce(session, server, init) }
-    server.once('session', onSession)
-    const transport = connectInMemory(server, init, { alpnProtocol: 'h2' })
-    connectOverHttp2(transport, isSecure(server) ? 'https' : 'http', (error, socket) => {
-      onConnected(error, socket.setTimeout(init.handshakeTimeout ?? 0))
-    })
-    return undefined
-  }
+function connectOver (
+  versions: HttpVersions, server: Server, init: InjectWebsocketInit
+): MemorySocket | Http2ClientSocket {
+  if (versions !== 'HTTP/2') return connectInMemory(server, init)
+  server.once('session', (session: Http2Session) => { introduce(session, server, init) })
+  const transport = connectInMemory(server, init, { alpnProtocol: 'h2' })
+  return connectOverHttp2(transport, isSecure(server) ? 'https' : 'http')
 }
 
 /**

@@ -156,6 +156,8 @@ test('who comes over what does not count bytes is never judged', async (t) => {
   const beats = holdIntervals(t)
   const errors: unknown[] = []
   const { fastify } = await serve(t, {
+    // Whatever the transport of the other tests is: this one brings an upgrade of HTTP/1.
+    server: { http: {} } as object,
     plugin: { errorHandler: (error) => { errors.push(error) } },
     declare (fastify) {
       fastify.get('/', { websocket: true }, ({ socket }) => { socket.send('unsent') })

@@ -6,6 +6,7 @@ import { echo, serve, settled } from '../helpers/plugin'
 import { run, ROOT } from '../helpers/program'
 import { RawClient, upgradeHead } from '../helpers/raw'
 import { createFastify, listen, portOf } from '../helpers/servers'
+import { isHttp2 } from '../helpers/transports'
 import { join } from 'node:path'
 
 /** What came behind the head of the answer. */
@@ -114,12 +115,15 @@ test('close() while a connection listener is about to accept tells that client t
   t.equal((await client.closed).code, 1001)
 })
 
-test('a thousand clients get 1001', async (t) => {
+/** Each client of HTTP/2 has a session of its own, which takes more time than a socket. */
+const MANY = isHttp2() ? 100 : 1000
+
+test(`${MANY} clients get 1001`, async (t) => {
   const { fastify, origin } = await serve(t, { plugin: { handle: echo } })
-  const clients = await Promise.all(Array.from({ length: 1000 }, () => connect(t, origin)))
+  const clients = await Promise.all(Array.from({ length: MANY }, () => connect(t, origin)))
   await fastify.close()
   const codes = await Promise.all(clients.map(async ({ closed }) => (await closed).code))
-  t.equal(codes.filter((code) => code === 1001).length, 1000)
+  t.equal(codes.filter((code) => code === 1001).length, MANY)
 })
 
 test('the process exits by itself after close()', async (t) => {

@@ -165,9 +165,11 @@ for (const [scheme, served] of [['ws', {}], ['wss', { server: HTTPS }]] as const
     await proceed()
     timers.run()
     t.same(seen, [])
-    await turn()
-    timers.run()
-    await until(() => seen.length === 2)
+    await until(() => {
+      // Over HTTP/2, what the peer has room for leaves in several turns.
+      timers.run()
+      return seen.length === 2
+    })
     t.match(seen, [['error', { code: 'FST_WS_CLOSE_TIMEOUT' }], ['close']])
     const line = await logs.find('websocket peer broke a rule')
     t.match(line, { level: INFO, err: { code: 'FST_WS_CLOSE_TIMEOUT' } })
@@ -195,7 +197,7 @@ test('a peer that is too slow gets no more time by reading', async (t) => {
   client.socket.removeAllListeners('data').pause()
   await flood(stream.socket, Buffer.alloc(MB))
   const failed = once(stream, 'error')
-  await readSome(client, 3 * MB)
+  await readSome(client, MB / 2)
   timers.run()
   t.match(await failed, [{ code: 'FST_WS_BACKPRESSURE' }])
   t.match(closes, [[1006]])
