@@ -49,7 +49,9 @@ test('a server of a serverFactory, or the option server, can be one of HTTP/2', 
   server.listen(0, '127.0.0.1')
   await once(server, 'listening')
   const fastify = createFastify(t)
-  fastify.register(fastifyWebsocket, { handle: say('hello'), options: { server } })
+  fastify.register(fastifyWebsocket, {
+    handle: say('hello'), closeTimeout: 50, options: { server }
+  })
   await fastify.ready()
   // The types of Node.js know no common type of the servers.
   const session = await openSession(t, portOf(server as never))
