@@ -67,8 +67,9 @@ class ServerDuplex extends Http2Duplex {
 /** An upgrade over HTTP/2: see the header of this file. */
 export class StreamUpgrade implements UpgradeTransport {
   readonly asksFor: AskedProtocol = 'websocket'
-  /** Of the session that carries the stream. */
-  readonly session: UpgradeSession | null
+  readonly session: UpgradeSession | undefined
+  /** Never called: a stream is never occupied. */
+  readonly onceVacant = noop
 
   readonly #request: Http2ServerRequest
   readonly #response: Http2ServerResponse
@@ -81,7 +82,7 @@ export class StreamUpgrade implements UpgradeTransport {
     this.#request = request
     this.#response = response
     this.#stream = stream
-    this.session = stream.session ?? null
+    this.session = stream.session
   }
 
   get request (): IncomingMessage {
@@ -95,7 +96,9 @@ export class StreamUpgrade implements UpgradeTransport {
 
   // --- Shared with other listeners of the server ---
 
-  beginSharing (): void {}
+  beginSharing (): void {
+    noop()
+  }
 
   get isTaken (): boolean {
     const { destroyed, headersSent, readableFlowing, writable } = this.#stream
@@ -129,8 +132,6 @@ export class StreamUpgrade implements UpgradeTransport {
   occupy (): boolean {
     return true
   }
-
-  onceVacant (): void {}
 
   /** Each status of success accepts a CONNECT (RFC 9110 section 9.3.6). */
   isAcceptance (statusCode: number): boolean {
@@ -167,21 +168,19 @@ export class StreamUpgrade implements UpgradeTransport {
     // A hook may have corked the response, and a corked stream would hold the handshake back.
     while (stream.writableCorked > 0) stream.uncork()
     const duplex = new ServerDuplex(stream)
-    this.#duplex = duplex
     // ws refuses a request without these two.
     Object.assign(headers, { upgrade: 'websocket', 'sec-websocket-key': KEY })
+    let result: Result
     try {
-      const result = perform(duplex, NOTHING)
-      if (duplex.headError !== null) throw duplex.headError
-      return result
-    } catch (error) {
-      // The refusal is written to the stream itself.
-      this.#duplex = null
-      throw error
+      result = perform(duplex, NOTHING)
     } finally {
       delete headers.upgrade
       delete headers['sec-websocket-key']
     }
+    // The refusal that follows is written to the stream itself.
+    if (duplex.headError !== null) throw duplex.headError
+    this.#duplex = duplex
+    return result
   }
 
   handOver (response: ServerResponse): void {
@@ -204,3 +203,5 @@ export class StreamUpgrade implements UpgradeTransport {
     cutOff(this.#stream)
   }
 }
+
+function noop (): void {}

@@ -69,8 +69,8 @@ export class RawSocket implements UpgradeTransport {
     return (this.socket as Partial<Socket>).bytesWritten ?? 0
   }
 
-  get session (): null {
-    return null
+  get session (): undefined {
+    return undefined
   }
 
   // --- Shared with other `upgrade` listeners ---

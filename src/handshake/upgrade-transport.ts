@@ -36,8 +36,8 @@ export interface UpgradeTransport {
   readonly request: IncomingMessage
   /** The Duplex that the bytes of the upgrade come by, and that ws gets in the end. */
   readonly socket: Duplex
-  /** The session that carries the upgrade, or null over HTTP/1. */
-  readonly session: UpgradeSession | null
+  /** The session that carries the upgrade, or undefined over HTTP/1. */
+  readonly session: UpgradeSession | undefined
 
   // --- Shared with other listeners of the server ---
 

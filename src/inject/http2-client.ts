@@ -4,7 +4,6 @@
  * to it as that of HTTP/1.
  */
 import { createHash } from 'node:crypto'
-import { STATUS_CODES } from 'node:http'
 import { connect } from 'node:http2'
 import type {
   ClientHttp2Session, IncomingHttpHeaders, IncomingHttpStatusHeader, OutgoingHttpHeaders
@@ -48,19 +47,10 @@ export class Http2ClientSocket extends Http2Duplex {
     else this.#session.once('remoteSettings', write)
   }
 
-  // The HTTP client of Node.js calls the methods of a `net.Socket`.
-
+  /** As of a `net.Socket`, for the timeout of a handshake. */
   setTimeout (timeout: number): this {
     clearTimeout(this.#timer)
     if (timeout > 0) this.#timer = setTimeout(() => { this.emit('timeout') }, timeout)
-    return this
-  }
-
-  setNoDelay (): this {
-    return this
-  }
-
-  setKeepAlive (): this {
     return this
   }
 
@@ -83,10 +73,9 @@ export class Http2ClientSocket extends Http2Duplex {
     this.attach(stream)
   }
 
-  #translate ({ ':status': status = 0, ...headers }: Answer): Buffer {
+  #translate ({ ':status': status, ...headers }: Answer): Buffer {
     if (status !== OK) {
-      const start = `HTTP/1.1 ${status} ${STATUS_CODES[status] ?? ''}`
-      return formatHead(start, { ...headers, connection: 'close' })
+      return formatHead(`HTTP/1.1 ${status} `, { ...headers, connection: 'close' })
     }
     const accept = createHash('sha1').update(this.#key + SUFFIX).digest('base64')
     return formatHead('HTTP/1.1 101 Switching Protocols', {

@@ -33,7 +33,7 @@ export function formatHead (
   start: string, headers: Readonly<NodeJS.Dict<string | string[]>>
 ): Buffer {
   const lines = Object.entries(headers).flatMap(([name, value]) => {
-    return [value ?? []].flat().map((each) => `${name}: ${each}\r\n`)
+    return [value].flat().map((each) => `${name}: ${each}\r\n`)
   })
   return Buffer.from(`${start}\r\n${lines.join('')}\r\n`, 'latin1')
 }

@@ -90,7 +90,7 @@ export class ApplicationUpgrades {
 
   /** Answers an upgrade, after the answers to earlier requests on its socket. */
   answer (transport: UpgradeTransport): void {
-    if (transport.session !== null) this.#sessions.add(transport.session)
+    if (transport.session !== undefined) this.#sessions.add(transport.session)
     const answer = new UpgradeAnswer(transport)
     this.#proceed(transport, answer)
     // Most upgrades run no asynchronous hook, are settled now, and need no watch over their socket.

@@ -217,8 +217,10 @@ test('a wsClientError listener that answers on the Duplex is heard', async (t) =
   ]
   fastify.websocketServer.on('wsClientError', (_error, socket) => {
     const [answer = ''] = answers.splice(0, 1)
+    if (answers.length === 2) socket.cork()
     socket.write(answer.slice(0, 5))
     socket.end(answer.slice(5))
+    socket.uncork()
   })
   const headers = { 'sec-websocket-protocol': 'a,,' }
   const { status, headers: sent, body } = await answerTo(ask(session, '/', headers))
@@ -308,4 +310,23 @@ test('before it, the response can destroy the stream', async (t) => {
   const stream = ask(session, '/')
   await once(stream, 'close')
   t.ok(stream.destroyed)
+})
+
+test('a hook that destroys the stream of an upgrade ends it', async (t) => {
+  const uncaught = watchProcess(t)
+  let handled = 0
+  const { fastify, session } = await serveHttp2(t, {
+    plugin: { handle () { handled++ } },
+    declare: (fastify) => fastify.addHook('onSend', (request, _reply, payload, done) => {
+      // The types of Fastify are those of HTTP/1.
+      const { stream } = request.raw as unknown as { stream: Duplex }
+      stream.destroy()
+      done(null, payload)
+    })
+  })
+  const stream = ask(session, '/')
+  await once(stream, 'close')
+  await fastify.close()
+  t.equal(handled, 0)
+  t.same(uncaught, [])
 })
