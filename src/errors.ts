@@ -55,6 +55,18 @@ export const Http2UnsupportedError = createError(
 export const ClashError = createError<[problem: string, options?: { cause: unknown }]>(
   'FST_WS_CLASH', 'fastify-websocket clashes with another plugin: %s', 500)
 
+/**
+ * A validator has answered with a promise. Messages keep their order, so none can wait for its
+ * validation. Arguments: the URL of the route.
+ */
+export const AsyncValidatorError = createError<[url: string]>(
+  'FST_WS_ASYNC_VALIDATOR', 'the validator of the messages of %s is asynchronous', 500, TypeError)
+
+/** A schema for messages cannot be compiled. Arguments: its name, the URL, the reason. */
+export const InvalidSchemaError = createError<
+  [name: string, url: string, reason: string, options?: { cause: unknown }]
+>('FST_WS_INVALID_SCHEMA', 'cannot compile the schema %s of %s: %s', 500)
+
 // --- Refused upgrades, before the 101 ---
 
 /** The upgrade request is not a WebSocket handshake. Arguments: what is wrong. */

@@ -2,16 +2,22 @@
 import type { FastifyInstance } from 'fastify'
 import fastifyPlugin from 'fastify-plugin'
 import { registerWebsocket } from './plugin'
+import * as adapters from './adapters'
 import * as stream from './stream/server'
 import { StreamSocket as Socket } from './stream/socket'
-import { SocketStream as Stream } from './stream/duplex'
+import { SocketStream as Stream, type AnyChunk } from './stream/duplex'
 import type { StreamListener, WebSocketStreamServerOptions } from './stream/server'
+import type { AsyncApiDocument, AsyncApiOptions } from './asyncapi-types'
 import type { WebsocketRouteOptions } from './route-types'
 import type { SocketStreamOptions } from './stream/settings'
+import type { TopicBroker as Broker } from './topics/broker'
+import type { PublishOptions as Publishing } from './topics/hub'
 import type {
-  AllowedOrigin, ClientInfo, InjectRefusal, InjectWebsocket, InjectWebsocketInit,
-  InjectWebsocketOptions, OriginCheck, VerifyCallback, VerifyClient, WebsocketConnectionOptions,
-  WebsocketErrorHandler, WebsocketHandler, WebsocketPluginOptions, WebsocketServerOptions
+  AdaptedHandler, AllowedOrigin, ClientInfo, CompatibleErrorHandler, CompatibleHandler,
+  CompatiblePluginOptions, InjectRefusal, InjectWebsocket, InjectWebsocketInit,
+  InjectWebsocketOptions, MessageSchemas, OriginCheck, VerifyCallback, VerifyClient,
+  WebsocketConnectionOptions, WebsocketErrorHandler, WebsocketHandler, WebsocketPluginOptions,
+  WebsocketServerOptions
 } from './types'
 
 /**
@@ -30,19 +36,26 @@ fastifyPlugin(fastifyWebsocket, { fastify: '^5.12.1', name: 'fastify-websocket' 
 
 declare namespace fastifyWebsocket {
   export type {
-    AllowedOrigin, ClientInfo, InjectRefusal, InjectWebsocket, InjectWebsocketInit,
-    InjectWebsocketOptions, OriginCheck, SocketStreamOptions, StreamListener, VerifyCallback,
-    VerifyClient, WebsocketConnectionOptions, WebsocketErrorHandler, WebsocketHandler,
-    WebsocketPluginOptions, WebsocketRouteOptions, WebsocketServerOptions,
+    AdaptedHandler, AllowedOrigin, AsyncApiDocument, AsyncApiOptions, ClientInfo,
+    CompatibleErrorHandler, CompatibleHandler, CompatiblePluginOptions, InjectRefusal,
+    InjectWebsocket, InjectWebsocketInit, InjectWebsocketOptions, MessageSchemas, OriginCheck,
+    SocketStreamOptions, StreamListener, VerifyCallback, VerifyClient, WebsocketConnectionOptions,
+    WebsocketErrorHandler, WebsocketHandler, WebsocketPluginOptions, WebsocketRouteOptions,
+    WebsocketServerOptions,
     WebSocketStreamServerOptions
   }
-  export type SocketStream = Stream
+  export type TopicBroker = Broker
+  export type PublishOptions = Publishing
+  export type SocketStream<Incoming = AnyChunk, Outgoing = unknown> =
+    Stream<Incoming, Outgoing>
   export type StreamSocket = Socket
   export type WebSocketStreamServer = stream.WebSocketStreamServer
 
   export const fastifyWebsocket: (
     fastify: FastifyInstance, options: WebsocketPluginOptions
   ) => Promise<void>
+  export const native: typeof adapters.native
+  export const compatible: typeof adapters.compatible
   export const createServer: typeof stream.createServer
   export const WebSocketStreamServer: typeof stream.WebSocketStreamServer
   export const SocketStream: typeof Stream
@@ -51,6 +64,8 @@ declare namespace fastifyWebsocket {
 }
 
 Object.assign(fastifyWebsocket, {
+  native: adapters.native,
+  compatible: adapters.compatible,
   createServer: stream.createServer,
   WebSocketStreamServer: stream.WebSocketStreamServer,
   SocketStream: Stream,
@@ -64,6 +79,8 @@ export = fastifyWebsocket
 // to `module.exports` last.
 module.exports.default = fastifyWebsocket
 module.exports.fastifyWebsocket = fastifyWebsocket
+module.exports.native = adapters.native
+module.exports.compatible = adapters.compatible
 module.exports.createServer = stream.createServer
 module.exports.WebSocketStreamServer = stream.WebSocketStreamServer
 module.exports.SocketStream = Stream

@@ -3,17 +3,20 @@
  * creates a `Registration`, which does the rest. Begin to read here.
  */
 import type { FastifyInstance, FastifyRequest } from 'fastify'
+import type { AsyncApiOptions } from './asyncapi-types'
 import { ClashError } from './errors'
 import { upgradeOf } from './handshake/upgrade-of'
 import { createInject } from './inject/inject'
+import { describeRoutes } from './messages/asyncapi/document'
 import { resolveOptions } from './options/plugin-options'
 import { checkRuntime } from './options/runtime'
 import { Registration } from './registration'
+import type { DeclaredRoute } from './routes/application'
 import { declareGlobalRoute } from './routes/global-route'
 import { watchExistingInstances } from './routes/late-load'
+import { warnOfMercuriusGuards } from './routes/mercurius-guards'
 import { kPlugin, pluginOf, routesOf } from './routes/registered-plugin'
 import { applicationOf, watchNewInstances } from './routes/registry'
-import type { WebsocketPluginOptions } from './types'
 
 // This happens when the package is loaded, because routes may be declared before the plugin runs.
 watchNewInstances()
@@ -21,7 +24,7 @@ watchExistingInstances()
 
 /** Adds WebSocket routes to `fastify` and the instances below it. */
 export async function registerWebsocket (
-  fastify: FastifyInstance, options: WebsocketPluginOptions
+  fastify: FastifyInstance, options: object
 ): Promise<void> {
   checkRuntime(process.versions)
   const settings = resolveOptions(options, fastify)
@@ -30,11 +33,19 @@ export async function registerWebsocket (
   claimName('websocketServer', (name) => fastify.decorate(name, registration.server))
   const injectWS = createInject(fastify, registration.source)
   claimName('injectWS', (name) => fastify.decorate(name, injectWS))
+  claimName('asyncapi', (name) => fastify.decorate(name, (options: AsyncApiOptions) => {
+    return describeRoutes(routesBelow(fastify), options)
+  }))
   claimName('ws', (name) => fastify.decorateRequest(name, WS_PROPERTY))
   fastify.decorate(kPlugin, registration)
   siblingsOf(fastify).push(registration)
   checkRoutes(fastify)
-  if (settings.handle !== null) declareGlobalRoute(fastify, settings.handle)
+  if (settings.handle !== null) {
+    registration.handleTarget = declareGlobalRoute(fastify, settings.handle, settings.schema)
+  }
+
+  if (settings.isCompatible) warnOfMercuriusGuards(fastify, settings.connection.maxPayload)
+  if (settings.preClose !== null) fastify.addHook('preClose', settings.preClose)
 
   fastify.addHook('onReady', async () => {
     await registration.open()
@@ -43,6 +54,11 @@ export async function registerWebsocket (
   })
   applicationOf(fastify).onClosing.push(() => { registration.refuse() })
   fastify.addHook('onClose', () => registration.close())
+}
+
+/** The routes of the application whose upgrades a registration of the plugin takes. */
+function routesBelow (fastify: FastifyInstance): DeclaredRoute[] {
+  return routesOf(fastify).filter(({ instance }) => pluginOf(instance) !== undefined)
 }
 
 /** @throws FST_WS_CLASH if there is a decorator of this name */

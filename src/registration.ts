@@ -4,11 +4,11 @@
  */
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import type { IncomingMessage, Server } from 'node:http'
+import { CompatibleScope, type ScopeClass } from './connection/compatible-scope'
 import { HandlerScope, type ConnectionContext } from './connection/handler-scope'
 import { OpenConnections } from './connection/open-connections'
-import { ClashError } from './errors'
+import { ClashError, ConflictingOptionsError } from './errors'
 import { acceptUpgrade, type UpgradeAcceptor } from './handshake/accept'
-import { askedOnce } from './handshake/negotiate'
 import { refusePromise } from './handshake/refuse-promise'
 import type { UpgradeAnswer } from './handshake/upgrade-answer'
 import { skipVerified } from './handshake/verify-client'
@@ -16,9 +16,11 @@ import { RouteServer } from './handshake/websocket-server'
 import { resolveConnectionOptions } from './options/route-options'
 import type { PluginSettings } from './options/plugin-options'
 import type { WebsocketTarget } from './routes/application'
-import type { RoutePlugin } from './routes/registered-plugin'
+import { pluginOf, routesOf, type RoutePlugin } from './routes/registered-plugin'
 import { applicationOf, rootOf } from './routes/registry'
-import type { WebsocketConnectionOptions } from './types'
+import { asBuffer, asString } from './stream/text'
+import type { TopicBroker } from './topics/broker'
+import { BrokerLink } from './topics/broker-link'
 import type { ApplicationUpgrades } from './upgrade/application-upgrades'
 import { upgradeListenerOf, type UpgradeListener } from './upgrade/listener'
 import { createUpgradeServer, listen } from './upgrade/own-server'
@@ -39,42 +41,71 @@ export class Registration implements RoutePlugin {
   readonly server: RouteServer
   /** The HTTP server whose upgrades are taken. */
   readonly source: Server
+  /** What the upgrades for `handle` become, or null without a `handle`. */
+  handleTarget: WebsocketTarget | null | undefined = null
 
   readonly #fastify: FastifyInstance
   readonly #settings: PluginSettings
+  readonly #Scope: ScopeClass
   readonly #connections: OpenConnections
-  /** By the options of the routes: null for routes that have none. */
-  readonly #contexts = new Map<WebsocketConnectionOptions | null, RouteContext>()
+  /** By what routes have of their own, schemas or options: null for routes that have neither. */
+  readonly #contexts = new Map<object | null, RouteContext>()
   readonly #ownServer: Server | null
   readonly #listener: UpgradeListener | null
   readonly #upgrades: ApplicationUpgrades | null
+  readonly #broker: BrokerLink | null
   #isAttached = false
   #serverCheck: NodeJS.Timeout | undefined
 
   constructor (fastify: FastifyInstance, settings: PluginSettings) {
     this.#fastify = fastify
     this.#settings = settings
+    this.#Scope = settings.isCompatible ? CompatibleScope : HandlerScope
     this.#ownServer = settings.listen === null ? null : createUpgradeServer()
     // As the types of Fastify do, ours name the server of HTTP/1 for those of HTTP/2 as well.
     this.source = this.#ownServer ?? settings.server as Server | null ?? fastify.server
     this.server = createRouteServer(settings, this.source)
     this.#connections = new OpenConnections(this.server.sockets, settings.maxConnections)
+    this.#broker = settings.broker === null ? null : this.#linkTo(settings.broker)
     this.#listener = settings.noServer
       ? null
       : upgradeListenerOf(this.source, fastify, settings.extendedConnect)
     this.#upgrades = this.#listener?.upgradesOf(fastify) ?? null
   }
 
+  #linkTo (broker: TopicBroker): BrokerLink {
+    const { topics } = this.server.streamSettings
+    return new BrokerLink(topics, broker, this.#fastify.log, () => { this.server.emit('gap') })
+  }
+
   // --- Begin ---
 
-  /** @throws FST_WS_CLASH, FST_WS_LISTEN */
+  /**
+   * @throws FST_WS_INVALID_SCHEMA, FST_WS_ASYNC_VALIDATOR, FST_WS_CONFLICTING_OPTIONS,
+   * FST_WS_BROKER, FST_WS_CLASH, FST_WS_LISTEN
+   */
   async open (): Promise<void> {
+    // An application can be closed before it is ready.
+    if (this.#connections.isClosing) return
+    this.#compileMessages()
     this.#checkListeners()
+    await this.#broker?.open()
     if (this.#ownServer !== null && this.#settings.listen !== null) {
       await listen(this.#ownServer, this.#settings.listen)
     }
     if (this.#ownServer === null) this.#attach()
     else this.#attachWhenReady()
+  }
+
+  /** Creates the contexts of routes whose messages have schemas, because compiling may fail. */
+  #compileMessages (): void {
+    for (const { instance, target, url } of routesOf(this.#fastify)) {
+      if (target?.messages == null || pluginOf(instance) !== this) continue
+      if (this.#settings.isByteMode) {
+        throw new ConflictingOptionsError('options.objectMode: false', `schema of ${url}`)
+      }
+      this.#contextOf(target, instance)
+    }
   }
 
   /**
@@ -118,18 +149,18 @@ export class Registration implements RoutePlugin {
     target: WebsocketTarget | null,
     request: FastifyRequest, reply: FastifyReply, upgrade: UpgradeAnswer
   ): void {
-    const handler = target?.handler ?? this.#settings.handle
-    if (handler === null) {
+    const taken = target ?? this.handleTarget
+    if (taken == null) {
       // It was to be refused earlier, but another plugin may have replaced the hooks of the route.
       reply.callNotFound()
       return
     }
     const instance = target === null ? this.#fastify : request.server
-    const context = this.#contextOf(target?.options ?? null)
+    const context = this.#contextOf(taken, instance)
     acceptUpgrade(context, request, reply, upgrade, (socket) => {
-      const scope = new HandlerScope(context, socket, request)
+      const scope = new this.#Scope(context, socket, request, reply)
       this.#announce(scope, request.raw)
-      scope.run(handler, instance, request)
+      scope.run(taken.handler, instance, request)
     })
   }
 
@@ -141,28 +172,34 @@ export class Registration implements RoutePlugin {
     }
   }
 
-  #contextOf (options: WebsocketConnectionOptions | null): RouteContext {
-    const known = this.#contexts.get(options)
+  #contextOf (target: WebsocketTarget, instance: FastifyInstance): RouteContext {
+    const key = target.messages ?? target.options
+    const known = this.#contexts.get(key)
     if (known !== undefined) return known
-    const context = this.#createContext(options ?? {})
-    this.#contexts.set(options, context)
+    const context = this.#createContext(target, instance)
+    this.#contexts.set(key, context)
     return context
   }
 
-  #createContext (options: WebsocketConnectionOptions): RouteContext {
+  #createContext (target: WebsocketTarget, instance: FastifyInstance): RouteContext {
     const { connection, errorHandler, verifyClient } = this.#settings
+    const options = target.options ?? {}
     const settings = resolveConnectionOptions(options, connection)
     const { heartbeat, maxPayload, isAllowedOrigin } = settings
     const limitedServer = this.server.limitedTo(settings)
+    const codec = target.messages?.compile(instance)
     return {
-      fastify: this.#fastify,
+      // `this` of the error handler.
+      fastify: options.errorHandler == null ? this.#fastify : instance,
       server: this.server,
       limitedServer,
       isAllowedOrigin,
       verifyClient,
       checkRoom: () => { this.#connections.checkRoom() },
-      errorHandler,
-      streamSettings: limitedServer.streamSettings,
+      errorHandler: options.errorHandler ?? errorHandler,
+      streamSettings: codec === undefined
+        ? limitedServer.streamSettings
+        : limitedServer.streamSettings.withCodec(codec),
       heartbeat: heartbeat === false ? null : this.#connections.heartbeatOf(heartbeat),
       maxPayload
     }
@@ -204,6 +241,7 @@ export class Registration implements RoutePlugin {
   async close (): Promise<void> {
     // It is done, unless a `preClose` hook of the user has failed.
     await this.closeClients()
+    await this.#broker?.close(this.#settings.shutdownTimeout)
     if (this.#isAttached && this.#upgrades !== null) this.#listener?.detach(this.#upgrades)
     this.#upgrades?.end()
     // Closed again: if the application closes before it is ready, this server may have begun to
@@ -215,15 +253,14 @@ export class Registration implements RoutePlugin {
 }
 
 function createRouteServer (
-  { websocket, verifyClient, noServer }: PluginSettings, source: Server
+  { websocket, isCompatible, verifyClient, noServer }: PluginSettings, source: Server
 ): RouteServer {
-  const { handleProtocols } = websocket
   return new RouteServer(
     {
       ...websocket,
-      ...(verifyClient !== null && { verifyClient: skipVerified(verifyClient) }),
-      ...(handleProtocols !== undefined && { handleProtocols: askedOnce(handleProtocols) })
+      ...(verifyClient !== null && { verifyClient: skipVerified(verifyClient) })
     },
-    noServer ? null : source
+    noServer ? null : source,
+    isCompatible ? asBuffer : asString
   )
 }

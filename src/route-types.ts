@@ -3,12 +3,17 @@
  * This is the only `declare module 'fastify'` of the package.
  */
 import type {
-  ContextConfigDefault, FastifyBaseLogger, FastifySchema, FastifyTypeProvider,
-  FastifyTypeProviderDefault, RawReplyDefaultExpression, RawRequestDefaultExpression, RawServerBase,
-  RawServerDefault, RouteGenericInterface, RouteHandlerMethod, RouteShorthandOptions
+  ContextConfigDefault, FastifyBaseLogger, FastifyRegisterOptions, FastifySchema,
+  FastifyTypeProvider, FastifyTypeProviderDefault, RawReplyDefaultExpression,
+  RawRequestDefaultExpression, RawServerBase, RawServerDefault, RouteGenericInterface,
+  RouteHandlerMethod, RouteShorthandOptions
 } from 'fastify'
+import type { AsyncApiDocument, AsyncApiOptions } from './asyncapi-types'
 import type { WebSocketStreamServer } from './stream/server'
-import type { InjectWebsocket, WebsocketConnectionOptions, WebsocketHandler } from './types'
+import type {
+  CompatiblePluginOptions, InjectWebsocket, WebsocketConnectionOptions, WebsocketHandler,
+  WebsocketPluginOptions
+} from './types'
 
 /** The full declaration of a route for WebSockets only: `websocket` and one handler. */
 export interface WebsocketRouteOptions<
@@ -74,6 +79,12 @@ declare module 'fastify' {
      */
     injectWS: InjectWebsocket
 
+    /**
+     * Describes the websocket routes of the application as an AsyncAPI 3 document. Call it when
+     * all routes are declared, after `ready()` for example.
+     */
+    asyncapi (options: AsyncApiOptions): AsyncApiDocument
+
     /** Declares a GET route whose handler takes WebSocket connections. */
     route<
       RouteGeneric extends RouteGenericInterface = RouteGenericInterface,
@@ -115,6 +126,28 @@ declare module 'fastify' {
         ContextConfig, SchemaCompiler, TypeProvider, Logger
       >, Websocket> & IfUndecided<Websocket>
     ): FastifyInstance<RawServer, RawRequest, RawReply, Logger, TypeProvider>
+  }
+
+  interface FastifyRegister<T, RawServer, TypeProviderDefault, LoggerDefault> {
+    /** Registers this plugin with handlers that are called as `@fastify/websocket` calls them. */
+    (
+      plugin: (fastify: FastifyInstance, options: WebsocketPluginOptions) => Promise<void>,
+      options: FastifyRegisterOptions<CompatiblePluginOptions>
+    ): T
+  }
+
+  interface FastifySchema {
+    /** What the clients of a websocket route send. */
+    incoming?: unknown
+    /** What is written to the stream of a websocket route. */
+    outgoing?: unknown
+  }
+
+  interface RouteGenericInterface {
+    /** What is read from the stream of a websocket route, if no type provider says it. */
+    Incoming?: unknown
+    /** What is written to the stream of a websocket route, if no type provider says it. */
+    Outgoing?: unknown
   }
 
   interface FastifyRequest {

@@ -3,9 +3,10 @@
  * types of Fastify are in `route-types.ts`.
  */
 import type {
-  ContextConfigDefault, FastifyBaseLogger, FastifyError, FastifyInstance, FastifyRequest,
-  FastifySchema, FastifyTypeProvider, FastifyTypeProviderDefault, RawReplyDefaultExpression,
-  RawRequestDefaultExpression, RawServerBase, RawServerDefault, RouteGenericInterface
+  ContextConfigDefault, FastifyBaseLogger, FastifyError, FastifyInstance, FastifyReply,
+  FastifyRequest, FastifySchema, FastifyTypeProvider, FastifyTypeProviderDefault,
+  RawReplyDefaultExpression, RawRequestDefaultExpression, RawServerBase, RawServerDefault,
+  RouteGenericInterface, preCloseAsyncHookHandler, preCloseHookHandler
 } from 'fastify'
 import type {
   IncomingHttpHeaders, IncomingMessage, OutgoingHttpHeaders, Server as HttpServer
@@ -14,7 +15,32 @@ import type { Http2SecureServer, Http2Server } from 'node:http2'
 import type { Server as HttpsServer } from 'node:https'
 import type { ClientOptions, WebSocket } from 'ws'
 import type { WebSocketStreamServerOptions } from './stream/server'
-import type { SocketStream } from './stream/duplex'
+import type { AnyChunk, SocketStream } from './stream/duplex'
+import type { StreamSocket } from './stream/socket'
+import type { TopicBroker } from './topics/broker'
+
+/** The schema for messages of one name among the schemas of a route, undefined if there is none. */
+type SchemaOf<Schemas, Name extends keyof MessageSchemas> =
+  Schemas extends { readonly [Key in Name]: infer Schema } ? Schema : undefined
+
+/** Values of messages without a schema: any JSON if the messages of the other side have one. */
+type Undescribed<OtherSchema, Chunk> = [OtherSchema] extends [undefined] ? Chunk : unknown
+
+/** What is read from the stream of a route: by its type parameters, or by its schema. */
+type IncomingOf<RouteGeneric, Schemas, TypeProvider extends FastifyTypeProvider> =
+  RouteGeneric extends { Incoming: infer Incoming }
+    ? Incoming
+    : [SchemaOf<Schemas, 'incoming'>] extends [undefined]
+        ? Undescribed<SchemaOf<Schemas, 'outgoing'>, AnyChunk>
+        : (TypeProvider & { schema: SchemaOf<Schemas, 'incoming'> })['validator']
+
+/** What is written to the stream of a route. */
+type OutgoingOf<RouteGeneric, Schemas, TypeProvider extends FastifyTypeProvider> =
+  RouteGeneric extends { Outgoing: infer Outgoing }
+    ? Outgoing
+    : [SchemaOf<Schemas, 'outgoing'>] extends [undefined]
+        ? unknown
+        : (TypeProvider & { schema: SchemaOf<Schemas, 'outgoing'> })['serializer']
 
 /**
  * Handler of a WebSocket connection. `this` is the Fastify instance that the route, or the global
@@ -36,7 +62,10 @@ export type WebsocketHandler<
   Logger extends FastifyBaseLogger = FastifyBaseLogger
 > = (
   this: FastifyInstance<RawServer, RawRequest, RawReply, Logger, TypeProvider>,
-  connection: SocketStream,
+  connection: SocketStream<
+    IncomingOf<RouteGeneric, SchemaCompiler, TypeProvider>,
+    OutgoingOf<RouteGeneric, SchemaCompiler, TypeProvider>
+  >,
   req: RawRequest,
   request: FastifyRequest<
     RouteGeneric, RawServer, RawRequest, SchemaCompiler, TypeProvider, ContextConfig, Logger
@@ -47,6 +76,32 @@ export type WebsocketHandler<
 export type WebsocketErrorHandler = (
   this: FastifyInstance, error: Error, connection: SocketStream, request: FastifyRequest
 ) => unknown
+
+/**
+ * Handler of a WebSocket connection in a registration with `compatible: '@fastify/websocket'`.
+ *
+ * @param socket the WebSocket, whose `message` listeners get text as Buffers
+ */
+export type CompatibleHandler<RouteGeneric extends RouteGenericInterface = RouteGenericInterface> =
+  (
+    this: FastifyInstance, socket: StreamSocket, request: FastifyRequest<RouteGeneric>
+  ) => unknown
+
+/**
+ * As {@link WebsocketErrorHandler}, in a registration with `compatible: '@fastify/websocket'`.
+ *
+ * @param reply that of the upgrade, which has been sent
+ */
+export type CompatibleErrorHandler = (
+  this: FastifyInstance,
+  error: Error, socket: StreamSocket, request: FastifyRequest, reply: FastifyReply
+) => unknown
+
+/**
+ * A handler that the types of every websocket route take, those of `@fastify/websocket` too: see
+ * `native` and `compatible`.
+ */
+export type AdaptedHandler = (this: unknown, ...args: readonly unknown[]) => void
 
 /** The client that `verifyClient` decides on. */
 export interface ClientInfo {
@@ -79,6 +134,17 @@ export type OriginCheck = (
 /** An origin such as `https://example.com`, a pattern of origins, or `'same-host'`. */
 export type AllowedOrigin = string | RegExp
 
+/**
+ * The schemas of the messages of a route, in the form that its compilers take. With one of them,
+ * every message of the route is JSON, and its stream carries values.
+ */
+export interface MessageSchemas {
+  /** What clients send. A message that does not fit is not delivered. */
+  incoming?: unknown
+  /** What is written to the stream. */
+  outgoing?: unknown
+}
+
 /** Options that can be set for all routes, in the plugin, and for one route, as its `websocket`. */
 export interface WebsocketConnectionOptions {
   /**
@@ -96,6 +162,8 @@ export interface WebsocketConnectionOptions {
    * connection is closed with 1013. Default: `false`, no limit.
    */
   maxBackpressure?: number | false | undefined
+  /** Gets every error of a connection. Default: log it and close that connection. */
+  errorHandler?: WebsocketErrorHandler | undefined
   /**
    * The origins whose pages may connect: `'same-host'`, an origin, a pattern, a list of these, or
    * a function. A client without an `Origin` header is no browser, and only a function can refuse
@@ -106,7 +174,8 @@ export interface WebsocketConnectionOptions {
 
 /** Options of websocket-stream and of ws's `WebSocketServer`. */
 export interface WebsocketServerOptions extends Omit<
-  WebSocketStreamServerOptions, 'closeTimeout' | 'maxBackpressure' | 'server' | 'verifyClient'
+  WebSocketStreamServerOptions,
+  'closeTimeout' | 'maxBackpressure' | 'maxSubscriptions' | 'server' | 'verifyClient'
 > {
   /**
    * The server whose upgrades are taken instead of those of the Fastify instance. The plugin never
@@ -130,8 +199,8 @@ export interface WebsocketPluginOptions extends Omit<WebsocketConnectionOptions,
    * that registers the plugin.
    */
   handle?: WebsocketHandler | undefined
-  /** Gets every error of a connection. Default: log it and close that connection. */
-  errorHandler?: WebsocketErrorHandler | undefined
+  /** The schemas of the messages of `handle`, as a route has them in its `schema`. */
+  schema?: MessageSchemas | undefined
   /**
    * Milliseconds that a peer has to answer a close frame that has left the process. After that its
    * connection is terminated. While data is still unsent, a connection is terminated if the peer
@@ -143,8 +212,33 @@ export interface WebsocketPluginOptions extends Omit<WebsocketConnectionOptions,
    * Default: `false`, no limit.
    */
   maxConnections?: number | false | undefined
+  /**
+   * Carries the topics to the other processes of the application: see `redisBroker` and
+   * `natsBroker`. Default: none, and topics reach the connections of this process.
+   */
+  broker?: TopicBroker | undefined
+  /** The most topics that one connection may be subscribed to. Default: 1000. */
+  maxSubscriptions?: number | undefined
   /** Options of websocket-stream and ws. */
   options?: WebsocketServerOptions | undefined
+  compatible?: undefined
+}
+
+/** Options of a registration whose handlers are called as `@fastify/websocket` calls them. */
+export interface CompatiblePluginOptions extends Omit<
+  WebsocketPluginOptions, 'compatible' | 'errorHandler' | 'handle'
+> {
+  /**
+   * Handlers get `(socket, request)`, the error handler gets `(error, socket, request, reply)`, and
+   * `message` listeners get text as Buffers.
+   */
+  compatible: '@fastify/websocket'
+  /** As in a plain registration. */
+  handle?: CompatibleHandler | undefined
+  /** As in a plain registration. */
+  errorHandler?: CompatibleErrorHandler | undefined
+  /** A hook that runs before the clients are closed with 1001. Default: none. */
+  preClose?: preCloseHookHandler | preCloseAsyncHookHandler | undefined
 }
 
 /** The upgrade request of `fastify.injectWS`: options of ws's client, and those below. */

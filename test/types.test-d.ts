@@ -8,7 +8,7 @@ import Fastify, {
   type RawReplyDefaultExpression, type RawRequestDefaultExpression, type RawServerDefault
 } from 'fastify'
 import type { Server, WebSocket } from 'ws'
-import fastifyWebsocket, { fastifyWebsocket as named } from '../src/index'
+import fastifyWebsocket, { compatible, fastifyWebsocket as named } from '../src/index'
 import type {
   createServer, SocketStream, StreamSocket, WebSocketStreamServer
 } from '../src/index'
@@ -444,3 +444,32 @@ export const onStream: fastifyWebsocket.StreamListener = (stream) => { stream.en
 export const route: fastifyWebsocket.WebsocketRouteOptions = {
   method: 'GET', url: '/', websocket: true, handler
 }
+
+// --- Compatible registrations ---
+
+fastify.register(fastifyWebsocket, {
+  compatible: '@fastify/websocket',
+  prefix: '/compatible',
+  handle (socket, request) {
+    assertType<Equal<typeof this, FastifyInstance>>()
+    assertType<Equal<typeof socket, StreamSocket>>()
+    assertType<Equal<typeof request, FastifyRequest>>()
+  },
+  errorHandler (error, socket, request, reply) {
+    assertType<Equal<typeof this, FastifyInstance>>()
+    assertType<Equal<typeof error, Error>>()
+    assertType<Equal<typeof socket, StreamSocket>>()
+    assertType<Equal<typeof request, FastifyRequest>>()
+    assertType<Equal<typeof reply, FastifyReply>>()
+  },
+  preClose (done) { done() }
+})
+export const compatibleHandler: fastifyWebsocket.CompatibleHandler = (socket: WebSocket) => {
+  socket.close()
+}
+export const compatibleOptions: fastifyWebsocket.CompatiblePluginOptions = {
+  compatible: '@fastify/websocket', preClose: async () => {}
+}
+export const compatibleErrorHandler: fastifyWebsocket.CompatibleErrorHandler = () => {}
+export const adaptedHandler: fastifyWebsocket.AdaptedHandler = compatible(compatibleHandler)
+fastify.get('/adapted', { websocket: true }, adaptedHandler)

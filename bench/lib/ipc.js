@@ -24,14 +24,18 @@ export function answerQuestions (commands) {
   process.on('disconnect', () => { process.exit() })
 }
 
-/** A Node.js process that answers questions. It lives until `kill` is called. */
+/** A process that answers questions. It lives until `kill` is called. */
 export class Child {
   #process
   #pending = null
 
-  /** @param core the number of the only core that the process may use, or null for any core */
-  constructor (script, core, nodeOptions = []) {
-    const command = [process.execPath, ...nodeOptions, script]
+  /**
+   * @param core the number of the only core that the process may use, or null for any core
+   * @param options options of the runtime
+   * @param runtime the program that runs the script: Node.js, or one with the same options and IPC
+   */
+  constructor (script, core, options = [], runtime = process.execPath) {
+    const command = [runtime, ...options, script]
     if (core !== null) command.unshift('taskset', '-c', String(core))
     const [file, ...args] = command
     this.#process = spawn(file, args, { stdio: ['ignore', 'inherit', 'inherit', 'ipc'] })

@@ -7,10 +7,11 @@ import { Child } from './ipc.js'
  *
  * @param caller the `import.meta.url` of the calling module
  * @param cores the cores that the server and the client are pinned to, or null
+ * @param runtime the program that the server runs on
  */
-export async function withPair (caller, cores, use) {
+export async function withPair (caller, cores, use, runtime = process.execPath) {
   const scripts = ['server.js', 'client.js'].map((name) => fileURLToPath(new URL(name, caller)))
-  const server = new Child(scripts[0], cores?.server ?? null, ['--expose-gc'])
+  const server = new Child(scripts[0], cores?.server ?? null, ['--expose-gc'], runtime)
   const client = new Child(scripts[1], cores?.client ?? null)
   try {
     return await use(server, client)

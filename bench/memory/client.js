@@ -1,5 +1,5 @@
 import { once } from 'node:events'
-import { maskedFrame } from '../lib/frames.js'
+import { maskedMessage } from '../lib/frames.js'
 import { openWebSocket } from '../lib/handshake.js'
 import { answerQuestions } from '../lib/ipc.js'
 
@@ -12,7 +12,7 @@ answerQuestions({
     const socket = await openWebSocket(port, '/')
     socket.on('close', () => { throw new Error('the server has closed the connection') })
 
-    const frame = maskedFrame(Buffer.alloc(messageSize))
+    const frame = maskedMessage(Buffer.alloc(messageSize))
     const messages = Math.max(1, Math.floor(BATCH / messageSize))
     const batch = Buffer.concat(Array(messages).fill(frame))
     const start = performance.now()

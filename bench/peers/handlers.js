@@ -3,7 +3,7 @@
  * `tcpListeners` for a TCP socket, which sends back the same number of bytes without parsing.
  */
 
-const REPLIES = 20
+export const REPLIES = 20
 
 export const listeners = {
   echo (socket) {
@@ -13,6 +13,14 @@ export const listeners = {
   /** As applications do with text: the bytes become a string, and a string is sent. */
   text (socket) {
     socket.on('message', (data) => { socket.send(data.toString()) })
+  },
+
+  /** A message is parsed and serialized, and nothing checks it. */
+  json (socket) {
+    socket.on('message', (data) => {
+      const { type, room, text } = JSON.parse(data)
+      socket.send(JSON.stringify({ type, room, text }))
+    })
   },
 
   replies (socket) {

@@ -6,13 +6,13 @@
 
 import { once } from 'node:events'
 import { WebSocket } from 'ws'
-import { maskedFrame } from '../lib/frames.js'
+import { maskedMessage } from '../lib/frames.js'
 import { openWebSocket } from '../lib/handshake.js'
 
 const MESSAGE = Buffer.alloc(1000, 'message ')
 const LONG_MESSAGE = Buffer.alloc(16 * 1024, 'message ')
 const UNREAD_MESSAGES = 8
-const FRAME = maskedFrame(MESSAGE)
+const FRAME = maskedMessage(MESSAGE)
 const HALF_FRAME = FRAME.subarray(0, FRAME.length / 2)
 const UNMASKED_FRAME = Buffer.of(0x82, 1, 1)
 

@@ -2,6 +2,7 @@
  * What a client sends in a work, and the answer that it expects. An exchange has
  *
  *   opening          the bytes before the first message, or null
+ *   extension        the extension that `opening` asks for, if there is one
  *   message          the bytes of one message, the same for each message of the work
  *   createCounter()  a counter of answer bytes, cheap enough for the time of the measurement
  *   isComplete()     whether some bytes are the whole answer to one message
@@ -9,8 +10,9 @@
  */
 
 import { randomBytes, randomInt } from 'node:crypto'
+import { DEFLATE, deflate, inflate } from '../lib/deflate.js'
 import {
-  BINARY, decodeFrames, FrameCounter, maskedFrame, randomKey, TEXT, ZERO_KEY
+  BINARY, decodeFrames, FrameCounter, isWhole, maskedMessage, randomKey, TEXT, ZERO_KEY
 } from '../lib/frames.js'
 import { headLength, upgradeRequest } from '../lib/handshake.js'
 
@@ -21,16 +23,19 @@ const ALPHABETS = {
 }
 
 export function createExchange (work) {
-  return work.protocol === 'http' ? httpExchange() : websocketExchange(work)
+  if (work.protocol === 'http') return httpExchange()
+  return work.isCompressed ? compressedExchange(work) : websocketExchange(work)
 }
 
-function websocketExchange ({ size, alphabet, replies, protocol, isUnmasked }) {
+function websocketExchange (work) {
+  const { size, alphabet, isJson, replies, protocol, isUnmasked, fragments } = work
   const opcode = alphabet === undefined ? BINARY : TEXT
-  const payload = alphabet === undefined ? randomBytes(size) : randomText(size, ALPHABETS[alphabet])
+  const payload = createPayload(size, ALPHABETS[alphabet], isJson)
   const expected = Buffer.concat(Array(replies).fill(payload))
+  const key = isUnmasked ? ZERO_KEY : randomKey()
   return {
     opening: protocol === 'websocket' ? upgradeRequest('/echo') : null,
-    message: maskedFrame(payload, opcode, isUnmasked ? ZERO_KEY : randomKey()),
+    message: maskedMessage(payload, opcode, { key, fragments }),
     createCounter: () => new FrameCounter(opcode),
     isComplete: (answer) => new FrameCounter(opcode).count(answer) >= expected.length,
     check (answer) {
@@ -39,6 +44,31 @@ function websocketExchange ({ size, alphabet, replies, protocol, isUnmasked }) {
       return expected.length
     }
   }
+}
+
+/** The server compresses its answer as well, to a length that nothing promises: frames count. */
+function compressedExchange ({ size, alphabet }) {
+  const payload = randomText(size, ALPHABETS[alphabet])
+  return {
+    opening: upgradeRequest('/echo', DEFLATE),
+    extension: DEFLATE,
+    message: maskedMessage(deflate(payload), TEXT, { isCompressed: true }),
+    createCounter: () => new FrameCounter(TEXT, { countsFrames: true }),
+    isComplete: isWhole,
+    check (answer) {
+      const content = inflate(decodeFrames(answer, TEXT))
+      if (!content.equals(payload)) throw new Error('the answer has other content')
+      return 1
+    }
+  }
+}
+
+function createPayload (size, letters, isJson) {
+  if (letters === undefined) return randomBytes(size)
+  if (isJson !== true) return randomText(size, letters)
+  const [before, after] = ['{"type":"say","room":1,"text":"', '"}']
+  const text = randomText(size - before.length - after.length, letters)
+  return Buffer.concat([Buffer.from(before), text, Buffer.from(after)])
 }
 
 /** `size` bytes of random letters in UTF-8. */

@@ -45,9 +45,10 @@ export class Link {
     this.#socket = connectTo(port, { onread: { buffer: READ_BUFFER, callback } })
     this.#socket.on('close', () => { throw new Error('the server has closed a connection') })
     await once(this.#socket, 'connect')
-    const { opening } = this.#exchange
+    const { opening, extension } = this.#exchange
     if (opening === null) return
-    checkUpgrade(await this.#exchangeOnce(opening, (data) => headLength(data) > 0))
+    const answer = await this.#exchangeOnce(opening, (data) => headLength(data) > 0)
+    checkUpgrade(answer, extension)
   }
 
   async verify () {

@@ -4,6 +4,7 @@
  */
 
 import { withPair } from '../lib/pair.js'
+import { runtimeOf } from '../peers/peers.js'
 
 /** How much one run does. */
 export const SIZES = {
@@ -23,10 +24,11 @@ const WARM_UP_CONNECTIONS = 500
  */
 export async function measure (work, peer, cores, size) {
   const target = peer === 'tcp' ? { ...work, protocol: 'tcp' } : work
-  return await withPair(import.meta.url, cores, async (server, client) => {
-    const port = await server.ask('start', peer, work.handler)
+  const use = async (server, client) => {
+    const port = await server.ask('start', peer, work)
     return await kinds[work.kind](server, client, port, target, size)
-  })
+  }
+  return await withPair(import.meta.url, cores, use, runtimeOf(peer))
 }
 
 const kinds = {

@@ -7,7 +7,7 @@ import { execFileSync } from 'node:child_process'
 import { existsSync, mkdirSync, writeFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import { findCores } from '../lib/cores.js'
-import { labelOf } from '../peers/peers.js'
+import { labelOf, runtimeOf } from '../peers/peers.js'
 import { readArguments } from './arguments.js'
 import { drawChart } from './chart.js'
 import { describeMachine, findVersions } from './machine.js'
@@ -30,8 +30,12 @@ async function main () {
   const versions = findVersions()
   console.log(formatFacts({ ...machine, ...versions, cores: formatCores(cores, machine) }))
 
+  const missing = [...new Set(works.flatMap(({ peers }) => peers.filter(isMissing)))]
+  for (const peer of missing) console.log(`left out, because it is not installed: ${labelOf(peer)}`)
+
   const summaries = []
-  for (const work of works) {
+  for (const each of works) {
+    const work = { ...each, peers: each.peers.filter((peer) => !isMissing(peer)) }
     const summary = summarizeWork(work, await runRounds(work, cores))
     console.log(`\n${formatWork(summary)}`)
     summaries.push(summary)
@@ -40,6 +44,10 @@ async function main () {
   const date = new Date().toISOString().slice(0, 10)
   const results = { date, quick, runs, size, isPinned: cores !== null, machine, versions }
   saveResults({ ...results, works: summaries })
+}
+
+function isMissing (peer) {
+  return runtimeOf(peer) === null
 }
 
 function installPeers () {

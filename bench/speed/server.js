@@ -6,8 +6,8 @@ import { startPeer } from '../peers/peers.js'
 let server
 
 answerQuestions({
-  async start (peer, handler) {
-    server = await startPeer(peer, handler)
+  async start (peer, work) {
+    server = await startPeer(peer, work)
     return server.address().port
   },
 

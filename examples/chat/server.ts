@@ -1,15 +1,23 @@
-// A chat: a page, the WebSocket behind it, and who is there. `npm start` runs it.
+// A chat: a page, the WebSocket behind it, and who is there. `npm start` runs it. With `REDIS_URL`
+// or `NATS_URL`, as many processes as you start are one chat.
+import { randomUUID } from 'node:crypto'
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
+import { Type, type Static, type TypeBoxTypeProvider } from '@fastify/type-provider-typebox'
 import Fastify from 'fastify'
-import fastifyWebsocket, { type StreamSocket } from 'fastify-websocket'
+import fastifyPlugin from 'fastify-plugin'
+import fastifyWebsocket, { type SocketStream } from 'fastify-websocket'
+import { connectBroker } from '../broker'
 
 const MAX_TEXT_LENGTH = 1000
-/** A character of the text has at most three bytes. */
-const MAX_PAYLOAD = 4 * 1024
+/** A character of the text has at most twelve bytes in JSON. */
+const MAX_PAYLOAD = 16 * 1024
 /** Bytes that may wait for a client that does not read. */
 const MAX_UNSENT = 1024 * 1024
-const CLOSE_POLICY_VIOLATION = 1008
+/** Topic of what everybody in the chat gets. */
+const CHAT = 'chat'
+/** Milliseconds. */
+const TELL_INTERVAL = 5000
 
 const PAGE = [
   { url: '/', file: 'index.html', type: 'text/html; charset=utf-8' },
@@ -18,29 +26,50 @@ const PAGE = [
 ]
 
 /** A name starts with a letter or a digit, and holds nothing that could pass for something else. */
-const JOIN_SCHEMA = {
-  querystring: {
-    type: 'object',
-    required: ['name'],
-    properties: {
-      name: { type: 'string', pattern: "^[\\p{L}\\p{N}][\\p{L}\\p{M}\\p{N} ._'-]{0,23}$" }
-    }
-  }
-}
-
-type Event =
-  | { type: 'welcome', name: string }
-  | { type: 'people', names: string[] }
-  | { type: 'text', name: string, text: string }
-
-const fastify = Fastify({ logger: { level: 'warn' } })
-const people = new Map<StreamSocket, string>()
-
-fastify.register(fastifyWebsocket, {
-  origin: 'same-host',
-  maxBackpressure: MAX_UNSENT,
-  options: { maxPayload: MAX_PAYLOAD }
+const JoinSchema = Type.Object({
+  name: Type.String({ pattern: "^[\\p{L}\\p{N}][\\p{L}\\p{M}\\p{N} ._'-]{0,23}$" })
 })
+
+/** What a person says: not only blanks. */
+const MessageSchema = Type.Object({
+  text: Type.String({ maxLength: MAX_TEXT_LENGTH, pattern: '\\S' })
+})
+type Message = Static<typeof MessageSchema>
+
+/** What the people in the chat are told. */
+const EventSchema = Type.Union([
+  Type.Object({ type: Type.Literal('welcome'), name: Type.String() }),
+  Type.Object({
+    type: Type.Literal('people'),
+    names: Type.Array(Type.String()),
+    from: Type.Optional(Type.String())
+  }),
+  Type.Object({ type: Type.Literal('text'), name: Type.String(), text: Type.String() })
+])
+type Event = Static<typeof EventSchema>
+
+const fastify = Fastify({ logger: { level: 'warn' } }).withTypeProvider<TypeBoxTypeProvider>()
+const people = new Map<SocketStream<Message, Event>, string>()
+
+/** Set where there are other processes: each of them tells who is there, again and again. */
+let from: string | undefined
+
+fastify.register(fastifyPlugin(async (fastify) => {
+  const connected = await connectBroker()
+  await fastify.register(fastifyWebsocket, {
+    origin: 'same-host',
+    maxBackpressure: MAX_UNSENT,
+    options: { maxPayload: MAX_PAYLOAD },
+    ...(connected && { broker: connected.broker })
+  })
+  if (connected === undefined) return
+  from = randomUUID()
+  const timer = setInterval(broadcastPeople, TELL_INTERVAL)
+  fastify.addHook('onClose', async () => {
+    clearInterval(timer)
+    await connected.close()
+  })
+}))
 
 for (const { url, file, type } of PAGE) {
   const body = readFileSync(join(__dirname, 'public', file))
@@ -53,23 +82,24 @@ for (const { url, file, type } of PAGE) {
   })
 }
 
-fastify.get<{ Querystring: { name: string } }>(
-  '/chat', { websocket: true, schema: JOIN_SCHEMA }, ({ socket }, req, { query }) => {
-    const name = makeUnique(query.name.trim())
-    people.set(socket, name)
-    send(socket, { type: 'welcome', name })
-    broadcastPeople()
+fastify.get('/chat', {
+  websocket: true,
+  schema: { querystring: JoinSchema, incoming: MessageSchema, outgoing: EventSchema }
+}, (connection, req, { query }) => {
+  const name = makeUnique(query.name.trim())
+  people.set(connection, name)
+  connection.socket.subscribe(CHAT)
+  connection.write({ type: 'welcome', name })
+  broadcastPeople()
 
-    socket.on('message', (message) => {
-      const text = typeof message === 'string' ? message.trim() : ''
-      if (text !== '' && text.length <= MAX_TEXT_LENGTH) broadcast({ type: 'text', name, text })
-      else socket.close(CLOSE_POLICY_VIOLATION, `text of 1 to ${MAX_TEXT_LENGTH} characters only`)
-    })
-    socket.on('close', () => {
-      people.delete(socket)
-      broadcastPeople()
-    })
+  connection.on('data', ({ text }) => {
+    broadcast({ type: 'text', name, text: text.trim() })
   })
+  connection.on('close', () => {
+    people.delete(connection)
+    broadcastPeople()
+  })
+})
 
 for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => fastify.close())
 
@@ -92,13 +122,9 @@ function makeUnique (wanted: string): string {
 }
 
 function broadcastPeople (): void {
-  broadcast({ type: 'people', names: [...people.values()] })
+  broadcast({ type: 'people', names: [...people.values()], ...(from && { from }) })
 }
 
 function broadcast (event: Event): void {
-  for (const socket of people.keys()) send(socket, event)
-}
-
-function send (socket: StreamSocket, event: Event): void {
-  if (socket.readyState === socket.OPEN) socket.send(JSON.stringify(event))
+  fastify.websocketServer.publish(CHAT, JSON.stringify(event))
 }

@@ -5,7 +5,9 @@
 import { AsyncResource } from 'node:async_hooks'
 import type { IncomingMessage } from 'node:http'
 import type { FastifyBaseLogger, FastifyInstance, FastifyRequest } from 'fastify'
-import { isDisconnect, isOversizeError, isProtocolError } from '../stream/errors'
+import {
+  InvalidMessageError, isDisconnect, isOversizeError, isProtocolError
+} from '../stream/errors'
 import { toError } from '../observe/thrown'
 import type { Heartbeat, Pulse } from './heartbeat'
 import { logError } from '../observe/log'
@@ -98,11 +100,18 @@ export class HandlerScope extends AsyncResource implements ConnectionOwner, Puls
   /** Runs the handler of a route, `instance` being the one that the route was declared on. */
   run (handler: WebsocketHandler, instance: FastifyInstance, request: FastifyRequest): void {
     try {
-      const result = handler.call(instance, this.stream, request.raw, request)
+      const result = this.callHandler(handler, instance, request)
       if (isThenable(result)) this.#follow(result)
     } catch (error) {
       this.report(error)
     }
+  }
+
+  /** `CompatibleScope` calls it with other arguments. */
+  protected callHandler (
+    handler: WebsocketHandler, instance: FastifyInstance, request: FastifyRequest
+  ): unknown {
+    return handler.call(instance, this.stream, request.raw, request)
   }
 
   /** While a handler runs, messages wait for it longer: it may become a reader. */
@@ -128,20 +137,27 @@ export class HandlerScope extends AsyncResource implements ConnectionOwner, Puls
   }
 
   #handleError (error: Error): void {
-    const { errorHandler, fastify } = this.#context
+    const { errorHandler } = this.#context
     if (errorHandler === null || this.#request === null) {
       this.#closeAndLog(error)
       return
     }
     try {
-      // The error may come from code outside of the scope, such as the timer of the heartbeat.
-      const result = this.runInAsyncScope(errorHandler, fastify, error, this.stream, this.#request)
+      const result = this.callErrorHandler(errorHandler, error, this.#request)
       if (isThenable(result)) {
         result.then(undefined, (failure: unknown) => { this.#failErrorHandler(failure, error) })
       }
     } catch (failure) {
       this.#failErrorHandler(failure, error)
     }
+  }
+
+  /** `CompatibleScope` calls it with other arguments. */
+  protected callErrorHandler (
+    errorHandler: WebsocketErrorHandler, error: Error, request: FastifyRequest
+  ): unknown {
+    // The error may come from code outside of the scope, such as the timer of the heartbeat.
+    return this.runInAsyncScope(errorHandler, this.#context.fastify, error, this.stream, request)
   }
 
   #failErrorHandler (failure: unknown, error: Error): void {
@@ -166,7 +182,8 @@ export class HandlerScope extends AsyncResource implements ConnectionOwner, Puls
     // database for example.
     const isOver = this.socket.readyState !== this.socket.OPEN
     this.stream.destroy(error)
-    if (isOver && isDisconnect(error)) this.#logDisconnect(error)
+    if (error instanceof InvalidMessageError) this.#logPeer(error)
+    else if (isOver && isDisconnect(error)) this.#logDisconnect(error)
     else if (isOver && isProtocolError(error)) this.#logPeer(error)
     else this.#logFailure(error)
   }

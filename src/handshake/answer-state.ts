@@ -20,6 +20,12 @@
  * `gone`. From `switched` and `gone` on, the answer no longer touches the socket.
  */
 
+/** The status of a response that has not been given one. */
+export const OK = 200
+
+/** The status of the handshake. */
+export const SWITCHING = 101
+
 /** An answer other than the handshake has begun, and is not out. */
 export type RefusalState = 'refusing' | 'failing' | 'recovering'
 

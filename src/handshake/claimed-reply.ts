@@ -60,6 +60,14 @@ export function isSendInsideOnError (error: unknown): boolean {
   return codeOf(error) === SEND_INSIDE_ON_ERROR_CODE
 }
 
+/**
+ * The reply, which can be awaited at once. An `onError` hook that awaits the reply itself would
+ * wait for an answer that waits for the hook.
+ */
+export function withoutThen (reply: FastifyReply): FastifyReply {
+  return Object.create(reply, { then: { value: undefined } })
+}
+
 /** Logs that a second answer is dropped. */
 export function warnOfSecondAnswer (reply: FastifyReply): void {
   logText(reply.log, 'warn', ANSWERED_TWICE)

@@ -62,8 +62,37 @@ function parse<Result> (name: string, parseHeader: () => Result): Result {
   }
 }
 
-/** A `handleProtocols` that is asked once for each upgrade, although ws asks a second time. */
-export function askedOnce (handleProtocols: HandleProtocols): HandleProtocols {
+/** The option of a server, as far as subprotocols go. The types of ws do not know its null. */
+interface ProtocolOptions {
+  handleProtocols?: HandleProtocols | null | undefined
+}
+
+/**
+ * Asks the `handleProtocols` of these options once for each upgrade, although ws asks a second
+ * time. That holds also for a function which an application sets later, as graphql-ws does.
+ */
+export function askOnce (options: ProtocolOptions): void {
+  let given: HandleProtocols | null | undefined
+  let asked: HandleProtocols | null = null
+  const set = (handleProtocols: HandleProtocols | null | undefined): void => {
+    // graphql-ws sets the same function for each connection.
+    if (handleProtocols === given) return
+    given = handleProtocols
+    asked = handleProtocols == null ? null : askedOnce(handleProtocols)
+  }
+  set(options.handleProtocols)
+  Object.defineProperty(options, 'handleProtocols', { enumerable: true, get: () => asked, set })
+}
+
+/** Asks the `handleProtocols` of other options, whatever that is at the time. */
+export function askThere (options: ProtocolOptions, other: ProtocolOptions): void {
+  Object.defineProperty(options, 'handleProtocols', {
+    enumerable: true,
+    get: () => other.handleProtocols
+  })
+}
+
+function askedOnce (handleProtocols: HandleProtocols): HandleProtocols {
   return (protocols, request) => {
     const upgrade = upgradeOf(request)
     if (upgrade === undefined) return handleProtocols(protocols, request)

@@ -13,6 +13,9 @@ const KEY = /^[+/0-9A-Za-z]{22}==$/
 /** The versions of the protocol that ws speaks, as `Sec-WebSocket-Version` names them. */
 const SUPPORTED_VERSIONS: readonly string[] = ['13', '8']
 
+/** The name of a header, in lower case. */
+const HOST = 'host'
+
 /** Names of HTTP itself. No other `upgrade` listener switches to these protocols. */
 const HTTP = /^(h2c|HTTP\/.*|TLS\/.*)$/i
 
@@ -65,8 +68,15 @@ export function mayMissHeaders (
   return rawHeaders.length >= 2 * limit
 }
 
+/** @param rawHeaders names and values in turn */
 function countHosts (rawHeaders: readonly string[]): number {
-  return rawHeaders.filter((name, i) => i % 2 === 0 && name.toLowerCase() === 'host').length
+  let count = 0
+  for (let i = 0; i < rawHeaders.length; i += 2) {
+    const name = rawHeaders[i]
+    // The length spares most names the second comparison.
+    if (name?.length === HOST.length && name.toLowerCase() === HOST) count++
+  }
+  return count
 }
 
 /** @throws FST_WS_UNSUPPORTED_VERSION */

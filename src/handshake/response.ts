@@ -25,10 +25,20 @@ interface OwnedResponse extends ServerResponse {
   end (this: OwnedResponse, ...args: unknown[]): this
 }
 
+/** A response whose head may have been written by ws: then it counts as sent. */
+class UpgradeResponse extends ServerResponse {}
+
+// By the types of Node.js `headersSent` is no accessor, so the class cannot override it.
+Object.defineProperty(UpgradeResponse.prototype, 'headersSent', {
+  get (this: UpgradeResponse): boolean {
+    return this.finished || Reflect.get(ServerResponse.prototype, 'headersSent', this)
+  }
+})
+
 /** A response to a request, whose writes `owner` decides about. */
 export function createResponse (request: IncomingMessage, owner: ResponseOwner): ServerResponse {
   // The types of Node.js know neither the symbol nor methods that take any arguments.
-  const response = new ServerResponse(request) as OwnedResponse
+  const response = new UpgradeResponse(request) as OwnedResponse
   response[kAnswer] = owner
   // Express changes the prototype of a response, so these methods are own properties. They are
   // assigned, because after `Object.defineProperty` V8 would treat the response as a slow object.
@@ -72,7 +82,8 @@ export function endOf (response: ServerResponse, args: unknown[]): void {
  */
 export function markFinished (response: ServerResponse): void {
   response.finished = true
-  Object.defineProperty(response, 'headersSent', { value: true })
+  // Express changes the prototype of a response.
+  if (!response.headersSent) Object.defineProperty(response, 'headersSent', { value: true })
   closeSoon(response)
 }
 

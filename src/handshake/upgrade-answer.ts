@@ -12,10 +12,11 @@ import { UnexpectedSwitchError } from '../errors'
 import { toError } from '../observe/thrown'
 import { AnswerLifetime } from './answer-lifetime'
 import {
-  afterSend, judgeHead, ON_SEND, type HeadVerdict, type RefusalState, type Sent
+  afterSend, judgeHead, OK, ON_SEND, SWITCHING, type HeadVerdict, type RefusalState, type Sent
 } from './answer-state'
 import {
-  claimReply, isSendInsideOnError, kindOf, warnOfSecondAnswer, type ReplyOwner, type Send
+  claimReply, isSendInsideOnError, kindOf, warnOfSecondAnswer, withoutThen, type ReplyOwner,
+  type Send
 } from './claimed-reply'
 import { prepareErrorAnswer } from './error-answer'
 import { handshakeLines, setHead, setRefusalHeaders } from './headers'
@@ -23,9 +24,6 @@ import { emitFinish, type ResponseOwner } from './response'
 import { kReplyWatcher, kUpgrade, type MarkedRequest } from './symbols'
 import type { UpgradeTransport } from './upgrade-transport'
 import type { Handshake } from './ws-handshake'
-
-const OK = 200
-const SWITCHING = 101
 
 /** The one answer to an upgrade request: see the header of this file. */
 export class UpgradeAnswer extends AnswerLifetime implements ResponseOwner, ReplyOwner {
@@ -150,7 +148,7 @@ export class UpgradeAnswer extends AnswerLifetime implements ResponseOwner, Repl
       if (!isSendInsideOnError(error)) throw error
       // Thrown after an asynchronous hook, the error would be an uncaught exception.
       this.#warn()
-      return reply
+      return withoutThen(reply)
     }
   }
 
@@ -243,9 +241,10 @@ export class UpgradeAnswer extends AnswerLifetime implements ResponseOwner, Repl
 
   #writeRefusal (statusCode: number): void {
     if (!this.isRefused) this.#beginRefusal('refusing')
-    if (!this.transport.socket.destroyed) this.#watchRefusal()
+    // Both throw for a second head, whose end is then not waited for twice.
     setRefusalHeaders(this.raw, statusCode)
     this.transport.writeHead(this.raw, statusCode)
+    if (!this.transport.socket.destroyed) this.#watchRefusal()
   }
 
   /** While a refusal is written, the client may leave or stop reading. */

@@ -12,8 +12,11 @@ import {
   WebSocketStreamServer, type UpgradeCallback, type WebSocketStreamServerOptions
 } from '../stream/server'
 import { StreamSocket } from '../stream/socket'
+import { asString, type ReadText } from '../stream/text'
 import { SocketStream } from '../stream/duplex'
+import { nextTick } from '../stream/next-tick'
 import { kOwner, kWhenClosed } from '../stream/symbols'
+import { askOnce, askThere } from './negotiate'
 import { upgradeOf } from './upgrade-of'
 
 const CAPTURE_REJECTIONS = { captureRejections: true }
@@ -34,13 +37,19 @@ export class RouteServer extends WebSocketStreamServer {
   readonly #limited = new Map<string, WebSocketStreamServer>()
   #hasClosed = false
 
-  /** @param source the HTTP server whose upgrades are taken, null with the option `noServer` */
-  constructor (options: WebSocketStreamServerOptions, source: Server | null) {
-    super(options)
+  /**
+   * @param source the HTTP server whose upgrades are taken, null with the option `noServer`
+   * @param readText how `message` listeners get text
+   */
+  constructor (
+    options: WebSocketStreamServerOptions, source: Server | null, readText: ReadText = asString
+  ) {
+    super(options, undefined, { readText })
     // Called again only to set this option. The listeners that ws has added stay.
     EventEmitter.call(this, CAPTURE_REJECTIONS)
     this.#options = options
     this.#source = source
+    askOnce(this.options)
     this.sockets = this.clients ?? new Set()
     this.on('headers', (lines, request) => {
       lines.push(...upgradeOf(request)?.handshakeHeaders ?? [])
@@ -71,6 +80,12 @@ export class RouteServer extends WebSocketStreamServer {
   }
 
   override close (callback?: (error?: Error) => void): void {
+    if (this.#hasClosed) {
+      // The plugin closes the server when Fastify begins to close. Then ws would call back at its
+      // next `close` event, and there is none.
+      if (callback !== undefined) nextTick(callback)
+      return
+    }
     super.close(callback)
     for (const server of this.#limited.values()) server.close()
   }
@@ -97,8 +112,9 @@ class LimitedServer extends WebSocketStreamServer {
   readonly #server: RouteServer
 
   constructor (server: RouteServer, options: WebSocketStreamServerOptions) {
-    super(options)
+    super(options, undefined, server.streamSettings)
     this.#server = server
+    askThere(this.options, server.options)
     this.clients = server.clients
   }
 

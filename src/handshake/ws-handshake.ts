@@ -22,6 +22,12 @@ export interface HandshakeServers {
   readonly checkRoom: () => void
 }
 
+/** What ws has made of a handshake: one of the two, or nothing if the client has left. */
+interface HandshakeResult {
+  socket: StreamSocket | null
+  refusal: Error | null
+}
+
 /** The handshake by ws. `open` gets the WebSocket. */
 export function createHandshake (
   { server, limitedServer, checkRoom }: HandshakeServers, request: IncomingMessage,
@@ -30,20 +36,18 @@ export function createHandshake (
   return (transport, head) => {
     // Since the first check, the `onSend` hooks may have taken their time.
     checkRoom()
-    const sockets: StreamSocket[] = []
-    const refusals: Error[] = []
-    const onRefused = (error: Error): void => { refusals.push(error) }
+    const result: HandshakeResult = { socket: null, refusal: null }
+    const onRefused = (error: Error): void => { result.refusal = error }
     // Without a listener, ws would write its refusal to the socket, past the response.
     const isHeard = server.listenerCount('wsClientError') > 0
     if (!isHeard) server.on('wsClientError', onRefused)
     try {
-      limitedServer.handleUpgrade(request, transport, head, (socket) => { sockets.push(socket) })
+      limitedServer.handleUpgrade(request, transport, head, (socket) => { result.socket = socket })
     } finally {
-      server.off('wsClientError', onRefused)
+      if (!isHeard) server.off('wsClientError', onRefused)
     }
-    const [refusal] = refusals
-    if (refusal !== undefined) throw new InvalidHandshakeError(refusal.message)
-    const [socket] = sockets
-    return socket === undefined ? null : () => { open(socket) }
+    const { socket, refusal } = result
+    if (refusal !== null) throw new InvalidHandshakeError(refusal.message)
+    return socket === null ? null : () => { open(socket) }
   }
 }

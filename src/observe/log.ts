@@ -6,7 +6,7 @@ import { codeOf, textOf } from './thrown'
 type Level = 'debug' | 'info' | 'warn' | 'error'
 
 /** The methods of a logger that the plugin calls. */
-type ErrorLog = Pick<FastifyBaseLogger, Level>
+export type ErrorLog = Pick<FastifyBaseLogger, Level>
 
 /**
  * Logs an error and never throws. The serializer of the logger may throw: pino's changes the error,
@@ -18,14 +18,9 @@ type ErrorLog = Pick<FastifyBaseLogger, Level>
 export function logError (
   log: ErrorLog, level: Level, error: unknown, message: string, fields: object = {}
 ): void {
-  const attempts = [
-    () => { log[level]({ err: error, ...fields }, message) },
-    () => { log[level]({ err: copyOf(error), ...fields }, message) },
-    () => { log[level](fields, `${message}: ${textOf(error)}`) }
-  ]
-  for (const attempt of attempts) {
-    if (succeeds(attempt)) return
-  }
+  if (succeeds(() => { log[level]({ err: error, ...fields }, message) })) return
+  if (succeeds(() => { log[level]({ err: copyOf(error), ...fields }, message) })) return
+  succeeds(() => { log[level](fields, `${message}: ${textOf(error)}`) })
 }
 
 /** Logs a text and never throws, even if the logger does. */

@@ -86,3 +86,12 @@ export function isFalseOr (isValid: (value: unknown) => boolean) {
 export function isServer (value: unknown): boolean {
   return isObject(value) && 'on' in value && 'listen' in value
 }
+
+const BROKER_METHODS = ['open', 'publish', 'subscribe', 'unsubscribe', 'close']
+
+/** Describes the values that {@link isBroker} allows. */
+export const BROKER = `an object with ${BROKER_METHODS.join(', ')}`
+
+export function isBroker (value: unknown): boolean {
+  return isObject(value) && BROKER_METHODS.every((name) => isFunction(Reflect.get(value, name)))
+}

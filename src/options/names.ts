@@ -24,17 +24,12 @@ const CLASS_OPTION = 'WebSocket'
 /** An option of ws that is an option of the plugin itself, outside of `options`. */
 const CLOSE_TIMEOUT = 'closeTimeout'
 
-/** For options of `@fastify/websocket` that do not exist here: what to write instead. */
-const FOREIGN: Readonly<Record<string, string>> = {
-  preClose: "it is a hook here, fastify.addHook('preClose', …)"
-}
-
 /** The options of the plugin itself. */
 export const PLUGIN_PLACE: OptionPlace = {
   prefix: '',
   names: [
-    'handle', 'errorHandler', CLOSE_TIMEOUT, 'maxConnections', 'options',
-    'heartbeat', 'maxBackpressure', 'origin'
+    'handle', 'schema', 'errorHandler', CLOSE_TIMEOUT, 'maxConnections', 'options',
+    'heartbeat', 'maxBackpressure', 'origin', 'compatible', 'preClose', 'broker', 'maxSubscriptions'
   ],
   // `@fastify/autoload` and fastify-cli pass all options of an application to each plugin.
   isOpen: true
@@ -63,7 +58,14 @@ export const DEFLATE_PLACE: OptionPlace = {
 /** The `websocket` of a route. */
 export const ROUTE_PLACE: OptionPlace = {
   prefix: 'websocket.',
-  names: ['heartbeat', 'maxPayload', 'maxBackpressure', 'origin'],
+  names: ['heartbeat', 'maxPayload', 'maxBackpressure', 'errorHandler', 'origin'],
+  isOpen: false
+}
+
+/** The `schema` of the plugin. */
+export const SCHEMA_PLACE: OptionPlace = {
+  prefix: 'schema.',
+  names: ['incoming', 'outgoing'],
   isOpen: false
 }
 
@@ -80,7 +82,7 @@ const COMMON_NAMES = ['host', 'port', 'backlog', 'server']
 const MIN_MISTYPED = 5
 
 /** Options of the plugin whose names mean something else in the declaration of a route. */
-const FASTIFY_NAMES = ['path', 'errorHandler', ...COMMON_NAMES]
+const FASTIFY_NAMES = ['path', 'schema', 'errorHandler', ...COMMON_NAMES]
 
 /** The options that make a route a websocket route. */
 const ROUTE_MARKS = ['websocket', 'wsHandler']
@@ -121,8 +123,6 @@ function namesOf (options: object): Map<string, boolean> {
 function findError (name: string, place: OptionPlace, isOpen: boolean): Error | null {
   const path = place.prefix + name
   if (name === CLASS_OPTION) return new UnsupportedOptionError(path, OWN_CLASS)
-  const hint = FOREIGN[name]
-  if (hint !== undefined) return new UnknownOptionError(path, hint)
   const home = homeOf(name)
   if (home !== undefined) return new MisplacedOptionError(path, `give it to the plugin as ${home}`)
   const near = nearestTo(name, place)
@@ -153,6 +153,22 @@ export function checkDeclaration (route: object, isWebsocket: boolean): void {
     }
     const home = homeOf(name)
     if (home !== undefined) throw new MisplacedOptionError(path, `give it to the plugin as ${home}`)
+  }
+}
+
+/**
+ * Refuses names in the `schema` of a websocket route that resemble those of schemas for messages:
+ * without its schema, every message would be taken.
+ *
+ * @throws FST_WS_UNKNOWN_OPTION
+ */
+export function checkSchemaNames (schema: object): void {
+  const { prefix, names } = SCHEMA_PLACE
+  for (const name of Object.keys(schema)) {
+    if (names.includes(name)) continue
+    const near = names.find((known) => isSlipOf(name.toLowerCase(), known))
+    if (near === undefined) continue
+    throw new UnknownOptionError(`${prefix}${name} of the route`, `did you mean ${near}?`)
   }
 }
 

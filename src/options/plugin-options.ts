@@ -4,22 +4,27 @@
  */
 import type { FastifyInstance } from 'fastify'
 import {
-  checkAll, COUNT, DELAY, isBoolean, isBooleanOrObject, isCount, isDelay, isFalseOr, isFunction,
-  isLimit, isObject, isPath, isPort, isServer, isString, LIMIT, MAX_LIMIT, type Check
+  BROKER, checkAll, COUNT, DELAY, isBoolean, isBooleanOrObject, isBroker, isCount, isDelay,
+  isFalseOr, isFunction, isLimit, isObject, isPath, isPort, isServer, isString, LIMIT, MAX_LIMIT,
+  type Check
 } from './checks'
 import {
   CONNECTION_OPTIONS, resolveConnectionOptions, type ConnectionSettings
 } from './route-options'
 import { DEFAULT_CLOSE_TIMEOUT, DEFAULT_HEARTBEAT, DEFAULT_MAX_FRAGMENTS } from './defaults'
-import { ConflictingOptionsError, InvalidHandleError, MissingOptionError } from '../errors'
+import {
+  ConflictingOptionsError, InvalidHandleError, MissingOptionError, UnknownOptionError
+} from '../errors'
 import { InvalidOptionError } from '../stream/errors'
 import { readOptions, type Given } from '../stream/given'
-import { checkNames, DEFLATE_PLACE, PLUGIN_PLACE, SERVER_PLACE } from './names'
+import { checkNames, DEFLATE_PLACE, PLUGIN_PLACE, SCHEMA_PLACE, SERVER_PLACE } from './names'
 import { warnOfShortDelays } from './short-delays'
 import type { WebSocketStreamServerOptions } from '../stream/server'
+import type { TopicBroker } from '../topics/broker'
+import { DEFAULT_MAX_SUBSCRIPTIONS } from '../topics/hub'
 import type {
-  VerifyClient, WebsocketErrorHandler, WebsocketHandler, WebsocketPluginOptions,
-  WebsocketServerOptions
+  CompatiblePluginOptions, MessageSchemas, VerifyClient, WebsocketErrorHandler, WebsocketHandler,
+  WebsocketPluginOptions, WebsocketServerOptions
 } from '../types'
 
 /** The part of Fastify's `pluginTimeout` that clients get, because `close()` must end within it. */
@@ -32,11 +37,18 @@ export interface ListenSettings {
   readonly backlog: number | undefined
 }
 
+/** The only package that `compatible` can name. */
+const COMPATIBLE = '@fastify/websocket'
+
 const PLUGIN_OPTIONS: readonly Check[] = [
   ...CONNECTION_OPTIONS,
-  ['errorHandler', isFunction, 'a function'],
+  ['schema', isObject, 'an object'],
   ['closeTimeout', isDelay, DELAY],
+  ['compatible', isCompatible, `'${COMPATIBLE}'`],
+  ['preClose', isFunction, 'a function'],
   ['maxConnections', isFalseOr(isCount), `${COUNT} or false`],
+  ['broker', isBroker, BROKER],
+  ['maxSubscriptions', isLimit, LIMIT],
   ['options', isObject, 'an object']
 ]
 
@@ -69,13 +81,27 @@ const EXCLUSIVE_OPTIONS = [
   ['port', 'noServer']
 ] as const
 
+/** What to write instead of `preClose` where the registration is not compatible. */
+const PRE_CLOSE_HOOK =
+  "it is a hook here, fastify.addHook('preClose', …), or an option beside " +
+  `compatible: '${COMPATIBLE}'`
+
 /** In the message of an error, the name of the whole object of options. */
 const ALL_OPTIONS = 'object of the plugin'
+
+/** The options of both kinds of registrations. Of handlers, one type stands for both kinds. */
+type PluginOptions = Omit<WebsocketPluginOptions, 'compatible'> &
+  Partial<Pick<CompatiblePluginOptions, 'compatible' | 'preClose'>>
 
 /** Checked, complete options of the plugin. */
 export interface PluginSettings {
   readonly handle: WebsocketHandler | null
+  /** The schemas of the messages of `handle`. */
+  readonly schema: MessageSchemas | null
   readonly errorHandler: WebsocketErrorHandler | null
+  /** Handlers are called as `@fastify/websocket` calls them, and get text as Buffers. */
+  readonly isCompatible: boolean
+  readonly preClose: NonNullable<CompatiblePluginOptions['preClose']> | null
   /** Milliseconds that all clients together have when Fastify closes. */
   readonly shutdownTimeout: number
   /** Infinity for no limit. */
@@ -89,7 +115,11 @@ export interface PluginSettings {
   readonly noServer: boolean
   /** Undefined for the default, which depends on the server. */
   readonly extendedConnect: boolean | undefined
+  /** The streams are explicitly to carry bytes. */
+  readonly isByteMode: boolean
   readonly verifyClient: VerifyClient | null
+  /** What carries topics to other processes, or null. */
+  readonly broker: TopicBroker | null
   /** The options for ws and the streams. */
   readonly websocket: WebSocketStreamServerOptions
 }
@@ -102,7 +132,7 @@ export interface PluginSettings {
  * FST_WS_MISSING_OPTION
  */
 export function resolveOptions (
-  input: WebsocketPluginOptions, fastify: FastifyInstance
+  input: object, fastify: FastifyInstance
 ): PluginSettings {
   if (!isObject(input)) throw new InvalidOptionError(ALL_OPTIONS, 'an object', input)
   const plugin = readPluginOptions(input)
@@ -120,7 +150,10 @@ export function resolveOptions (
   const closeTimeout = plugin.closeTimeout ?? DEFAULT_CLOSE_TIMEOUT
   return {
     handle: plugin.handle ?? null,
+    schema: plugin.schema ?? null,
     errorHandler: plugin.errorHandler ?? null,
+    isCompatible: isCompatible(plugin.compatible),
+    preClose: plugin.preClose ?? null,
     shutdownTimeout: Math.min(closeTimeout, shutdownLimit(fastify)),
     maxConnections: limitOf(plugin.maxConnections),
     connection,
@@ -129,25 +162,35 @@ export function resolveOptions (
     noServer: noServer ?? false,
     // As in ws, an option that is null is not given either.
     extendedConnect: extendedConnect ?? undefined,
+    isByteMode: !(options.objectMode ?? options.binary !== true),
     verifyClient: verifyClient ?? null,
+    broker: plugin.broker ?? null,
     websocket: {
       maxFragments: DEFAULT_MAX_FRAGMENTS,
       ...websocket,
       ...(path !== undefined && { path }),
       maxPayload: connection.maxPayload,
       maxBackpressure: connection.maxBackpressure,
+      maxSubscriptions: plugin.maxSubscriptions ?? DEFAULT_MAX_SUBSCRIPTIONS,
       closeTimeout,
       noServer: true
     }
   }
 }
 
-function readPluginOptions (input: WebsocketPluginOptions): Given<WebsocketPluginOptions> {
+function readPluginOptions (input: object): Given<PluginOptions> {
   checkNames(input, PLUGIN_PLACE)
-  const { handle } = input
+  const handle: unknown = Reflect.get(input, 'handle')
   if (handle !== undefined && !isFunction(handle)) throw new InvalidHandleError()
-  const options = readOptions(input, PLUGIN_PLACE.names)
+  const options = readOptions<PluginOptions>(input, PLUGIN_PLACE.names)
   checkAll(PLUGIN_OPTIONS, options)
+  if (isGiven(options.preClose) && !isGiven(options.compatible)) {
+    throw new UnknownOptionError('preClose', PRE_CLOSE_HOOK)
+  }
+  if (options.schema !== undefined) {
+    checkNames(options.schema, SCHEMA_PLACE)
+    if (options.handle === undefined) throw new MissingOptionError('schema', 'handle')
+  }
   warnOfShortDelays(options, PLUGIN_PLACE)
   return options
 }
@@ -181,6 +224,10 @@ function checkExclusive (options: Given<WebsocketServerOptions>): void {
   for (const name of ['host', 'backlog'] as const) {
     if (isGiven(options[name]) && !isGiven(options.port)) throw new MissingOptionError(name, 'port')
   }
+}
+
+function isCompatible (value: unknown): boolean {
+  return value === COMPATIBLE
 }
 
 function isGiven (value: unknown): boolean {

@@ -1,8 +1,10 @@
 /**
  * The options that a route can have of its own, as `websocket: { … }`, and that the plugin has for
- * all routes: heartbeat, maxPayload, maxBackpressure and origin.
+ * all routes: heartbeat, maxPayload, maxBackpressure, errorHandler and origin.
  */
-import { checkAll, isCount, isFalseOr, isLimit, isObject, LIMIT, type Check } from './checks'
+import {
+  checkAll, isCount, isFalseOr, isFunction, isLimit, isObject, LIMIT, type Check
+} from './checks'
 import { InvalidOptionError } from '../stream/errors'
 import { readOptions } from '../stream/given'
 import { checkNames, ROUTE_PLACE } from './names'
@@ -15,6 +17,7 @@ import type { OriginCheck, WebsocketConnectionOptions } from '../types'
 export const CONNECTION_OPTIONS: readonly Check[] = [
   ['heartbeat', isFalseOr(isInterval), `an integer from 1 to ${MAX_INT32} or false`],
   ['maxBackpressure', isFalseOr(isLimit), `${LIMIT} or false`],
+  ['errorHandler', isFunction, 'a function'],
   ['origin', isFalseOr(isOriginOption), ORIGIN]
 ]
 

@@ -51,14 +51,16 @@ export class FrameHeader {
   read (bytes: Buffer, start: number): boolean {
     const available = bytes.length - start
     if (available < 2) return false
-    const second = bytes.readUInt8(start + 1)
+    // The type of an element does not know that the position is below the length.
+    const second = bytes[start + 1] as number
     const isMasked = (second & MASKED) !== 0
     const keySize = isMasked ? KEY_SIZE : 0
     const short = second & LENGTH
     const lengthSize = short < LENGTH_IN_16_BITS ? 0 : short === LENGTH_IN_64_BITS ? 8 : 2
     const size = 2 + lengthSize + keySize
     if (available < size) return false
-    this.first = bytes.readUInt8(start)
+    // As above.
+    this.first = bytes[start] as number
     this.isMasked = isMasked
     this.size = size
     if (lengthSize === 0) this.length = short

@@ -22,14 +22,14 @@ export const MAX_PACKED_PAYLOAD = 4 * 1024
 const MAX_HEADER = 4
 
 /** Payloads up to this length have it in the second byte of the frame. */
-const MAX_SHORT_PAYLOAD = 125
+export const MAX_SHORT_PAYLOAD = 125
 
 /** Says that the length is in the next two bytes. */
 const LENGTH_IN_16_BITS = 126
 
 /** First byte of a frame that is a whole message. */
-const FINAL_TEXT = 0x81
-const FINAL_BINARY = 0x82
+export const FINAL_TEXT = 0x81
+export const FINAL_BINARY = 0x82
 
 const memory = Buffer.allocUnsafeSlow(MEMORY_SIZE)
 

@@ -6,8 +6,11 @@
  * Several copies of this library in one process share the records. So when a type in this file
  * changes, the number in the name of the symbol `kRegistry` changes too.
  */
-import type { FastifyInstance, FastifyReply, FastifyRequest, onRequestHookHandler } from 'fastify'
+import type {
+  FastifyInstance, FastifyReply, FastifyRequest, FastifySchema, onRequestHookHandler
+} from 'fastify'
 import type { IncomingMessage } from 'node:http'
+import type { RouteMessages } from '../messages/route-messages'
 import type { WebsocketConnectionOptions, WebsocketHandler } from '../types'
 
 /** Any GET route, or a websocket route with a mistake in it, as it was declared. */
@@ -16,6 +19,10 @@ export interface DeclaredRoute {
   readonly url: string
   readonly isWebsocket: boolean
   readonly constraints: object
+  /** As it was declared. */
+  readonly schema: FastifySchema | undefined
+  /** What its upgrades become, or null if it is no websocket route. */
+  readonly target: WebsocketTarget | null
   /** What is wrong with it as a websocket route, or null. */
   readonly problem: Error | null
 }
@@ -24,6 +31,8 @@ export interface DeclaredRoute {
 export interface WebsocketTarget {
   readonly handler: WebsocketHandler
   readonly options: WebsocketConnectionOptions | null
+  /** Null if the route has no schemas for messages. */
+  readonly messages: RouteMessages | null
 }
 
 /** One copy of this library: what it does with requests that reach a recorded route. */
@@ -57,6 +66,8 @@ export interface Application {
   readonly filters: Map<unknown, onRequestHookHandler>
   /** Called when the application begins to close, before any hook of the user. */
   readonly onClosing: Array<() => void>
+  /** Called when Fastify has built its compilers, before any `onReady` hook of the user. */
+  readonly onCompilers: Array<() => void>
   /** The application may have GET routes that are not in `routes`. */
   hasUnknown: boolean
   /** The newest instance. Fastify runs hooks such as `preClose` in the order of their instances. */
@@ -71,6 +82,7 @@ export function createApplication (fastify: FastifyInstance): Application {
     watched: new Set(),
     filters: new Map(),
     onClosing: [],
+    onCompilers: [],
     hasUnknown: false,
     last: fastify
   }

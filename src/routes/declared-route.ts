@@ -6,8 +6,10 @@
 import type { FastifyInstance, RouteOptions } from 'fastify'
 import { InvalidMethodError, InvalidWsHandlerError } from '../errors'
 import { toError } from '../observe/thrown'
+import { demandCompilers, RouteMessages } from '../messages/route-messages'
+import { readMessageSchemas } from '../messages/schemas'
 import { readRouteOption } from '../options/route-options'
-import { checkDeclaration } from '../options/names'
+import { checkDeclaration, checkSchemaNames } from '../options/names'
 import type { WebsocketHandler } from '../types'
 import type { Application, DeclaredRoute, WebsocketTarget } from './application'
 import { createUpgradeFilter, wrapHandler, type RouteHandler } from './upgrade-or-plain'
@@ -21,6 +23,9 @@ export function adoptRoute (
   const isWebsocketOnly = target !== null && options.wsHandler === undefined
   // The plain side of such a route is a 404, which @fastify/swagger is not to describe.
   if (isWebsocketOnly) options.schema = Object.assign({}, options.schema, { hide: true })
+  if (target !== null && readMessageSchemas(options.schema) !== null) {
+    application.onCompilers.push(demandCompilers(options))
+  }
   options.onRequest = [options.onRequest ?? [], createUpgradeFilter(target, application)].flat()
   // The handler of a websocket route has another signature than Fastify's types say here.
   const handler = options.handler as unknown as RouteHandler
@@ -63,13 +68,19 @@ function recordRoute (
   if (isWebsocket && !routes.some((route) => route.isWebsocket)) {
     instance.addHook('onReady', () => { warnOfUnreached(routes) })
   }
+  const target = isWebsocket ? createTarget(options, problem) : null
   if (methods.includes('GET') || problem !== null) {
-    routes.push({ instance, url, constraints, isWebsocket, problem })
+    const { schema } = options
+    routes.push({ instance, url, constraints, schema, isWebsocket, target, problem })
   }
-  if (!isWebsocket) return null
+  return target
+}
+
+function createTarget (options: RouteOptions, problem: Error | null): WebsocketTarget {
   // The handler of a websocket route has another signature than Fastify's types say here.
   const handler = options.wsHandler ?? options.handler as unknown as WebsocketHandler
-  return { handler, options: problem === null ? readRouteOption(options.websocket) : null }
+  const settings = problem === null ? readRouteOption(options.websocket) : null
+  return { handler, options: settings, messages: RouteMessages.of(options) }
 }
 
 /**
@@ -110,6 +121,7 @@ function checkWebsocketRoute (
   options: RouteOptions, methods: string[], routes: DeclaredRoute[]
 ): void {
   readRouteOption(options.websocket)
+  checkSchemaNames(options.schema ?? {})
   if (options.wsHandler !== undefined && typeof options.wsHandler !== 'function') {
     throw new InvalidWsHandlerError()
   }

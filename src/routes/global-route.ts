@@ -5,8 +5,8 @@
 import type { FastifyInstance } from 'fastify'
 import type { IncomingMessage } from 'node:http'
 import { upgradeOf } from '../handshake/upgrade-of'
-import type { WebsocketHandler } from '../types'
-import type { DeclaredRoute } from './application'
+import type { MessageSchemas, WebsocketHandler } from '../types'
+import type { DeclaredRoute, WebsocketTarget } from './application'
 import { noop } from './noop'
 import { routesOf } from './registered-plugin'
 
@@ -15,17 +15,28 @@ const UPGRADE = Symbol('upgrade')
 
 /**
  * Declares the route of the global `handle`: GET of any path below the prefix of `fastify`. Its
- * constraint lets only upgrades in, so it never collides with a `*` route of the user.
+ * constraint lets only upgrades in, so it never collides with a `*` route of the user. Returns what
+ * its upgrades become.
  */
-export function declareGlobalRoute (fastify: FastifyInstance, handle: WebsocketHandler): void {
+export function declareGlobalRoute (
+  fastify: FastifyInstance, handle: WebsocketHandler, schema: MessageSchemas | null
+): WebsocketTarget | null | undefined {
+  const routes = routesOf(fastify)
   if (!fastify.hasConstraintStrategy(STRATEGY)) {
-    fastify.addConstraintStrategy(createStrategy(routesOf(fastify)))
+    fastify.addConstraintStrategy(createStrategy(routes))
   }
   const paths = fastify.prefix === '' ? ['/*'] : ['/*', '']
   for (const path of paths) {
     const constraints = { [STRATEGY]: fastify.prefix + path }
-    fastify.get(path, { websocket: true, constraints, exposeHeadRoute: false }, handle)
+    const options = { constraints, exposeHeadRoute: false, schema: { ...schema } }
+    fastify.get(path, { ...options, websocket: true }, handle)
   }
+  return routes.at(-1)?.target
+}
+
+/** Whether a route is that of a global `handle`. */
+export function isGlobalRoute ({ constraints }: DeclaredRoute): boolean {
+  return STRATEGY in constraints
 }
 
 /** A constraint that only upgrades meet. A route gives it the URL of the route as value. */

@@ -21,7 +21,7 @@ const CHANNEL = 'fastify.initialization'
  * On the channel: the registry of the process. Other copies of this library look for this name, so
  * it stays. Its number changes when the types of `application.ts` do.
  */
-const kRegistry = Symbol.for('fastify-websocket.recorder.1')
+const kRegistry = Symbol.for('fastify-websocket.recorder.2')
 
 interface Registry {
   /** By `routing`, which all instances of an application share. */
@@ -68,6 +68,10 @@ function watch (fastify: FastifyInstance): void {
   fastify.addHook('onError', tellOfError)
   fastify.addHook('preClose', async () => {
     for (const onClosing of application.onClosing) onClosing()
+  })
+  // Asynchronous: if Fastify closes before it is ready, it never goes on behind another function.
+  fastify.addHook('onReady', async () => {
+    for (const onCompilers of application.onCompilers) onCompilers()
   })
   fastify.addHook('onRegister', (child) => {
     application.watched.add(child)

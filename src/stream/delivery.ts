@@ -2,7 +2,8 @@
 import { WebSocket } from 'ws'
 import { toBinaryType, type BinaryType } from './binary-type'
 import type { ConnectionOwner } from './owner'
-import { kAccept, kDemand, kEnded, kOwner, kStream } from './symbols'
+import type { StreamSettings } from './settings'
+import { kAccept, kDemand, kEnded, kOwner, kSettings, kStream } from './symbols'
 import type { Demand } from './hold-or-drop'
 
 /** The Duplex of a connection, as the WebSocket below it sees it. */
@@ -17,6 +18,7 @@ export interface StreamReader {
 export interface ReceivingSocket extends WebSocket {
   readonly [kStream]: StreamReader | null
   readonly [kOwner]: ConnectionOwner | null
+  readonly [kSettings]: StreamSettings
 }
 
 /** What the readers of a connection want now. A stream that is being read sets the pace for all. */
@@ -67,6 +69,11 @@ export function takesText (socket: ReceivingSocket): boolean {
   return demand === 'none' && socket.listenerCount('message') > 0
 }
 
+/** As {@link takesText}, where `message` listeners get text as bytes. */
+export function takesNoText (): boolean {
+  return false
+}
+
 function give (this: ReceivingSocket, data: Buffer | string, isBinary: boolean): void {
   if (typeof data === 'string') {
     WebSocket.prototype.emit.call(this, 'message', data, isBinary)
@@ -75,10 +82,11 @@ function give (this: ReceivingSocket, data: Buffer | string, isBinary: boolean):
   const reader = this[kStream]
   const isReading = reader !== null && reader[kDemand] !== 'none'
   try {
-    if (this.listenerCount('message') > 0) {
+    // If the stream does not read, there are listeners: without a reader nothing is delivered.
+    if (!isReading || this.listenerCount('message') > 0) {
       // The types of ws lack 'blob'.
       const type = this.binaryType as BinaryType
-      const message = isBinary ? toBinaryType(data, type) : data.toString()
+      const message = isBinary ? toBinaryType(data, type) : this[kSettings].readText(data)
       // Not the `emit` of the socket, which would receive the message once more.
       WebSocket.prototype.emit.call(this, 'message', message, isBinary)
     }

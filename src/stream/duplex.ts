@@ -3,7 +3,9 @@ import type { EventEmitter } from 'node:events'
 import type { Duplex } from 'node:stream'
 import { toError } from '../observe/thrown'
 import { CLOSE_ABNORMAL, CLOSE_NORMAL, closeCodeFor } from '../protocol/close-codes'
-import { AbnormalCloseError, isDisconnect, NotOpenError, UnsentError } from './errors'
+import {
+  AbnormalCloseError, InvalidMessageError, isDisconnect, NotOpenError, UnsentError
+} from './errors'
 import type { StreamReader } from './delivery'
 import { inboxOf, onReaderChange } from './inbox'
 import { OwnedDuplex, type Callback } from './owned-duplex'
@@ -13,13 +15,9 @@ import type { StreamSocket } from './socket'
 import { warnOfSocketEvent } from './socket-events'
 import { kAccept, kDemand, kEnded, kOutbox, kOwner, kSettings, kStream } from './symbols'
 import type { Demand } from './hold-or-drop'
+import { writeEach, type WrittenChunk } from './write-each'
 
 type Listener = Parameters<EventEmitter['on']>[1]
-
-interface WrittenChunk {
-  chunk: unknown
-  encoding: BufferEncoding
-}
 
 // The state of a stream, a bit each: an idle connection is to be small.
 
@@ -35,15 +33,27 @@ const ENDED = 1 << 3
 const TEXT = { binary: false }
 const BINARY = { binary: true }
 
+/** What a Duplex gives its readers, as its types have it. */
+export type AnyChunk = ReturnType<Duplex['read']>
+
+/** Types that Duplex has for all its chunks alike. */
+// A part of a declaration has the type parameters of the whole.
+// eslint-disable-next-line @typescript-eslint/no-unused-vars
+export interface SocketStream<Incoming, Outgoing> {
+  [Symbol.asyncIterator] (): NodeJS.AsyncIterator<Incoming>
+}
+
 /**
  * A Duplex over one WebSocket, which stays reachable as `socket`. It reads the messages that
- * arrive and sends what is written to it: bytes by default, messages in object mode.
+ * arrive and sends what is written to it: bytes by default, messages in object mode, and values
+ * if its route has a schema for messages: `Incoming` ones are read, `Outgoing` ones are written.
  *
  * `end()` closes the connection with code 1000, and `finish` says that the close frame has left.
  * `destroy()` closes with 1000 and `destroy(error)` with 1011. `close` comes when the connection is
  * gone.
  */
-export class SocketStream extends OwnedDuplex implements StreamReader {
+export class SocketStream<Incoming = AnyChunk, Outgoing = unknown>
+  extends OwnedDuplex<Outgoing> implements StreamReader {
   /** The WebSocket below, of the class of ws. */
   readonly socket: StreamSocket
 
@@ -57,9 +67,10 @@ export class SocketStream extends OwnedDuplex implements StreamReader {
   constructor (
     socket: StreamSocket, options: SocketStreamOptions | StreamSettings = socket[kSettings]
   ) {
+    const shared = socket[kSettings]
     const settings = options instanceof StreamSettings
       ? options
-      : new StreamSettings({ closeTimeout: socket[kSettings].closeTimeout, ...options })
+      : new StreamSettings({ closeTimeout: shared.closeTimeout, ...options }, shared)
     super(settings.duplex)
     this.socket = socket
     socket[kSettings] = settings
@@ -105,6 +116,8 @@ export class SocketStream extends OwnedDuplex implements StreamReader {
     return this.readableFlowing !== true || this.#is(DRAINING) || this.listenerCount('data') > 0
   }
 
+  override on (event: 'data', listener: (chunk: Incoming) => void): this
+  override on (event: string | symbol, listener: Listener): this
   override on (event: string | symbol, listener: Listener): this {
     super.on(event, listener)
     if (event === 'data' || event === 'readable') this.#comeReader()
@@ -133,7 +146,7 @@ export class SocketStream extends OwnedDuplex implements StreamReader {
   }
 
   // With `unknown`, the stream would not be a `NodeJS.ReadableStream`, as `node:readline` demands.
-  override read (size?: number): ReturnType<Duplex['read']> {
+  override read (size?: number): AnyChunk {
     this.#mark(HAS_READER, true)
     const chunk: unknown = super.read(size)
     if (this.#lost !== undefined) this.#destroyWhenEmpty()
@@ -194,22 +207,12 @@ export class SocketStream extends OwnedDuplex implements StreamReader {
    */
   override _writev (chunks: WrittenChunk[], callback: Callback): void {
     if (this.socket[kSettings].objectMode) {
-      this.#writeEach(chunks, callback)
+      writeEach(chunks, this._write.bind(this), callback)
       return
     }
     // Outside object mode Duplex has made a Buffer of every chunk.
     const buffers = chunks.map(({ chunk }) => chunk as Buffer)
     this._write(Buffer.concat(buffers), 'utf8', callback)
-  }
-
-  #writeEach (chunks: WrittenChunk[], callback: Callback): void {
-    let unwritten = chunks.length
-    let failure: Error | null | undefined
-    const onWritten: Callback = (error) => {
-      failure ??= error
-      if (--unwritten === 0) callback(failure)
-    }
-    for (const { chunk, encoding } of chunks) this._write(chunk, encoding, onWritten)
   }
 
   override _final (callback: Callback): void {
@@ -240,7 +243,9 @@ export class SocketStream extends OwnedDuplex implements StreamReader {
       return
     }
     this.#onGone = () => { callback(error) }
-    if (socket.readyState === socket.OPEN) socket.close(closeCodeFor(error))
+    if (socket.readyState !== socket.OPEN) return
+    if (error instanceof InvalidMessageError) socket.close(error.closeCode, error.closeReason)
+    else socket.close(closeCodeFor(error))
   }
 
   /** The WebSocket is closed and all that it received has been handed over. */

@@ -1,5 +1,6 @@
 /** The errors of the stream, one table, and what kind of fault an error is. */
 import createError from '@fastify/error'
+import { cutReason } from '../protocol/close-reason'
 import { codeOf } from '../observe/thrown'
 
 // --- Bad use, thrown by constructors ---
@@ -55,6 +56,44 @@ export const InvalidChunkError = createError<[type: string]>(
   'a chunk must be a string, a Buffer, a TypedArray, a DataView or an ArrayBuffer, got %s',
   0, TypeError)
 
+/** What {@link InvalidMessageError} says beside its text. */
+export interface InvalidMessageDetails {
+  /** What the validator found, if it gave a list. */
+  readonly validation?: readonly unknown[]
+  readonly cause?: unknown
+}
+
+/**
+ * A message that the stream cannot take, so that it is not delivered. A stream that is destroyed
+ * with this error closes its connection with `closeCode`, and with the message of the error as
+ * reason. The error has no stack, because no code of the application has caused it.
+ * Arguments: close code, text, details.
+ */
+export class InvalidMessageError extends createError<[text: string, options?: { cause: unknown }]>(
+  'FST_WS_INVALID_MESSAGE', '%s', 400, Error, false) {
+  readonly closeCode: number
+
+  constructor (
+    closeCode: number, text: string, { validation, cause }: InvalidMessageDetails = {}
+  ) {
+    super(text, ...(cause === undefined ? [] : [{ cause }]))
+    this.closeCode = closeCode
+    // The types of Fastify do not know this value.
+    Object.assign(this, { validationContext: 'message' })
+    // A peer decides how long the list is. Loggers write only what is enumerable.
+    Object.defineProperty(this, 'validation', { value: validation, writable: true })
+  }
+
+  /** The message of the error, cut to what a close frame holds. */
+  get closeReason (): string {
+    return cutReason(this.message)
+  }
+}
+
+/** A value that cannot become a message. Arguments: the reason. */
+export const InvalidValueError = createError<[reason: string, options?: { cause: unknown }]>(
+  'FST_WS_INVALID_VALUE', 'the value cannot be sent: %s', 0, TypeError)
+
 /** Messages without a reader were dropped. Arguments: the bound in bytes. */
 export const UnreadOverflowError = createError<[bytes: number]>(
   'FST_WS_UNREAD_OVERFLOW',
@@ -78,7 +117,7 @@ export function isDisconnect (error: unknown): boolean {
  * that cannot be inflated.
  */
 const PEER_FAULTS = new Set<string>([
-  'FST_WS_BACKPRESSURE', 'FST_WS_CLOSE_TIMEOUT', 'Z_DATA_ERROR'
+  'FST_WS_BACKPRESSURE', 'FST_WS_CLOSE_TIMEOUT', 'FST_WS_INVALID_MESSAGE', 'Z_DATA_ERROR'
 ])
 
 /** Whether a peer has broken the protocol or a limit; ws names those errors `WS_ERR_…`. */

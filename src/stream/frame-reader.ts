@@ -24,14 +24,14 @@ import type { Duplex } from 'node:stream'
 import { CLOSE, FrameHeader, isControl, KEY_SIZE, mayBeWhole, TEXT } from '../protocol/frame-header'
 import { readKey, turnKey, unmask, wordsOf } from '../protocol/mask'
 import { compact } from './compact'
-import { deliverHere, demandOf, takesText } from './delivery'
+import { deliverHere, demandOf } from './delivery'
 import { giveToWs, replaceListener, show, type DataListener } from './handover'
 import { inboxOf } from './inbox'
 import { nextTick } from './next-tick'
 import {
   kSocket, type ReadingOptions, type ReadSocket, type SocketReader, type Transport
 } from './read-socket'
-import { kInbox, kOwner, kReadState, kReader } from './symbols'
+import { kInbox, kOwner, kReadState, kReader, kSettings } from './symbols'
 import { Unfinished, type ReadState } from './unfinished'
 
 /** One header for all frames: none is needed any more when the next one is read. */
@@ -159,21 +159,21 @@ export class FrameReader implements SocketReader {
     const payload = start + header.size
     const end = payload + header.length
     const isAscii = unmask(bytes, words, payload, end, readKey(bytes, payload - KEY_SIZE))
-    if (header.opcode !== TEXT) {
-      receive(socket, bytes.subarray(payload, end), true)
-      return true
-    }
-    if (isAscii && socket[kInbox] === null && takesText(socket)) {
+    const isText = header.opcode === TEXT
+    if (isText && isAscii && socket[kInbox] === null && this.#options.takesText(socket)) {
+      socket[kSettings].traffic.receive(header.length)
       deliverHere(socket, bytes.toString('latin1', payload, end), false)
       return true
     }
-    const text = bytes.subarray(payload, end)
-    if (!isAscii && !this.#options.skipUTF8Validation && !isUtf8(text)) {
+    const data = bytes.subarray(payload, end)
+    if (isText && !isAscii && !this.#options.skipUTF8Validation && !isUtf8(data)) {
       // It is without its mask now.
       bytes.fill(0, payload - KEY_SIZE, payload)
       return false
     }
-    receive(socket, text, false)
+    socket[kSettings].traffic.receive(header.length)
+    if (socket[kInbox] === null && demandOf(socket) === 'room') deliverHere(socket, data, !isText)
+    else inboxOf(socket).receive(data, !isText)
     return true
   }
 
@@ -280,11 +280,6 @@ export class FrameReader implements SocketReader {
 
 function isWaiting (state: ReadState): boolean {
   return state instanceof Unfinished && state.isWaiting
-}
-
-function receive (socket: ReadSocket, data: Buffer, isBinary: boolean): void {
-  if (socket[kInbox] === null && demandOf(socket) === 'room') deliverHere(socket, data, isBinary)
-  else inboxOf(socket).receive(data, isBinary)
 }
 
 /** The transport has ended: ws gets what is left, as one chunk. */

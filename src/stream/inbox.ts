@@ -11,14 +11,12 @@ import { deliver, demandOf, type ReceivingSocket } from './delivery'
 import { UnreadOverflowError } from './errors'
 import { MessageQueue } from './message-queue'
 import { nextTick } from './next-tick'
-import type { StreamSettings } from './settings'
 import { kEnded, kInbox, kOwner, kSettings, kStream } from './symbols'
 import { judge } from './hold-or-drop'
 
 /** The WebSocket of a connection, as its inbox sees it. */
 export interface InboxSocket extends ReceivingSocket {
   [kInbox]: Inbox | null
-  readonly [kSettings]: StreamSettings
 }
 
 /** The inbox of a connection, which is made when it is first needed. */
@@ -29,6 +27,7 @@ export function inboxOf (socket: InboxSocket): Inbox {
 
 /** A message has arrived. */
 export function receive (socket: InboxSocket, data: Buffer, isBinary: boolean): void {
+  socket[kSettings].traffic.receive(data.byteLength)
   if (socket[kInbox] === null && demandOf(socket) === 'room') deliver(socket, data, isBinary)
   else inboxOf(socket).receive(data, isBinary)
 }
@@ -128,7 +127,10 @@ export class Inbox {
   }
 
   #keep (data: Buffer, isBinary: boolean): void {
-    if (this.#is(DROPPING)) return
+    if (this.#is(DROPPING)) {
+      this.#countDropped(1)
+      return
+    }
     if (this.#waiting === null) this.#waiting = new MessageQueue(data, isBinary)
     else this.#waiting.push(data, isBinary)
     // A stream that is paused and resumed becomes a reader again without telling the inbox.
@@ -211,6 +213,7 @@ export class Inbox {
     this.#setHeld(false)
     // While the connection ends, what was kept may still be read; what comes now has no room.
     if (!this.#isOpen) return
+    this.#countDropped(this.waitingMessages)
     this.#waiting = null
     if (this.#is(WARNED)) return
     this.#mark(WARNED, true)
@@ -218,6 +221,15 @@ export class Inbox {
     const owner = this.#socket[kOwner]
     if (owner !== null) owner.onWarning(warning)
     else process.emitWarning(warning)
+  }
+
+  /** How many messages wait for a reader. */
+  get waitingMessages (): number {
+    return this.#waiting?.length ?? 0
+  }
+
+  #countDropped (messages: number): void {
+    this.#socket[kSettings].traffic.drop(messages)
   }
 
   // --- What the application does ---

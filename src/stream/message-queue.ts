@@ -19,6 +19,7 @@ export class MessageQueue {
   #oldest: Link
   #newest: Link
   #weight: number
+  #length = 1
 
   constructor (data: Buffer, isBinary: boolean) {
     this.#oldest = this.#newest = { data: compact(data), isBinary, next: null }
@@ -30,6 +31,10 @@ export class MessageQueue {
     return this.#weight
   }
 
+  get length (): number {
+    return this.#length
+  }
+
   get oldest (): Message {
     return this.#oldest
   }
@@ -37,6 +42,7 @@ export class MessageQueue {
   push (data: Buffer, isBinary: boolean): void {
     this.#newest = this.#newest.next = { data: compact(data), isBinary, next: null }
     this.#weight += weigh(data)
+    this.#length++
   }
 
   /** Drops the oldest message. False if it is the last one, and the queue is of no more use. */
@@ -45,6 +51,7 @@ export class MessageQueue {
     if (next === null) return false
     this.#oldest = next
     this.#weight -= weigh(data)
+    this.#length--
     return true
   }
 }

@@ -8,15 +8,16 @@ import { CLOSE_TRY_AGAIN_LATER } from '../protocol/close-codes'
 import { MAX_PACKED_PAYLOAD, packBinary, packedBytes, packText } from '../protocol/pack'
 import { guardCallback } from './callback'
 import { BackpressureError, UnsentError } from './errors'
+import { CLOSED_HERE, FRAGMENTING, LEFT, SLOW, TERMINATED } from './outbox-state'
 import type { ConnectionOwner } from './owner'
 import {
-  isFinal, isLong, isReadLate, isSendWrapped, keep, type Data, type SendOptions
+  isFinal, isLong, isReadLate, isSendWrapped, keep, sizeOf, type Data, type SendOptions
 } from './send-data'
 import { onceWritten, progressOf, sentBytes } from './sent-bytes'
 import type { StreamSettings } from './settings'
 import { suspect, type Suspect } from './suspects'
 import { kOwner, kSettings } from './symbols'
-import { TICK_BITS, TickBatcher } from './tick'
+import { TickBatcher } from './tick'
 
 /** Called when something has been sent, or with the reason why not. */
 export type SendCallback = (error?: Error) => void
@@ -26,26 +27,6 @@ export interface OutboxSocket extends WebSocket {
   readonly [kOwner]: ConnectionOwner | null
   readonly [kSettings]: StreamSettings
 }
-
-// The state of an outbox, a bit each, behind those of the tick: an idle connection is to be small.
-
-/** The last frame was a fragment: what follows is part of the same message. */
-const FRAGMENTING = 1 << TICK_BITS
-
-/** This side has closed the connection, or cut it off. */
-const CLOSED_HERE = 1 << TICK_BITS + 1
-
-/**
- * All that was sent has left the process. Set by `close()` if nothing was waiting then, and else
- * when the close frame has left. `onceFinished` clears it, because the stream waits for that frame.
- */
-const LEFT = 1 << TICK_BITS + 2
-
-/** The application has cut the connection off, and what was unsent with it. */
-const TERMINATED = 1 << TICK_BITS + 3
-
-/** The peer was too far behind. */
-const SLOW = 1 << TICK_BITS + 4
 
 /** See the header of this file. */
 export class Outbox extends TickBatcher implements Suspect {
@@ -57,6 +38,10 @@ export class Outbox extends TickBatcher implements Suspect {
   constructor (socket: OutboxSocket) {
     super()
     this.#socket = socket
+  }
+
+  protected get socket (): OutboxSocket {
+    return this.#socket
   }
 
   get isAttached (): boolean {
@@ -81,17 +66,17 @@ export class Outbox extends TickBatcher implements Suspect {
   /** Sends for the application, and closes the connection later if the peer is too far behind. */
   send (data: Data, options: SendOptions, callback: SendCallback | undefined): void {
     this.startTick()
-    if (this.#isTooFarBehind()) suspect(this)
-    this.#sendInTick(data, options, callback)
+    if (this.isTooFarBehind()) suspect(this)
+    this.sendInTick(data, options, callback)
   }
 
   /** Sends what has been written to the stream, which controls its own flow. */
   write (data: Data, options: SendOptions, callback?: SendCallback): void {
     this.startTick()
-    this.#sendInTick(data, options, callback)
+    this.sendInTick(data, options, callback)
   }
 
-  #sendInTick (data: Data, options: SendOptions, callback: SendCallback | undefined): void {
+  protected sendInTick (data: Data, options: SendOptions, callback?: SendCallback): void {
     if (typeof callback === 'function') this.#sendUnpacked(data, options, callback)
     else if (!this.#pack(data, options)) this.#sendUnpacked(data, options)
   }
@@ -99,15 +84,15 @@ export class Outbox extends TickBatcher implements Suspect {
   /** Packs a whole message that is short and of a common type. */
   #pack (data: Data, options: SendOptions): boolean {
     // A fragment before it, or a message that ws sends later, is to leave first.
-    if (!this.isPacking || this.#is(FRAGMENTING)) return false
-    if (this.#unfinishedSends > 0 || !this.#isOpen) return false
-    if (!isFinal(options) || options.mask === true) return false
+    if (!this.isPacking || this.#is(FRAGMENTING) || this.hasUnfinished) return false
+    if (!this.#isOpen || !isFinal(options) || options.mask === true) return false
     // For ws, `binary: undefined` means text, not "by the type of the data".
     if (options.binary === undefined && 'binary' in options) return false
     if (typeof data === 'string' && options.binary !== true) return this.#packText(data)
     if (!(data instanceof Uint8Array) || options.binary === false) return false
     if (data.length > MAX_PACKED_PAYLOAD) return false
     packBinary(this, data)
+    this.#socket[kSettings].traffic.send(data.length)
     return true
   }
 
@@ -116,20 +101,31 @@ export class Outbox extends TickBatcher implements Suspect {
     const byteLength = Buffer.byteLength(text)
     if (byteLength > MAX_PACKED_PAYLOAD) return false
     packText(this, text, byteLength)
+    this.#socket[kSettings].traffic.send(byteLength)
     return true
   }
 
   #sendUnpacked (data: Data, options: SendOptions, callback?: SendCallback): void {
     this.cork()
-    const isLate = !this.#isPlain || isReadLate(data)
     this.#hand((answer) => {
       WebSocket.prototype.send.call(this.#socket, keep(data), options, answer)
-    }, isLate, callback)
+    }, !this.#isPlain || isReadLate(data), callback)
+    if (this.#isOpen) this.#socket[kSettings].traffic.send(sizeOf(data), isFinal(options))
     // After the call: when ws throws, it still waits for the rest of a message.
-    if (isFinal(options)) this.state &= ~FRAGMENTING
+    if (isFinal(options)) this.endMessage()
     else this.state |= FRAGMENTING
     // The application may change the bytes next. They are too many to copy, so they leave now.
     if (isLong(data)) this.uncork()
+  }
+
+  /** The last frame of a message has been given to ws. */
+  protected endMessage (): void {
+    this.state &= ~FRAGMENTING
+  }
+
+  /** Whether ws sends something later, which what follows may not overtake. */
+  protected get hasUnfinished (): boolean {
+    return this.#unfinishedSends > 0
   }
 
   /** Sends a ping or a pong; `args` are those of ws. */
@@ -205,14 +201,19 @@ export class Outbox extends TickBatcher implements Suspect {
   // --- Slow peers ---
 
   // Messages that wait in ws for their compression do not count: the peer is not to blame for them.
-  #isTooFarBehind (): boolean {
+  protected isTooFarBehind (): boolean {
     const { maxBackpressure } = this.#socket[kSettings]
-    if (maxBackpressure === Infinity || !this.#isOpen || this.transport === null) return false
-    return this.transport.writableLength > maxBackpressure
+    if (maxBackpressure === Infinity || !this.#isOpen) return false
+    return this.unsentBytes > maxBackpressure
+  }
+
+  /** Bytes that wait for the peer; NaN, which is more than no limit, without a transport. */
+  protected get unsentBytes (): number {
+    return Number(this.transport?.writableLength)
   }
 
   closeIfTooSlow (): void {
-    if (!this.#isTooFarBehind()) return
+    if (!this.isTooFarBehind()) return
     this.state |= SLOW
     this.#socket.close(CLOSE_TRY_AGAIN_LATER)
     this.#socket.emit('error', new BackpressureError(this.#socket[kSettings].maxBackpressure))

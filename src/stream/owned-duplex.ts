@@ -8,17 +8,41 @@ import { isAbort } from '../observe/thrown'
 import { guardCallback } from './callback'
 import { isDisconnect, isProtocolError } from './errors'
 import { callFor, type ConnectionOwner } from './owner'
-import { kOwner } from './symbols'
+import type { StreamSettings } from './settings'
+import { kOwner, kSettings } from './symbols'
 
 /** Gets the error of a write or of an end, or nothing. */
 export type Callback = (error?: Error | null) => void
 
-/** See the header of this file. Without an owner it is a Duplex like any other. */
-export abstract class OwnedDuplex extends Duplex {
-  abstract readonly socket: { readonly [kOwner]: ConnectionOwner | null }
+/** The WebSocket of a Duplex, as far as it is needed here. */
+interface OwnedSocket {
+  readonly [kOwner]: ConnectionOwner | null
+  readonly [kSettings]: StreamSettings
+}
 
-  override write (chunk: unknown, callback?: Callback): boolean
-  override write (chunk: unknown, encoding: BufferEncoding, callback?: Callback): boolean
+/**
+ * See the header of this file. Without an owner it is a Duplex like any other.
+ *
+ * The signatures with `never` accept no value. They are for the compiler, for which a stream of
+ * values is a `NodeJS.WritableStream` only with them, as `pipe` and `pipeline` demand.
+ */
+export abstract class OwnedDuplex<Outgoing = unknown> extends Duplex {
+  abstract readonly socket: OwnedSocket
+
+  /**
+   * The JSON text of a value, as `write` sends it if the route has a schema for messages. With it,
+   * a value for many connections is serialized once, and sent by `socket.send`.
+   *
+   * @throws FST_WS_INVALID_VALUE
+   */
+  serialize (value: Outgoing): string {
+    return this.socket[kSettings].codec.serialize(value)
+  }
+
+  override write (chunk: Outgoing, callback?: Callback): boolean
+  override write (chunk: Outgoing, encoding: BufferEncoding, callback?: Callback): boolean
+  override write (chunk: never, callback?: Callback): boolean
+  override write (chunk: never, encoding: BufferEncoding, callback?: Callback): boolean
   override write (
     chunk: unknown, encodingOrCallback?: BufferEncoding | Callback, callback?: Callback
   ): boolean {
@@ -30,8 +54,10 @@ export abstract class OwnedDuplex extends Duplex {
   }
 
   override end (callback?: Callback): this
-  override end (chunk: unknown, callback?: Callback): this
-  override end (chunk: unknown, encoding?: BufferEncoding, callback?: Callback): this
+  override end (chunk: Outgoing, callback?: Callback): this
+  override end (chunk: Outgoing, encoding?: BufferEncoding, callback?: Callback): this
+  override end (chunk: never, callback?: Callback): this
+  override end (chunk: never, encoding?: BufferEncoding, callback?: Callback): this
   override end (...args: unknown[]): this {
     const [chunk, encoding, callback] = args.map((argument) => {
       return typeof argument === 'function' ? this.#guard(argument as Callback) : argument

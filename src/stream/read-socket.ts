@@ -11,6 +11,8 @@ export interface ReadingOptions {
   /** Frames of a message; 0 is no limit. */
   readonly maxFragments: number
   readonly skipUTF8Validation: boolean
+  /** Whether the readers of a socket take text that need not be bytes. */
+  readonly takesText: (socket: ReadSocket) => boolean
   /** ws emits messages later than it gets them. */
   readonly isDeferred: boolean
 }

@@ -19,6 +19,16 @@ function isBytes (data: unknown): data is NodeJS.ArrayBufferView | ArrayBufferLi
   return ArrayBuffer.isView(data) || types.isAnyArrayBuffer(data)
 }
 
+/** Bytes of the message that ws makes of data. */
+export function sizeOf (data: unknown): number {
+  if (isBytes(data)) return data.byteLength
+  if (Array.isArray(data)) return data.length
+  // ws knows Blobs of all classes by their shape.
+  if (typeof data === 'object' && data !== null && 'size' in data) return Number(data.size)
+  // For ws, what is not there is an empty message.
+  return data == null || data === false ? 0 : Buffer.byteLength(String(data))
+}
+
 /** Whether data is too long to be copied. */
 export function isLong (data: unknown): boolean {
   return isBytes(data) && data.byteLength > MAX_PACKED_PAYLOAD

@@ -2,13 +2,22 @@
 import type { IncomingMessage } from 'node:http'
 import type { Duplex } from 'node:stream'
 import { WebSocketServer, type ServerOptions } from 'ws'
+import type { SharedDeflate } from '../protocol/deflate'
+import { DEFAULT_MAX_SUBSCRIPTIONS, Hub, type PublishOptions } from '../topics/hub'
+import type { TopicData } from '../topics/message'
+import { takesNoText, takesText } from './delivery'
 import { UnsupportedOptionError } from './errors'
 import { FrameReader } from './frame-reader'
 import { readOptions } from './given'
 import { kOutbox, kSettings, kStream } from './symbols'
-import { MAX_INT32, StreamSettings, type SocketStreamOptions } from './settings'
+import {
+  checkNumber, createShared, MAX_INT32, StreamSettings, type SharedState, type SocketStreamOptions
+} from './settings'
+import { noteExtensions, sharedDeflateOf, takeCanShare } from './shared-deflate'
 import { StreamSocket } from './socket'
+import { asString } from './text'
 import { SocketStream } from './duplex'
+import { checkData } from './topic-socket'
 
 /** Options of ws's `WebSocketServer` and of {@link SocketStream}. */
 export interface WebSocketStreamServerOptions
@@ -16,6 +25,8 @@ export interface WebSocketStreamServerOptions
   // The types of ws lack it.
   /** Most answers to pings that may be unsent to the peer; 0 is no limit. Default: 60. */
   maxPendingAutoPongs?: number | undefined
+  /** Most topics that one connection may be subscribed to. Default: 1000. */
+  maxSubscriptions?: number | undefined
 }
 
 /** The `closeTimeout` of ws is replaced by that of the stream. The types of ws lack it. */
@@ -41,21 +52,53 @@ export class WebSocketStreamServer extends WebSocketServer<typeof StreamSocket> 
   readonly streamSettings: StreamSettings
   /** By whether ws defers messages. */
   readonly #readers = new Map<boolean, FrameReader>()
+  /** Null if messages are not compressed. */
+  readonly #deflate: SharedDeflate | null
 
   /**
    * @param onStream added as a listener of `stream`
+   * @param shared what its connections have in common with those of another server
    * @throws FST_WS_INVALID_OPTION, FST_WS_UNSUPPORTED_OPTION, and what ws throws for its own
    */
-  constructor (options: WebSocketStreamServerOptions = {}, onStream?: StreamListener) {
+  constructor (
+    options: WebSocketStreamServerOptions = {}, onStream?: StreamListener,
+    shared: Partial<SharedState> = {}
+  ) {
     if ('WebSocket' in options && options.WebSocket != null) {
       throw new UnsupportedOptionError('WebSocket', OWN_CLASS)
     }
     // Checked first: ws opens its port at once.
-    const streamSettings = new StreamSettings(options)
+    const deflate = sharedDeflateOf(options.perMessageDeflate)
+    const maxSubscriptions = checkNumber(
+      'maxSubscriptions', options.maxSubscriptions, DEFAULT_MAX_SUBSCRIPTIONS)
+    const topics = shared.topics ?? new Hub({ maxSubscriptions, deflate })
+    const streamSettings = new StreamSettings(options, createShared({ ...shared, topics }))
     super({ ...options, ...readOptions(options, WS_OPTIONS), WebSocket: StreamSocket, ...NEVER })
     this.streamSettings = streamSettings
+    this.#deflate = deflate
+    if (deflate !== null) this.on('headers', noteExtensions)
     this.on('connection', this.#emitStream)
     if (onStream !== undefined) this.on('stream', onStream)
+  }
+
+  /**
+   * Publishes to all subscribers of a topic. A string becomes a text message, bytes a binary one.
+   * Subscribers of this process get it at once. The promise resolves when the broker has the
+   * message; it rejects with FST_WS_BROKER, and need not be awaited.
+   *
+   * @throws FST_WS_INVALID_TOPIC, FST_WS_INVALID_CHUNK
+   */
+  publish (topic: string, data: TopicData, options?: PublishOptions): Promise<void> {
+    return this.streamSettings.topics.publish(topic, checkData(data), options, null)
+  }
+
+  /**
+   * How many connections of this process are subscribed to a topic.
+   *
+   * @throws FST_WS_INVALID_TOPIC
+   */
+  subscriberCount (topic: string): number {
+    return this.streamSettings.topics.subscriberCount(topic)
   }
 
   override handleUpgrade (
@@ -65,6 +108,7 @@ export class WebSocketStreamServer extends WebSocketServer<typeof StreamSocket> 
     super.handleUpgrade(request, transport, head, (socket, request) => {
       socket[kOutbox].attach(transport)
       socket[kSettings] = this.streamSettings
+      if (this.#deflate !== null && takeCanShare(this.#deflate)) socket[kOutbox].shareDeflate()
       if (isUnread) this.#readerFor(socket).attach(socket, transport)
       callback(socket, request)
     })
@@ -81,6 +125,7 @@ export class WebSocketStreamServer extends WebSocketServer<typeof StreamSocket> 
       maxPayload: Number(maxPayload) | 0,
       maxFragments: Number(maxFragments) | 0,
       skipUTF8Validation: skipUTF8Validation === true,
+      takesText: this.streamSettings.readText === asString ? takesText : takesNoText,
       isDeferred
     }
     const known = this.#readers.get(isDeferred)

@@ -2,6 +2,9 @@
 import type { DuplexOptions } from 'node:stream'
 import { BYTES, MESSAGES, type Codec } from './codec'
 import { InvalidOptionError } from './errors'
+import { Traffic } from '../observe/traffic'
+import { Hub } from '../topics/hub'
+import { asString, type ReadText } from './text'
 
 /** Options of a {@link SocketStream}. */
 export interface SocketStreamOptions {
@@ -49,8 +52,29 @@ const DEFAULT_CLOSE_TIMEOUT = 30_000
  */
 export const MAX_INT32 = 2 ** 31 - 1
 
+/** What streams of several settings have in common. Only this library gives it, and no user. */
+export interface SharedState {
+  /** Counts the messages. */
+  readonly traffic: Traffic
+  /** How `message` listeners get text. */
+  readonly readText: ReadText
+  /** The topics of the connections. */
+  readonly topics: Hub
+}
+
+/** What the streams of a new server have in common, as far as it is not given. */
+export function createShared (
+  { traffic, readText, topics }: Partial<SharedState> = {}
+): SharedState {
+  return {
+    traffic: traffic ?? new Traffic(),
+    readText: readText ?? asString,
+    topics: topics ?? new Hub()
+  }
+}
+
 /** Checked, complete options of a {@link SocketStream}; one object serves a server's streams. */
-export class StreamSettings {
+export class StreamSettings implements SharedState {
   static readonly defaults = new StreamSettings()
 
   readonly objectMode: boolean
@@ -60,13 +84,26 @@ export class StreamSettings {
   /** Infinity for no limit. */
   readonly maxBackpressure: number
   readonly closeTimeout: number
+  readonly traffic: Traffic
+  readonly readText: ReadText
+  readonly topics: Hub
   /** What the constructor of Duplex takes; its types do not know `captureRejections`. */
   readonly duplex: DuplexOptions & { captureRejections: boolean }
 
-  /** @throws FST_WS_INVALID_OPTION */
-  constructor (options: SocketStreamOptions = {}) {
-    this.objectMode = options.objectMode ?? options.binary === false
-    this.codec = this.objectMode ? MESSAGES : BYTES
+  /**
+   * @param shared what these streams have in common with those of other settings
+   * @param codec of a stream of values, which is in object mode whatever the options say
+   * @throws FST_WS_INVALID_OPTION
+   */
+  constructor (
+    options: SocketStreamOptions = {}, shared: SharedState = createShared(),
+    codec: Codec | null = null
+  ) {
+    this.traffic = shared.traffic
+    this.readText = shared.readText
+    this.topics = shared.topics
+    this.objectMode = codec !== null || (options.objectMode ?? options.binary === false)
+    this.codec = codec ?? (this.objectMode ? MESSAGES : BYTES)
     const { highWaterMark, pauseTimeout, maxBackpressure, closeTimeout } = options
     this.highWaterMark = checkNumber('highWaterMark', highWaterMark, DEFAULT_HIGH_WATER_MARK)
     this.pauseTimeout = checkNumber('pauseTimeout', pauseTimeout, DEFAULT_PAUSE_TIMEOUT)
@@ -80,9 +117,24 @@ export class StreamSettings {
       ...(!this.objectMode && { highWaterMark: this.highWaterMark })
     }
   }
+
+  /** The same settings for one connection whose messages are counted apart. */
+  countedApart (): StreamSettings {
+    const traffic = this.traffic.setApart()
+    return Object.assign(Object.create(StreamSettings.prototype), this, { traffic })
+  }
+
+  /** The same settings, for streams of the values that `codec` makes. */
+  withCodec (codec: Codec): StreamSettings {
+    const { highWaterMark, pauseTimeout, maxBackpressure, closeTimeout } = this
+    const limit = maxBackpressure === Infinity ? false : maxBackpressure
+    return new StreamSettings(
+      { highWaterMark, pauseTimeout, maxBackpressure: limit, closeTimeout }, this, codec)
+  }
 }
 
-function checkNumber (name: string, value: number | undefined, fallback: number): number {
+/** @throws FST_WS_INVALID_OPTION */
+export function checkNumber (name: string, value: number | undefined, fallback: number): number {
   // As in ws, an option that is null is not given either.
   if (value == null) return fallback
   if (!Number.isInteger(value) || value < 0 || value > MAX_INT32) {

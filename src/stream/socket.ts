@@ -12,7 +12,7 @@ import { isRefusedFrame } from './errors'
 import { guardHandler, type EventHandler } from './event-handler'
 import { onShown, stopReading } from './frame-reader'
 import { inboxOf, onReaderChange, receive, type Inbox } from './inbox'
-import { Outbox, type SendCallback } from './outbox'
+import type { SendCallback } from './outbox'
 import { callFor, type ConnectionOwner } from './owner'
 import type { SocketReader } from './read-socket'
 import type { Data, SendOptions } from './send-data'
@@ -20,6 +20,8 @@ import { StreamSettings } from './settings'
 import {
   kEnded, kInbox, kOutbox, kOwner, kReader, kSettings, kStream, kReadState, kWhenClosed
 } from './symbols'
+import { TopicOutbox } from './topic-outbox'
+import { TopicSocket } from './topic-socket'
 import type { ReadState } from './unfinished'
 
 /** The events of `connection.socket` and what their listeners get. */
@@ -51,14 +53,14 @@ const bufferedAmountOf = Object.getOwnPropertyDescriptor(WebSocket.prototype, 'b
  * A server-side ws `WebSocket` that loses no message: what arrives while nothing reads waits, in
  * order and within a bound, for a `message` listener or for a reader of the stream.
  */
-export class StreamSocket extends WebSocket implements ClosingSocket {
+export class StreamSocket extends TopicSocket implements ClosingSocket {
   [kStream]: StreamReader | null = null;
   [kOwner]: ConnectionOwner | null = null;
   [kSettings] = StreamSettings.defaults;
   [kInbox]: Inbox | null = null;
   [kReader]: SocketReader | null = null;
   [kReadState]: ReadState = null
-  readonly [kOutbox] = new Outbox(this)
+  readonly [kOutbox] = new TopicOutbox(this)
   #binaryType: BinaryType = 'nodebuffer'
   /** How the connection ends, and then how it has; null while it is open. */
   #ending: Closing | Closed | null = null
@@ -256,6 +258,7 @@ export class StreamSocket extends WebSocket implements ClosingSocket {
     const { transport } = this[kOutbox]
     if (transport !== null) this[kReader]?.detach(transport)
     this[kInbox]?.close()
+    this.leaveTopics()
     this.#whenClosed?.()
     const hasListener = this.#emitForOwner('close', [code, reason])
     this[kOwner]?.onClose()

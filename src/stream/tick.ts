@@ -1,6 +1,6 @@
 /**
  * The frames of each tick of a connection. They leave together when the tick ends: short ones are
- * packed into one chunk, and the transport is corked for the others.
+ * packed into one chunk, and the transport is corked for long frames and frames of ws.
  *
  * | bit       | meaning                                | ends                                     |
  * |-----------|----------------------------------------|------------------------------------------|
@@ -27,7 +27,7 @@ let busy: TickBatcher[] = []
 export abstract class TickBatcher implements FrameSink {
   /** Null until the handshake is done. */
   transport: Duplex | null = null
-  /** The lowest `TICK_BITS` bits belong to this class, the others to the class that extends it. */
+  /** The lowest `TICK_BITS` bits belong to this class, the others to its subclass. */
   protected state = 0
 
   /** Whether short messages may be packed. Asked once in a tick. */

@@ -2,6 +2,7 @@
 import t, { test } from 'tap'
 import * as errors from '../../src/errors'
 import * as streamErrors from '../../src/stream/errors'
+import * as topicErrors from '../../src/topics/errors'
 import { connect, refused } from '../helpers/client'
 import { Document, unquote, type Scenario } from '../helpers/documents'
 
@@ -37,7 +38,7 @@ test('every program of the guide does what it says', async (t) => {
 test('the tables of errors have each code of the source once, with its status', async (t) => {
   const documented = new Map(GUIDE.rows('code').map(([code, status]) => [unquote(code), status]))
   t.equal(documented.size, GUIDE.rows('code').length)
-  const exported: unknown[] = Object.values({ ...errors, ...streamErrors })
+  const exported: unknown[] = Object.values({ ...errors, ...streamErrors, ...topicErrors })
   const classes = exported.filter(isErrorClass)
   const known = new Map(classes.map((ErrorClass) => {
     const { code, statusCode } = new ErrorClass()

@@ -3,10 +3,13 @@ import { once } from 'node:events'
 import { readdir, readFile } from 'node:fs/promises'
 import { createServer } from 'node:net'
 import { join } from 'node:path'
-import t, { test } from 'tap'
+import t, { test, type Test } from 'tap'
+import { startBroker, whySkipBroker } from '../helpers/brokers'
 import { connect, refused, type Client } from '../helpers/client'
+import { hasNginx } from '../helpers/nginx'
+import { whySkip } from '../helpers/optional'
 import { ROOT, startExample } from '../helpers/program'
-import { portOf, type Teardown } from '../helpers/servers'
+import { findPort, portOf, type Teardown } from '../helpers/servers'
 import { turn } from '../helpers/streams'
 
 // Each test starts a program of TypeScript, which takes seconds on a busy machine.
@@ -183,6 +186,21 @@ test('file-transfer.ts keeps no file that came in part, and none twice', async (
   }
 })
 
+test('zod-messages.ts shares a list of tasks, whose days are dates', async (t) => {
+  const { ws } = await start(t, 'zod-messages.ts')
+  const [one, other] = [await connect(t, `${ws}/tasks`), await connect(t, `${ws}/tasks`)]
+  for (const client of [one, other]) t.equal(await client.nextText(), '{"tasks":[]}')
+  const [late, soon] = [{ title: 'late', due: '2026-02-01' }, { title: 'soon', due: '2026-01-01' }]
+  one.send(JSON.stringify({ type: 'add', ...late }))
+  one.send(JSON.stringify({ type: 'add', ...soon }))
+  other.send(JSON.stringify({ type: 'add', title: ' ', due: '2026-01-01' }))
+  t.match(await other.closed, { code: 1008, reason: /^message\/title / })
+  t.same(JSON.parse(await one.nextText()), { tasks: [late] })
+  t.same(JSON.parse(await one.nextText()), { tasks: [soon, late] })
+  one.send(JSON.stringify({ type: 'done', title: 'soon' }))
+  t.same(JSON.parse(await one.nextText()), { tasks: [late] })
+})
+
 /** A client of the chat that has been welcomed; the next it gets is who is there. */
 async function joinChat (t: Teardown, ws: string, name: string): Promise<Client> {
   const client = await connect(t, `${ws}/chat?${new URLSearchParams({ name })}`)
@@ -220,7 +238,7 @@ test('the chat tells who is there, and who says what', async (t) => {
     t.same(await nextEvent(client), { type: 'people', names: ['Ada', 'Bob'] })
   }
 
-  bob.send(' <b>hello</b> ')
+  bob.send('{"text":" <b>hello</b> "}')
   for (const client of [ada, bob]) {
     t.same(await nextEvent(client), { type: 'text', name: 'Bob', text: '<b>hello</b>' })
   }
@@ -249,18 +267,22 @@ test('the chat refuses a name that is missing, empty, too long or odd', async (t
 test('the chat closes on a message that is empty, too long or binary', async (t) => {
   const { ws } = await start(t, 'chat/server.ts')
   const witness = await joinChat(t, ws, 'Witness')
-  for (const message of [' ', 'x'.repeat(1001), Buffer.from('hello')]) {
+  const wrong = [
+    ['{"text":" "}', 1008],
+    [JSON.stringify({ text: 'x'.repeat(1001) }), 1008],
+    ['hello', 1007],
+    [Buffer.from('{"text":"hello"}'), 1003],
+    ['x'.repeat(16 * 1024 + 1), 1009]
+  ] as const
+  for (const [message, code] of wrong) {
     const client = await joinChat(t, ws, 'Ada')
     client.send(message)
-    t.match(await client.closed, { code: 1008 })
+    t.match(await client.closed, { code })
   }
-  const flood = await joinChat(t, ws, 'Ada')
-  flood.send('x'.repeat(4097))
-  t.match(await flood.closed, { code: 1009 })
 
   // Every message but the last is about people: nothing of the above was said.
   const longest = '€'.repeat(1000)
-  witness.send(longest)
+  witness.send(JSON.stringify({ text: longest }))
   let event = await nextEvent(witness)
   while (event.type === 'people') event = await nextEvent(witness)
   t.same(event, { type: 'text', name: 'Witness', text: longest })
@@ -283,4 +305,53 @@ test('the chat says so when its port is taken', async (t) => {
   const { code, output } = await program.ended
   t.equal(code, 1)
   t.match(output, /^listen EADDRINUSE: address already in use 127\.0\.0\.1:\d+\n$/)
+})
+
+const skipRedis = whySkipBroker('ioredis 6')
+
+const skipBrokers = skipRedis || whySkipBroker('nats')
+
+test('several processes are one chat, with Redis or NATS', { skip: skipBrokers }, async (t) => {
+  const [redis, nats] = [await startBroker(t, 'ioredis 6'), await startBroker(t, 'nats')]
+  await Promise.all([
+    checkOneChat(t, { REDIS_URL: `redis://127.0.0.1:${redis.port}` }),
+    checkOneChat(t, { NATS_URL: `nats://127.0.0.1:${nats.port}` })
+  ])
+})
+
+async function checkOneChat (t: Test, env: NodeJS.ProcessEnv): Promise<void> {
+  const clients = await Promise.all(['Ada', 'Bob'].map(async (name) => {
+    const address = await startExample(t, 'chat/server.ts', '0', env).address()
+    return await joinChat(t, address.replace('http', 'ws'), name)
+  }))
+  // Both processes tell who is there, again and again: then both are subscribed.
+  for (const client of clients) {
+    const seen = new Set<unknown>()
+    while (seen.size < 2) seen.add((await nextEvent(client))['from'])
+  }
+  clients[1]?.send(JSON.stringify({ text: 'hello' }))
+  for (const client of clients) {
+    let event = await nextEvent(client)
+    while (event['type'] !== 'text') event = await nextEvent(client)
+    t.same(event, { type: 'text', name: 'Bob', text: 'hello' })
+  }
+}
+
+const skipRooms = skipRedis || whySkip(hasNginx, 'no nginx found: install it or set NGINX')
+
+test('the rooms are those of all processes behind nginx', { skip: skipRooms }, async (t) => {
+  const port = await findPort()
+  const program = startExample(t, 'rooms/start.ts', String(port), { PROCESSES: '2' })
+  await program.until(/2 processes behind/)
+  const places = new Map<string, Client>()
+  while (places.size < 2) {
+    // nginx may take a moment to listen.
+    const client = await connect(t, `ws://127.0.0.1:${port}/rooms/one`).catch(() => null)
+    if (client !== null) places.set(await client.nextText(), client)
+  }
+  const [one, other] = [...places.values()]
+  one?.send('hello')
+  t.equal(await other?.nextText(), 'hello')
+  const { code } = await program.kill('SIGTERM')
+  t.equal(code, 0, 'it ends all that it has started')
 })

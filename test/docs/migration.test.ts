@@ -100,9 +100,14 @@ const SCENARIOS: readonly Scenario[] = [
   here("'/hello', { websocket: true }, (connection, req, request)", checkQuery),
   ...pair("'/hello', { websocket: true }, (socket, request)",
     "'/hello', { websocket: true }, ({ socket }, req, request)", checkQuery),
-  here("'/adapted'", async (t, origin) => {
-    const client = await connect(t, `${origin}/adapted`)
-    t.equal(await client.nextText(), 'you are at /adapted')
+  ...pair("'/unchanged'", "'/unchanged'", async (t, origin, program) => {
+    const client = await connect(t, `${origin}/unchanged`)
+    client.send('text')
+    t.equal(await client.nextText(), 'true at /unchanged')
+    const broken = await connect(t, `${origin}/broken`)
+    t.same(await broken.closed, { code: 4500, reason: 'as announced' })
+    t.equal((await program.kill('SIGTERM')).code, 0)
+    t.same(await client.closed, { code: 4001, reason: 'see you' })
   }),
   here("'/session'", (t, origin) => checkReply(t, `${origin}/session`, 'hi', 'Ada: hi')),
   ...pair("'/parse'", "'/parse'", checkErrors),

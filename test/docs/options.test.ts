@@ -14,7 +14,7 @@ const OPTIONS = new Document('docs/options.md')
 test('the tables of options name each option of the types once, and no other', async (t) => {
   const names = OPTIONS.rows('name').map(([name]) => unquote(name))
   const known = [
-    ...propertiesOf('WebsocketPluginOptions'), ...propertiesOf('WebsocketServerOptions')
+    ...propertiesOf('CompatiblePluginOptions'), ...propertiesOf('WebsocketServerOptions')
   ]
   t.strictSame(names.sort(), known.sort())
 })

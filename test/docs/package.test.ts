@@ -117,7 +117,8 @@ async function builtPaths (): Promise<string[]> {
 
 test('the package holds the build, its description and its licence, and no more', async (t) => {
   const { paths } = await pack(t, await createFolder(t))
-  const expected = ['LICENSE', 'README.md', 'package.json', ...await builtPaths()]
+  const entries = ['package.json', 'nats/package.json', 'redis/package.json']
+  const expected = ['LICENSE', 'README.md', ...entries, ...await builtPaths()]
   t.same(paths.sort(), expected.sort())
 })
 

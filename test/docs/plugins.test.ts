@@ -56,6 +56,16 @@ const SCENARIOS: readonly Scenario[] = [
 
 test('every block of code does what the page says', (t) => PAGE.run(t, SCENARIOS))
 
+test('every program of the second table has its test', async (t) => {
+  const files = PAGE.rows('program').map(([name = '']) => {
+    return unquote(name.split(' ')[0] ?? '').replace(/^@(\w+)\/.*/, '$1')
+  })
+  t.strictSame(files, ['trpc', 'graphql-ws', 'mercurius', 'hocuspocus'])
+  for (const file of files) {
+    t.ok(existsSync(join(ROOT, 'test', 'programs', 'compatible', `${file}.test.ts`)), file)
+  }
+})
+
 test('every plugin of the table has its tests', async (t) => {
   const names = PAGE.rows('plugin').map(([name]) => unquote(name))
   t.ok(names.length >= 13)

@@ -12,14 +12,16 @@ t.setTimeout(120_000)
 
 const README = new Document('README.md')
 
-/** What the piece for the browser prints, whose WebSocket is here that of ws. */
-async function runInBrowser (t: Test, origin: string): Promise<unknown> {
-  const [block = ''] = README.blocks('js')
+/** What the piece for the browser with this socket prints. WebSocket is here that of ws. */
+async function runInBrowser (
+  t: Test, origin: string, name: 'socket' | 'numbers'
+): Promise<unknown> {
+  const block = README.blocks('js').find((block) => block.startsWith(`const ${name} `)) ?? ''
   const code = block.replace('ws://localhost:3000', origin)
   t.not(code, block)
   return await new Promise((resolve) => {
     // eslint-disable-next-line no-new-func -- the text of a document is a program
-    const run = new Function('WebSocket', 'console', `${code}; return socket`)
+    const run = new Function('WebSocket', 'console', `${code}; return ${name}`)
     const socket: WebSocket = run(WebSocket, { log: resolve })
     t.teardown(() => { socket.terminate() })
   })
@@ -32,14 +34,23 @@ const SCENARIOS: readonly Scenario[] = [
       const client = await connect(t, `${origin}/hello`)
       client.send('hello')
       t.equal(await client.nextText(), 'You said: hello')
-      t.equal(await runInBrowser(t, origin), 'You said: hello')
+      t.equal(await runInBrowser(t, origin, 'socket'), 'You said: hello')
+    }
+  },
+  {
+    marker: 'Type.Number()',
+    async check (t, origin) {
+      t.same(await runInBrowser(t, origin, 'numbers'), { n: 4 })
+      const client = await connect(t, `${origin}/double`)
+      client.send('{"n":"two"}')
+      t.match(await client.closed, { code: 1008 })
     }
   }
 ]
 
 test('every block of code compiles and does what the README says', async (t) => {
-  // The check of the server runs the piece for the browser.
-  const browserPieces = 1
+  // The checks of the servers run the pieces for the browser.
+  const browserPieces = 2
   await README.run(t, SCENARIOS, browserPieces)
 })
 

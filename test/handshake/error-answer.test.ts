@@ -120,6 +120,21 @@ test('an answer that comes while onError hooks run is dropped', async (t) => {
   t.equal(logs.lines.filter(({ msg }) => /a second one is dropped/.test(msg)).length, 1)
 })
 
+test('an onError hook that awaits an answer of its own goes on', async (t) => {
+  const { origin, finish } = await serveOnce(t, {
+    declare (fastify) {
+      fastify.addHook('preHandler', async () => { throw new Error('odd') })
+      fastify.addHook('onError', async (_request, reply) => {
+        await reply.code(501).send('mine')
+      })
+    }
+  })
+  const { statusCode, body } = await refused(t, `${origin}/ws`)
+  t.equal(statusCode, 501)
+  t.match(JSON.parse(body), { message: 'odd' })
+  await finish(0)
+})
+
 test('Fastify answers when an onSend hook fails with the text of an error handler', async (t) => {
   const { origin, finish } = await serveOnce(t, {
     declare (fastify) {

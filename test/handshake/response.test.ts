@@ -44,6 +44,27 @@ test('a hook that writes a raw head without headers is answered with that', asyn
   t.equal((await refused(t, origin)).statusCode, 410)
 })
 
+test('a second raw head throws where it is written, and the first one goes out', async (t) => {
+  const thrown: unknown[] = []
+  const { origin, finish } = await serveOnce(t, {
+    declare (fastify) {
+      fastify.addHook('onRequest', async (_request, reply) => {
+        reply.hijack()
+        reply.raw.writeHead(410)
+        try {
+          reply.raw.writeHead(411)
+        } catch (error) {
+          thrown.push(error)
+        }
+        reply.raw.end()
+      })
+    }
+  })
+  t.equal((await refused(t, `${origin}/ws`)).statusCode, 410)
+  t.match(thrown, [{ code: 'ERR_HTTP_HEADERS_SENT' }])
+  await finish(0)
+})
+
 test('what is written to the raw response behind its end goes nowhere', async (t) => {
   const { origin, finish } = await serveOnce(t, {
     declare (fastify) {

@@ -1,4 +1,5 @@
 import { once } from 'node:events'
+import type { IncomingMessage } from 'node:http'
 import type { FastifyInstance } from 'fastify'
 import { test, type Test } from 'tap'
 import type fastifyWebsocket from '../../src/index'
@@ -182,6 +183,30 @@ test('handleProtocols and verifyClient of the plugin decide for all routes', asy
     t.equal((await refused(t, origin + path)).statusCode, 401, path)
   }
   t.strictSame(asked, paths.flatMap((path) => [path, path]))
+})
+
+test('a later handleProtocols decides for all routes, once for each upgrade', async (t) => {
+  const { fastify, origin } = await serveLimits(t)
+  const { options } = fastify.websocketServer
+  const asked: unknown[] = []
+  const paths = Object.keys(LIMITS)
+  for (const path of paths) {
+    // What graphql-ws does in its handler, for each connection.
+    options.handleProtocols = chooseChat
+    const client = await connect(t, origin + path, {}, ['b', 'chat'])
+    t.equal(client.socket.protocol, 'chat', path)
+  }
+  t.strictSame(asked, paths)
+  Reflect.set(options, 'handleProtocols', null)
+  for (const path of paths) {
+    const client = await connect(t, origin + path, {}, ['b', 'chat'])
+    t.equal(client.socket.protocol, 'b', path)
+  }
+
+  function chooseChat (protocols: Set<string>, { url }: IncomingMessage): string | false {
+    asked.push(url)
+    return protocols.has('chat') && 'chat'
+  }
 })
 
 for (const isShared of [false, true]) {

@@ -1,11 +1,9 @@
 // What the tests of the README and of docs/ share: a document's code runs, and its tables are read.
-import { once } from 'node:events'
 import { readFileSync } from 'node:fs'
-import { createServer } from 'node:net'
 import { join } from 'node:path'
 import type { Test } from 'tap'
 import { Program, ROOT, run } from './program'
-import { portOf } from './servers'
+import { findPort } from './servers'
 
 const TSC = join(ROOT, 'node_modules', '@typescript', 'native', 'bin', 'tsc')
 
@@ -144,16 +142,6 @@ async function toProgram (block: string, language: Language): Promise<string> {
   const isWhole = language === 'js' || block.includes("from 'fastify-websocket'")
   const program = isWhole ? `${code}\nconsole.log('ready')` : `${ASSUMED}${code}${LISTEN}`
   return code === block ? program : `console.log('on http://127.0.0.1:${port}')\n${program}`
-}
-
-/** A port that was free a moment ago. */
-export async function findPort (): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  const port = portOf(server)
-  server.close()
-  await once(server, 'close')
-  return port
 }
 
 /** Code of a table's cell, without its quotes. */

@@ -44,7 +44,7 @@ export async function startNginx (t: Test, http: string, port: number): Promise<
 }
 
 /** Whether somebody listens on a port. */
-async function accepts (port: number): Promise<boolean> {
+export async function accepts (port: number): Promise<boolean> {
   const socket = connect(port, '127.0.0.1')
   try {
     await once(socket, 'connect')

@@ -32,6 +32,6 @@ export async function serve (
 }
 
 /** A promise of what Fastify returns as a thenable: `t.rejects` takes nothing else. */
-export async function settled (thenable: PromiseLike<unknown>): Promise<unknown> {
+export async function settled (thenable: PromiseLike<unknown> | undefined): Promise<unknown> {
   return thenable
 }

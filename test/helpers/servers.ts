@@ -1,6 +1,8 @@
 import { once } from 'node:events'
 import type { Server } from 'node:http'
-import type { AddressInfo, Server as NetServer } from 'node:net'
+import {
+  createServer as createNetServer, type AddressInfo, type Server as NetServer
+} from 'node:net'
 import Fastify, { type FastifyInstance, type FastifyServerOptions } from 'fastify'
 import { announcePort, createBareServer, isAnnounced, withTransport } from './transports'
 
@@ -51,4 +53,14 @@ export function ownOrigin (server: { address (): AddressInfo | string | null }):
 export function portOf (server: NetServer): number {
   // A server on a TCP port has an address of this shape.
   return (server.address() as AddressInfo).port
+}
+
+/** A port that was free a moment ago. */
+export async function findPort (): Promise<number> {
+  const server = createNetServer().listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  const port = portOf(server)
+  server.close()
+  await once(server, 'close')
+  return port
 }

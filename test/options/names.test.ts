@@ -44,6 +44,7 @@ const WRONG_PLUGIN_OPTIONS: readonly Wrong[] = [
   [{ maxPayLoad: 1 }, UNKNOWN, /did you mean options\.maxPayload\?$/],
   [new Mistyped(), UNKNOWN, /verifyclient: did you mean options\.verifyClient\?$/],
   [{ preClose: () => {} }, UNKNOWN, /option preClose: it is a hook here, fastify\.addHook/],
+  [{ options: { preClose: () => {} } }, MISPLACED, /give it to the plugin as preClose$/],
   [{ WebSocket }, UNSUPPORTED, /option WebSocket is not supported: .* StreamSocket$/],
   [{ options: { origin: 'same-host' } }, MISPLACED, /option options\.origin .* as origin$/],
   [{ options: { heartbeat: 1000 } }, MISPLACED, /option options\.heartbeat .* as heartbeat$/],
@@ -68,7 +69,7 @@ const WRONG_ROUTE_OPTIONS: readonly Wrong[] = [
   [{ heartbeat: 1000, closeTimeout: 1 }, MISPLACED, /websocket\.closeTimeout .* as closeTimeout$/],
   [{ handle: echo }, MISPLACED, /websocket\.handle .* as handle$/],
   [{ verifyClient: () => false }, MISPLACED, /as options\.verifyClient$/],
-  [{ auth: true }, UNKNOWN, /websocket\.auth: there are heartbeat, maxPayload, maxBackpressure, o/],
+  [{ auth: true }, UNKNOWN, /websocket\.auth: there are heartbeat, maxPayload, maxBackpressure, e/],
   [{ maxConections: 1 }, UNKNOWN, /did you mean maxConnections\?$/],
   [{ WebSocket }, UNSUPPORTED, /option websocket\.WebSocket is not supported/]
 ]

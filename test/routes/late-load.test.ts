@@ -338,6 +338,18 @@ test('a library that wraps the router in the same tick keeps its wrapper', async
   t.equal((await fastify.inject('/')).body, 'plain')
 })
 
+test('the first route of an instance may have a schema for messages', async (t) => {
+  const fastify = takeOlder()
+  fastify.register(reloadPlugin())
+  const schema = { incoming: { type: 'integer' } }
+  fastify.get('/', { websocket: true, schema }, (connection) => { connection.pipe(connection) })
+  const client = await connect(t, await listen(fastify))
+  client.send('"5"')
+  t.equal(await client.nextText(), '5')
+  client.send('"x"')
+  t.match(await client.closed, { code: 1008 })
+})
+
 test('it loads where Fastify is out of reach', async (t) => {
   // Not in the types of Node.js.
   const resolver = Module as unknown as { _resolveFilename: Function }

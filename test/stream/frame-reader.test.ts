@@ -111,6 +111,14 @@ const CONVERSATIONS: Record<string, Conversation> = {
   'a close code that is none': {
     frames: [{ opcode: CLOSE, payload: Buffer.of(3, 0xf7) }, GOOD], cuts: [8], messages: 0
   },
+  'a close frame in parts': {
+    frames: [GOOD, { opcode: CLOSE, payload: Buffer.of(3, 0xe8) }, GOOD], cuts: [17], messages: 1
+  },
+  'a text in parts that is not UTF-8': {
+    frames: [GOOD, { opcode: TEXT, payload: Buffer.concat([LONG, BROKEN]) }, GOOD],
+    cuts: [40_000],
+    messages: 1
+  },
   'an end inside a header': {
     frames: [GOOD, { ...GOOD, toldLength: 2n ** 60n }], cuts: [12], isCutShort: true, messages: 1
   },

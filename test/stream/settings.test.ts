@@ -1,4 +1,5 @@
 import { test } from 'tap'
+import { MESSAGES } from '../../src/stream/codec'
 import { StreamSettings } from '../../src/stream/settings'
 
 const INVALID = [-1, 0.5, NaN, Infinity, 2 ** 31, '1']
@@ -28,4 +29,23 @@ test('binary: false is object mode unless objectMode says otherwise', async (t) 
   t.equal(new StreamSettings({ binary: true }).objectMode, false)
   t.equal(new StreamSettings({ binary: false, objectMode: false }).objectMode, false)
   t.equal(new StreamSettings({ binary: true, objectMode: true }).objectMode, true)
+})
+
+test('with a codec of values, only the codec and the object mode are other ones', async (t) => {
+  const options = {
+    highWaterMark: 1, pauseTimeout: 2, maxBackpressure: 3, closeTimeout: 4, objectMode: false
+  }
+  for (const given of [options, {}]) {
+    const settings = new StreamSettings(given)
+    const { highWaterMark, pauseTimeout, maxBackpressure, closeTimeout } = settings
+    t.match(settings.withCodec(MESSAGES), {
+      objectMode: true,
+      codec: MESSAGES,
+      duplex: { objectMode: true },
+      highWaterMark,
+      pauseTimeout,
+      maxBackpressure,
+      closeTimeout
+    })
+  }
 })

@@ -137,3 +137,13 @@ test('an application that is closed before it is ready takes no upgrades', async
   await Promise.allSettled([fastify.ready(), closed])
   t.equal(fastify.websocketServer.address(), null)
 })
+
+test('an application that closes while it becomes ready takes no upgrades', async (t) => {
+  const fastify = createFastify(t)
+  fastify.register(fastifyWebsocket, { handle: echo, options: { port: 0, host: '127.0.0.1' } })
+  let closed: PromiseLike<unknown> | undefined
+  fastify.addHook('onReady', async () => { closed = fastify.close() })
+  await Promise.allSettled([fastify.ready()])
+  await closed
+  t.equal(fastify.websocketServer.address(), null)
+})

@@ -2,6 +2,8 @@
 
 const FIRST_DELAY = 500
 const LONGEST_DELAY = 10_000
+/** Milliseconds. A process tells its names every 5 seconds. */
+const LIST_LIFETIME = 15_000
 
 const find = (id) => document.getElementById(id)
 const time = new Intl.DateTimeFormat(undefined, { timeStyle: 'short' })
@@ -9,6 +11,7 @@ const time = new Intl.DateTimeFormat(undefined, { timeStyle: 'short' })
 let wantedName = ''
 let name = ''
 let names = null
+const lists = new Map()
 let socket = null
 let attempts = 0
 let timer
@@ -29,7 +32,7 @@ find('compose').addEventListener('submit', (event) => {
   event.preventDefault()
   const text = find('text').value.trim()
   if (text === '' || socket?.readyState !== WebSocket.OPEN) return
-  socket.send(text)
+  socket.send(JSON.stringify({ text }))
   find('text').value = ''
 })
 
@@ -58,7 +61,7 @@ function connect () {
 
 function receive (event) {
   if (event.type === 'welcome') welcome(event.name)
-  else if (event.type === 'people') showPeople(event.names)
+  else if (event.type === 'people') showPeople(merge(event))
   else addMessage(event)
 }
 
@@ -67,6 +70,7 @@ function welcome (givenName) {
   attempts = 0
   name = givenName
   names = null
+  lists.clear()
   find('lost').hidden = true
   find('send').disabled = false
   showStatus('open', `Connected as ${name}`)
@@ -96,6 +100,15 @@ function wait (end) {
 function showStatus (state, text) {
   find('status').dataset.state = state
   find('status').textContent = text
+}
+
+/** The names of all processes of the chat. One that has not told its names for a while is gone. */
+function merge ({ from, names: current }) {
+  lists.set(from, { current, time: Date.now() })
+  for (const [process, list] of lists) {
+    if (Date.now() - list.time > LIST_LIFETIME) lists.delete(process)
+  }
+  return [...lists.values()].flatMap((list) => list.current)
 }
 
 function showPeople (current) {

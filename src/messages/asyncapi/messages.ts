@@ -1,0 +1,70 @@
+import type { DocumentSchemas } from './schemas'
+import type { AsyncApiMessage, JsonObject } from '../../asyncapi-types'
+import type { Names } from './names'
+
+/** The schema of one side of a channel, and where it is used. */
+export interface Side {
+  /** As the route declares it. */
+  readonly schema: unknown
+  /** For a message without a name of its own. */
+  readonly name: 'incoming' | 'outgoing'
+  readonly channel: string
+  readonly shared: Readonly<Record<string, unknown>>
+}
+
+/** The messages of one side of a channel, by name: one for each branch of a union. */
+export function messagesOf (side: Side, schemas: DocumentSchemas, names: Names): AsyncApiMessage[] {
+  const root = schemas.convert(side.schema) ?? {}
+  return branchesOf(root).map((branch) => {
+    const name = names.take(nameOf(branch), side.name)
+    const { title, description } = isObject(branch) ? branch : {}
+    return {
+      name,
+      ...(typeof title === 'string' && { title }),
+      ...(typeof description === 'string' && { summary: description }),
+      contentType: 'application/json',
+      payload: schemas.copy(toObject(branch), root, `${side.channel}-${side.name}`, side.shared)
+    }
+  })
+}
+
+function branchesOf (schema: unknown): unknown[] {
+  if (!isObject(schema)) return [schema]
+  for (const union of [schema.oneOf, schema.anyOf]) {
+    // A member beside the union holds for all of its branches.
+    if (Array.isArray(union) && Object.keys(schema).every(isOfUnion)) return union
+  }
+  return [schema]
+}
+
+function isOfUnion (key: string): boolean {
+  return ['oneOf', 'anyOf', 'discriminator', '$schema', '$id', 'title', 'description', 'type',
+    'required'].includes(key)
+}
+
+/** The name of a branch of a union: its title, its id, or the constant in one of its properties. */
+function nameOf (branch: unknown): string {
+  if (!isObject(branch)) return ''
+  const { title, $id, $ref, properties } = branch
+  const constants = isObject(properties) ? Object.values(properties).map(constantOf) : []
+  for (const name of [title, $id, ...constants, $ref]) {
+    if (typeof name === 'string') return name
+  }
+  return ''
+}
+
+/** AsyncAPI allows no boolean as the schema of a payload. */
+function toObject (schema: unknown): unknown {
+  if (typeof schema !== 'boolean') return schema
+  return schema ? {} : { not: {} }
+}
+
+function constantOf (schema: unknown): unknown {
+  if (!isObject(schema)) return undefined
+  const { const: constant, enum: values } = schema
+  return Array.isArray(values) && values.length === 1 ? values[0] : constant
+}
+
+function isObject (value: unknown): value is JsonObject {
+  return typeof value === 'object' && value !== null
+}

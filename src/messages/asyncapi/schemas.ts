@@ -1,0 +1,125 @@
+/**
+ * The schemas of a document. JSON Schemas of Fastify refer to each other by `$id`, and to parts of
+ * themselves. In the document, a schema to which something refers stands in `components.schemas`.
+ *
+ * | reference in a schema              | becomes a component               |
+ * |------------------------------------|-----------------------------------|
+ * | `#/…`, a part of the same schema   | that schema                       |
+ * | `id`, an `$id` in the same schema  | that schema                       |
+ * | `id`, `id#`, `id#/…`, another one  | the schema that was added by `addSchema` |
+ */
+import type { AsyncApiOptions, JsonObject } from '../../asyncapi-types'
+import { plainOf } from '../schemas'
+import { Names } from './names'
+
+type SharedSchemas = Readonly<Record<string, unknown>>
+
+/** A schema whose references are being rewritten. */
+interface Root {
+  readonly schema: unknown
+  /** Of its component, if it becomes one. */
+  readonly name: string
+  /** Those of the scope that the schema is used in. */
+  readonly shared: SharedSchemas
+}
+
+/** The schema in JSON Schema's own form, from a library that says it (Standard JSON Schema). */
+interface StandardSchema {
+  readonly '~standard': { readonly jsonSchema: { input (options: object): unknown } }
+}
+
+const TARGET = { target: 'draft-07' }
+
+/** See the header of this file. */
+export class DocumentSchemas {
+  readonly components: { [name: string]: unknown } = {}
+  readonly #convert: (schema: unknown) => unknown
+  readonly #names = new Names()
+  /** The names of components, by their schemas. */
+  readonly #known = new Map<unknown, string>()
+
+  constructor (toJsonSchema: AsyncApiOptions['toJsonSchema'] = toStandardJson) {
+    this.#convert = toJsonSchema
+  }
+
+  /** The JSON Schema of a route's schema, as the route declares it. */
+  convert (schema: unknown): unknown {
+    return this.#convert(schema)
+  }
+
+  /**
+   * A copy of a JSON Schema, or of a part of it, for the document.
+   *
+   * @param root the whole schema, to which references in the part are relative
+   * @param name for the component that `root` becomes if something refers to a part of it
+   */
+  copy (part: unknown, root: unknown, name: string, shared: SharedSchemas): unknown {
+    return this.#copy(part, { schema: root, name, shared })
+  }
+
+  #copy (value: unknown, root: Root): unknown {
+    if (Array.isArray(value)) return value.map((item) => this.#copy(item, root))
+    if (!isRecord(value)) return value
+    const entries = Object.entries(value)
+      // In the document a schema has another place than its `$id` says.
+      .filter(([key, member]) => key !== '$schema' && (key !== '$id' || typeof member !== 'string'))
+      .map(([key, member]) => {
+        const isReference = key === '$ref' && typeof member === 'string'
+        return [key, isReference ? this.#refer(member, root) : this.#copy(member, root)]
+      })
+    return Object.fromEntries(entries)
+  }
+
+  #refer (reference: string, root: Root): string {
+    const hash = reference.indexOf('#')
+    const id = hash === -1 ? reference : reference.slice(0, hash)
+    const pointer = hash === -1 ? '' : reference.slice(hash + 1)
+    if (id === '') return this.#componentOf(root) + pointer
+    const inner = findId(root.schema, id, '')
+    if (inner !== null) return this.#componentOf(root) + inner + pointer
+    const { shared } = root
+    if (!Object.hasOwn(shared, id)) return reference
+    return this.#componentOf({ schema: shared[id], name: id, shared }) + pointer
+  }
+
+  /** A reference to the component of a schema, which is made when it is first needed. */
+  #componentOf (root: Root): string {
+    const known = this.#known.get(root.schema)
+    if (known !== undefined) return `#/components/schemas/${known}`
+    const name = this.#names.take(root.name, 'schema')
+    // Before the copy, in which the schema may refer to itself.
+    this.#known.set(root.schema, name)
+    this.components[name] = this.#copy(root.schema, root)
+    return `#/components/schemas/${name}`
+  }
+}
+
+/** Where the part of a schema with an `$id` is, as a JSON pointer, or null. */
+function findId (schema: unknown, id: string, pointer: string): string | null {
+  if (typeof schema !== 'object' || schema === null) return null
+  if ('$id' in schema && schema.$id === id) return pointer
+  for (const [key, member] of Object.entries(schema)) {
+    const token = key.replaceAll('~', '~0').replaceAll('/', '~1')
+    const found = findId(member, id, `${pointer}/${token}`)
+    if (found !== null) return found
+  }
+  return null
+}
+
+function toStandardJson (schema: unknown): unknown {
+  // What clients send, and what they get, is the input of a schema, before it is transformed.
+  if (isStandard(schema)) return schema['~standard'].jsonSchema.input(TARGET)
+  const plain = plainOf(schema)
+  // An object of a class is in a form that is not known here, and may be a circle.
+  return isRecord(plain) && Object.getPrototypeOf(plain) !== Object.prototype ? {} : plain
+}
+
+function isStandard (schema: unknown): schema is StandardSchema {
+  if (!isRecord(schema)) return false
+  const standard = schema['~standard']
+  return isRecord(standard) && isRecord(standard.jsonSchema)
+}
+
+function isRecord (value: unknown): value is JsonObject {
+  return typeof value === 'object' && value !== null
+}

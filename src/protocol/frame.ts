@@ -1,0 +1,77 @@
+/**
+ * A whole message as one frame, in memory that nothing else changes: the same bytes can be written
+ * to any number of connections. The frames of a single connection are made in `pack.ts`.
+ */
+import { FINAL_BINARY, FINAL_TEXT, MAX_SHORT_PAYLOAD } from './pack'
+
+/** Says that the message is compressed (RFC 7692 section 6). */
+const COMPRESSED = 0x40
+
+/** Say that the length is in the next two bytes, or in the next eight. */
+const LENGTH_IN_16_BITS = 126
+const LENGTH_IN_64_BITS = 127
+
+const MAX_16_BITS = 0xffff
+
+/** Longest frame, in bytes, that shares its memory with other frames. */
+const MAX_SHARING = 1024
+
+const SLAB_SIZE = 8 * 1024
+
+/**
+ * Memory of short frames. It is not that of `Buffer.from`, which holds buffers of all kinds: a
+ * frame that waits for a slow peer would keep those alive.
+ */
+let slab = Buffer.allocUnsafeSlow(SLAB_SIZE)
+let used = 0
+
+/** The frame of a message: of a text message if `isText`, and else of a binary one. */
+export function createFrame (payload: string | Uint8Array, isText: boolean): Buffer {
+  const length = typeof payload === 'string' ? Buffer.byteLength(payload) : payload.byteLength
+  const frame = frameFor(isText ? FINAL_TEXT : FINAL_BINARY, length)
+  const start = frame.length - length
+  if (typeof payload === 'string') frame.write(payload, start, 'utf8')
+  else frame.set(payload, start)
+  return frame
+}
+
+/** The frame of a message that is compressed already. */
+export function createCompressedFrame (payload: Uint8Array, isText: boolean): Buffer {
+  const frame = frameFor((isText ? FINAL_TEXT : FINAL_BINARY) | COMPRESSED, payload.length)
+  frame.set(payload, frame.length - payload.length)
+  return frame
+}
+
+/** The payload of a frame that was made here, in the same memory. */
+export function payloadOf (frame: Buffer): Buffer {
+  const short = frame.readUInt8(1)
+  return frame.subarray(short < LENGTH_IN_16_BITS ? 2 : short === LENGTH_IN_16_BITS ? 4 : 10)
+}
+
+/** A frame that is complete but for its payload. */
+function frameFor (firstByte: number, length: number): Buffer {
+  if (length <= MAX_SHORT_PAYLOAD) {
+    const frame = allocate(2 + length)
+    frame[1] = length
+    frame[0] = firstByte
+    return frame
+  }
+  const isShort = length <= MAX_16_BITS
+  const frame = allocate((isShort ? 4 : 10) + length)
+  frame[0] = firstByte
+  frame[1] = isShort ? LENGTH_IN_16_BITS : LENGTH_IN_64_BITS
+  if (isShort) frame.writeUInt16BE(length, 2)
+  else frame.writeBigUInt64BE(BigInt(length), 2)
+  return frame
+}
+
+function allocate (size: number): Buffer {
+  if (size > MAX_SHARING) return Buffer.allocUnsafeSlow(size)
+  if (used + size > SLAB_SIZE) {
+    slab = Buffer.allocUnsafeSlow(SLAB_SIZE)
+    used = 0
+  }
+  const memory = slab.subarray(used, used + size)
+  used += size
+  return memory
+}

@@ -1,0 +1,86 @@
+/**
+ * The outbox of a connection as a subscriber of topics. The frame of a published message is made
+ * once and written to each connection: behind what it has packed in this tick, and corked until the
+ * end of the tick. Where a frame may not be written now, the message takes another way:
+ *
+ * | when                                                       | the message                    |
+ * |------------------------------------------------------------|--------------------------------|
+ * | the connection is closing                                  | is dropped, as `send` does     |
+ * | it is volatile and more than `highWaterMark` is unsent     | is dropped                     |
+ * | the application has sent a fragment, and not the last one  | waits for the last one         |
+ * | ws has something to send later, or an agent has wrapped ws | is given to ws                 |
+ */
+import { WebSocket } from 'ws'
+import { toError } from '../observe/thrown'
+import type { TopicMessage } from '../topics/message'
+import type { Subscriber, Subscriptions } from '../topics/subscriptions'
+import { Outbox } from './outbox'
+import { FRAGMENTING, SHARES_DEFLATE } from './outbox-state'
+import { isSendWrapped } from './send-data'
+import { suspect } from './suspects'
+import { kSettings } from './symbols'
+
+/** What is compressed, is compressed once for all. */
+const TEXT = { binary: false, compress: false }
+const BINARY = { binary: true, compress: false }
+
+/** See the header of this file. */
+export class TopicOutbox extends Outbox implements Subscriber {
+  subscriptions: Subscriptions | null = null
+
+  /** The handshake has agreed on a compression that lets connections share what is compressed. */
+  shareDeflate (): void {
+    this.state |= SHARES_DEFLATE
+  }
+
+  deliver (message: TopicMessage): void {
+    const { socket } = this
+    if (socket.readyState !== WebSocket.OPEN) return
+    try {
+      if (message.isVolatile && this.#isBehind()) return
+      this.#take(message)
+    } catch (error) {
+      // An agent may throw, or a transport. The other subscribers get the message all the same.
+      socket.emit('error', toError(error))
+    }
+  }
+
+  get #heldBytes (): number {
+    return this.subscriptions?.heldBytes ?? 0
+  }
+
+  /** Whether a volatile message is too much. */
+  #isBehind (): boolean {
+    const { bufferedAmount, [kSettings]: { highWaterMark } } = this.socket
+    return bufferedAmount + this.#heldBytes > highWaterMark
+  }
+
+  #take (message: TopicMessage): void {
+    this.startTick()
+    if (this.isTooFarBehind()) suspect(this)
+    if ((this.state & FRAGMENTING) === 0) this.#send(message)
+    else this.subscriptions?.hold(message)
+  }
+
+  #send (message: TopicMessage): void {
+    if (this.hasUnfinished || isSendWrapped()) {
+      this.sendInTick(message.payload, message.isText ? TEXT : BINARY)
+      return
+    }
+    this.cork()
+    this.socket[kSettings].traffic.send(message.size)
+    const isShared = (this.state & SHARES_DEFLATE) !== 0
+    this.transport?.write(isShared ? message.deflatedFrame : message.frame)
+  }
+
+  // --- Fragments ---
+
+  protected override endMessage (): void {
+    super.endMessage()
+    for (const message of this.subscriptions?.release() ?? []) this.#send(message)
+  }
+
+  protected override get unsentBytes (): number {
+    return super.unsentBytes + this.#heldBytes
+  }
+}

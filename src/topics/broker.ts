@@ -1,0 +1,28 @@
+/**
+ * What carries topics from process to process: Redis, NATS, or one that an application writes. A
+ * method may return a promise. What it throws or rejects with never reaches the code that publishes
+ * as an exception: the promise of that call rejects with FST_WS_BROKER, and the failure is logged.
+ */
+export interface TopicBroker {
+  /**
+   * Called once, before any other method. Messages may come from then on. A rejection makes
+   * `fastify.ready()` fail; a server that is only out of reach is a case for `report`.
+   *
+   * @param receive takes each message of the topics that are subscribed, as it was published
+   * @param report takes the errors that belong to no call
+   * @param gap says that messages may have been lost, and that all subscriptions are there again
+   */
+  open (
+    receive: (topic: string, bytes: Uint8Array) => void,
+    report: (error: Error) => void,
+    gap: () => void
+  ): unknown
+  /** Publishes to all processes. This one gets it as well if it has subscribed. */
+  publish (topic: string, bytes: Uint8Array): unknown
+  /** This process has the first subscriber of a topic. */
+  subscribe (topic: string): unknown
+  /** This process has lost the last subscriber of a topic. */
+  unsubscribe (topic: string): unknown
+  /** Ends what the broker itself has opened, and nothing that it was given. */
+  close (): unknown
+}

@@ -1,0 +1,49 @@
+import { createCompressedFrame, createFrame, payloadOf } from '../protocol/frame'
+import { deflateOnce, type SharedDeflate } from '../protocol/deflate'
+
+/** What is published: a string becomes a text message, bytes a binary one. */
+export type TopicData = string | Uint8Array
+
+/** A published message. Its frames are made when they are needed first, and serve all. */
+export class TopicMessage {
+  /** Whether it may be left out where the subscriber is slow. */
+  readonly isVolatile: boolean
+  readonly isText: boolean
+  /** The message in a frame. */
+  readonly frame: Buffer
+  /** Bytes of the message. */
+  readonly size: number
+  readonly #deflate: SharedDeflate | null
+  #deflatedFrame: Buffer | null = null
+
+  /** @param deflate how it is compressed, or null if it is not */
+  constructor (
+    data: TopicData, isText: boolean, isVolatile: boolean, deflate: SharedDeflate | null
+  ) {
+    this.isText = isText
+    this.isVolatile = isVolatile
+    this.frame = createFrame(data, isText)
+    this.size = this.payload.length
+    this.#deflate = deflate
+  }
+
+  /** The bytes of the message, which are not to be changed. */
+  get payload (): Buffer {
+    return payloadOf(this.frame)
+  }
+
+  /** The compressed message in a frame, or the frame as it is if the message is too short. */
+  get deflatedFrame (): Buffer {
+    this.#deflatedFrame ??= this.#compress()
+    return this.#deflatedFrame
+  }
+
+  #compress (): Buffer {
+    const { payload } = this
+    const { length } = payload
+    if (this.#deflate === null || length === 0 || length < this.#deflate.threshold) {
+      return this.frame
+    }
+    return createCompressedFrame(deflateOnce(payload, this.#deflate), this.isText)
+  }
+}

@@ -1,0 +1,13 @@
+import { InvalidTopicError } from './errors'
+
+/** Characters, as JavaScript counts them. */
+const MAX_LENGTH = 256
+
+/** Half of a pair of surrogates. It has no UTF-8, so two such names could be one at a broker. */
+const LONE_SURROGATE = /\p{Surrogate}/u
+
+/** @throws FST_WS_INVALID_TOPIC */
+export function checkName (name: unknown): void {
+  if (typeof name !== 'string' || name === '' || name.length > MAX_LENGTH ||
+    LONE_SURROGATE.test(name)) throw new InvalidTopicError(name)
+}

@@ -1,0 +1,191 @@
+// What a broker asks of its client, with clients that are made up: the rare cases.
+import { EventEmitter } from 'node:events'
+import { test } from 'tap'
+import { natsBroker, type NatsConnection, type NatsStatus } from '../../src/brokers/nats'
+import {
+  redisBroker, type IoredisClient, type NodeRedisClient
+} from '../../src/brokers/redis'
+import { turn } from '../helpers/streams'
+
+/** A client of ioredis that answers when a test says so. */
+class FakeIoredis extends EventEmitter {
+  readonly commands: string[][] = []
+  readonly answers: Array<() => void> = []
+  isEnded = false
+  made: FakeIoredis | null = null
+  options: unknown = null
+
+  duplicate (options: unknown): FakeIoredis {
+    this.made = new FakeIoredis()
+    this.made.options = options
+    return this.made
+  }
+
+  publish (): Promise<number> {
+    return Promise.resolve(0)
+  }
+
+  subscribe (...channels: string[]): Promise<void> {
+    this.commands.push(['subscribe', ...channels])
+    return new Promise((resolve) => { this.answers.push(resolve) })
+  }
+
+  unsubscribe (...channels: string[]): Promise<void> {
+    this.commands.push(['unsubscribe', ...channels])
+    return Promise.resolve()
+  }
+
+  disconnect (): void {
+    this.isEnded = true
+  }
+
+  answer (): void {
+    this.answers.shift()?.()
+  }
+}
+
+/** An open broker on such a client, with its subscriber. */
+function openIoredis () {
+  const client = new FakeIoredis()
+  const broker = redisBroker({ client: client satisfies IoredisClient, prefix: '' })
+  const reports: Error[] = []
+  const gaps: string[] = []
+  broker.open(() => {}, (error) => { reports.push(error) }, () => { gaps.push('gap') })
+  const subscriber = client.made ?? client
+  subscriber.emit('ready')
+  return { client, broker, subscriber, reports, gaps }
+}
+
+test('channels are subscribed to again in chunks, and only those that are wanted', async (t) => {
+  const { broker, subscriber, gaps } = openIoredis()
+  for (let i = 0; i < 12_000; i++) broker.subscribe(`topic ${i}`)
+  subscriber.commands.length = 0
+  subscriber.answers.length = 0
+  subscriber.emit('ready')
+  // In the second chunk, while the first one is under way; then all of the third.
+  broker.unsubscribe('topic 7000')
+  for (let i = 10_000; i < 12_000; i++) broker.unsubscribe(`topic ${i}`)
+  for (let round = 0; round < 3; round++) {
+    subscriber.answer()
+    await turn()
+  }
+  const sizes = subscriber.commands
+    .filter(([name]) => name === 'subscribe')
+    .map(({ length }) => length - 1)
+  t.strictSame(sizes, [5000, 4999])
+  t.notOk(subscriber.commands.slice(2002).flat().includes('topic 7000'))
+  t.strictSame(gaps, ['gap'])
+})
+
+test('when the connection is lost meanwhile, the gap is that of the next one', async (t) => {
+  const { broker, subscriber, gaps } = openIoredis()
+  broker.subscribe('topic')
+  subscriber.answers.length = 0
+  subscriber.emit('ready')
+  subscriber.emit('ready')
+  subscriber.answer()
+  await turn()
+  t.strictSame(gaps, [])
+  subscriber.answer()
+  await turn()
+  t.strictSame(gaps, ['gap'])
+})
+
+test('errors of both clients are reported, until the broker is closed', async (t) => {
+  const { client, broker, subscriber, reports } = openIoredis()
+  const error = new Error('connection refused')
+  client.emit('error', error)
+  subscriber.emit('error', error)
+  t.strictSame(reports, [error, error])
+  broker.close()
+  t.equal(client.listenerCount('error'), 0)
+  t.ok(subscriber.isEnded)
+  t.notOk(client.isEnded, 'it is that of the application')
+  t.doesNotThrow(() => { subscriber.emit('error', error) })
+})
+
+test('a failure to subscribe again is reported', async (t) => {
+  const { broker, subscriber, reports, gaps } = openIoredis()
+  broker.subscribe('topic')
+  const error = new Error('not allowed')
+  subscriber.subscribe = () => Promise.reject(error)
+  subscriber.emit('ready')
+  await turn()
+  t.strictSame(reports, [error])
+  t.strictSame(gaps, [])
+})
+
+test('the subscriber waits for Redis, whatever the client does', async (t) => {
+  const { subscriber } = openIoredis()
+  t.match(subscriber.options, {
+    enableOfflineQueue: true, autoResubscribe: false, maxRetriesPerRequest: null, lazyConnect: false
+  })
+})
+
+test('a broker that was never opened has nothing to close', async (t) => {
+  const client = new FakeIoredis()
+  const broker = redisBroker({ client })
+  t.equal(broker.subscribe('topic'), undefined)
+  t.equal(broker.unsubscribe('topic'), undefined)
+  broker.close()
+  t.equal(client.made, null)
+})
+
+test('a subscriber of node-redis that cannot connect is reported', async (t) => {
+  const error = new Error('wrong password')
+  const subscriber = Object.assign(new EventEmitter(), {
+    connect: () => Promise.reject(error),
+    publish: () => Promise.resolve(),
+    subscribe: () => Promise.resolve(),
+    unsubscribe: () => Promise.resolve(),
+    destroy () {}
+  })
+  const client: NodeRedisClient = Object.assign(new EventEmitter(), {
+    pSubscribe () {}, publish: () => Promise.resolve(), duplicate: () => subscriber
+  })
+  const broker = redisBroker({ client })
+  t.equal(broker.subscribe('topic'), undefined)
+  t.equal(broker.unsubscribe('topic'), undefined)
+  const reported = new Promise((resolve) => { broker.open(() => {}, resolve, () => {}) })
+  t.equal(await reported, error)
+})
+
+test('what is no client is refused', async (t) => {
+  for (const client of [undefined, null, {}, 'redis://127.0.0.1']) {
+    const wrong = client as unknown as IoredisClient
+    const connection = client as unknown as NatsConnection
+    t.throws(() => redisBroker({ client: wrong }), { code: 'FST_WS_INVALID_OPTION' })
+    t.throws(() => natsBroker({ connection }), { code: 'FST_WS_INVALID_OPTION' })
+  }
+})
+
+test('the states of a connection to NATS are reported as errors', async (t) => {
+  let isFlushed = false
+  const statuses: NatsStatus[] = [
+    { type: 'error', error: 'no error object' }, { type: 'error', error: new Error('an error') },
+    { type: 'ping' }, { type: 'disconnect' }, { type: 'reconnect' }
+  ]
+  const connection: NatsConnection = {
+    publish () {},
+    subscribe: (_subject, { callback }) => {
+      callback(new Error('forbidden'), { data: Buffer.alloc(0) })
+      return { unsubscribe () {} }
+    },
+    flush: async () => { isFlushed = true },
+    async * status () { yield * statuses },
+    closed: () => new Promise(() => {})
+  }
+  const reports: string[] = []
+  const gaps: boolean[] = []
+  const broker = natsBroker({ connection })
+  broker.open(() => {}, ({ message }) => { reports.push(message) }, () => { gaps.push(isFlushed) })
+  while (gaps.length === 0) await turn()
+  await broker.subscribe('topic')
+  t.strictSame(reports, [
+    'no error object', 'an error', 'the connection to NATS is lost', 'forbidden'
+  ])
+  t.strictSame(gaps, [true])
+  broker.unsubscribe('topic')
+  broker.unsubscribe('topic')
+  broker.close()
+})
