@@ -12,6 +12,7 @@ import { createServer as createHttpsServer } from 'node:https'
 import { connect as connectTcp, type Socket } from 'node:net'
 import { connect as connectTls } from 'node:tls'
 import type { FastifyServerOptions } from 'fastify'
+import { test, type Test } from 'tap'
 import { StreamUpgrade } from '../../src/handshake/http2-stream'
 import { Http2ClientSocket } from '../../src/inject/http2-client'
 import type { WebSocketStreamServer } from '../../src/stream/server'
@@ -104,6 +105,19 @@ const known = new Map<number, TransportName>()
 /** Has all servers that begin to listen from now on use a transport. */
 export function useTransport (name: TransportName): void {
   current = name
+}
+
+/** Whether the suites run over the transport of most tests, and not over one of the others. */
+export function isUsual (): boolean {
+  return current === 'http'
+}
+
+/**
+ * A test that chooses its transport itself, or has none: repeated for each of the others, it would
+ * test the same again.
+ */
+export function testOnce (title: string, run: (t: Test) => Promise<void>): void {
+  if (isUsual()) test(title, run)
 }
 
 /** Whether the suites of a test run over HTTP/2. */
