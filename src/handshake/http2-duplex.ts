@@ -158,8 +158,13 @@ export abstract class Http2Duplex extends Duplex {
 
   /** The stream is closed. What has arrived before stays readable. */
   followClose (isEnded: boolean): void {
-    if (isEnded && !this.readableEnded) this.once('end', () => { this.destroy() })
-    else this.destroy()
+    if (!isEnded || this.readableEnded) {
+      this.destroy()
+      return
+    }
+    // A stream that was never read has ended without a listener.
+    this.push(null)
+    this.once('end', () => { this.destroy() })
   }
 }
 

@@ -121,8 +121,9 @@ function connectOver (
 function introduce (
   { socket }: Http2Session, server: Server, { remoteAddress = LOOPBACK }: InjectWebsocketInit
 ): void {
+  const family = remoteAddress.includes(':') ? 'IPv6' : 'IPv4'
   // An exception from public API: a socket of Node.js takes its address from this property.
-  Object.assign(socket, { _peername: { address: remoteAddress, port: 0 } })
+  Object.assign(socket, { _peername: { address: remoteAddress, family, port: 0 } })
   if (isSecure(server)) Object.assign(socket, { encrypted: true })
 }
 
