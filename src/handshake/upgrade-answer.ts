@@ -119,6 +119,8 @@ export class UpgradeAnswer extends AnswerLifetime implements ResponseOwner, Repl
 
   /** A check of the route has failed: replies with the error, unless another answer has begun. */
   onCheckFailed (thrown: unknown): void {
+    // A complete answer may still be on its way to the client.
+    if (this.raw.writableEnded) return
     if (this.state === 'checking' || this.state === 'failing') this.#reply?.send(toError(thrown))
   }
 

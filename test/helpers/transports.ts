@@ -113,8 +113,8 @@ export function isUsual (): boolean {
 }
 
 /**
- * A test that chooses its transport itself, or has none: repeated for each of the others, it would
- * test the same again.
+ * A test that is not repeated over other transports: it chooses its own, has none, or is about what
+ * only HTTP/1 has.
  */
 export function testOnce (title: string, run: (t: Test) => Promise<void>): void {
   if (isUsual()) test(title, run)
