@@ -86,19 +86,24 @@ const ENDS: Record<string, (stream: ReturnType<typeof ask>) => void> = {
 }
 
 for (const [name, end] of Object.entries(ENDS)) {
-  test(`${name} is code 1006`, async (t) => {
+  test(`${name} is code 1006, and an error for the reader of the stream`, async (t) => {
     const uncaught = watchProcess(t)
     const ends: unknown[] = []
     const { session } = await serveHttp2(t, {
       plugin: {
         errorHandler: (error) => { ends.push(error) },
-        handle ({ socket }) { socket.on('close', (code) => { ends.push(code) }) }
+        handle (connection) {
+          connection.resume()
+          connection.socket.on('close', (code) => { ends.push(code) })
+        }
       }
     })
     const stream = ask(session, '/')
     await answerTo(stream)
     end(stream)
-    await until(() => ends.includes(1006))
+    await until(() => ends.length === 2)
+    t.match(ends.find((each) => each !== 1006), { code: 'FST_WS_ABNORMAL_CLOSE' })
+    t.ok(ends.includes(1006))
     t.same(uncaught, [])
   })
 }

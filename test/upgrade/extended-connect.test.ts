@@ -134,36 +134,6 @@ test('close() cuts off a session that does not end in closeTimeout', async (t) =
   t.pass()
 })
 
-test('an unread connection does not hold up the others of its session', async (t) => {
-  const counts = new Map<string, number>()
-  const { fastify, session } = await serveHttp2(t, {
-    plugin: { heartbeat: false },
-    declare (fastify) {
-      fastify.get('/:id', { websocket: true }, ({ socket }, _req, { url }) => {
-        if (url === '/0') socket.pause()
-        socket.on('message', (message) => {
-          counts.set(url, (counts.get(url) ?? 0) + 1)
-          socket.send(message)
-        })
-      })
-    }
-  })
-  const streams = Array.from({ length: 100 }, (_, index) => ask(session, `/${index}`))
-  for (const stream of streams) await answerTo(stream)
-  t.equal(fastify.websocketServer.clients.size, 100)
-  for (let i = 0; i < 5000; i++) streams[0]?.write(frame(0x82, Buffer.alloc(100)))
-  await Promise.all(streams.slice(1).map(async (stream) => {
-    for (let i = 0; i < 10; i++) {
-      stream.write(frame(0x81, 'hello'))
-      await readUntil(stream, Buffer.from('hello'))
-    }
-  }))
-  t.equal(counts.size, 99)
-  t.ok([...counts.values()].every((count) => count === 10))
-  t.equal(counts.get('/0'), undefined)
-  session.destroy()
-})
-
 for (const [name, options] of Object.entries({ h2c: H2C, h2: H2 })) {
   test(`injectWS over ${name}: a connection in memory, and a refusal`, async (t) => {
     const fastify = Fastify(options) as unknown as FastifyInstance
