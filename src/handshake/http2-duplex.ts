@@ -168,7 +168,10 @@ export abstract class Http2Duplex extends Duplex {
   }
 }
 
-/** Resets a stream at once. */
+/**
+ * Resets a stream at once. The code is one that Node.js holds back while it reads what the peer has
+ * sent. Without an error code, as that of `destroy`, it would free the memory of the stream twice.
+ */
 export function cutOff (stream: Http2Stream): void {
   if (!stream.closed) stream.close(NGHTTP2_CANCEL)
   // A session whose peer does not read could not send the reset, and the stream would stay open.

@@ -8,6 +8,7 @@
  */
 import { Http2ServerRequest, Http2ServerResponse } from 'node:http2'
 import { isConnectionHeader } from '../protocol/http-head'
+import { cutOff } from './http2-duplex'
 import type { ResponseOwner } from './response'
 import { kAnswer } from './symbols'
 
@@ -152,10 +153,8 @@ function end (this: AdaptedResponse, ...args: unknown[]): AdaptedResponse {
 }
 
 /** As that of HTTP/1, it does nothing after the handshake. */
-function destroy (this: AdaptedResponse, error?: Error): AdaptedResponse {
-  if (this[kPair].isSwitched) return this
-  // The types of Node.js lack this method.
-  Reflect.apply(Reflect.get(Http2ServerResponse.prototype, 'destroy'), this, [error])
+function destroy (this: AdaptedResponse): AdaptedResponse {
+  if (!this[kPair].isSwitched) cutOff(this.stream)
   return this
 }
 

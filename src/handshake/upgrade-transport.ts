@@ -27,8 +27,12 @@ export interface TransportWatcher {
 export interface UpgradeSession {
   /** Lets no new stream begin, and ends when the last one has ended. */
   close (): void
-  destroy (): void
-  once (event: 'close', listener: () => void): unknown
+  readonly destroyed: boolean
+  /** The connection of the session. Node.js forbids some of its methods. */
+  readonly socket: {
+    /** Returns the socket itself, of which nothing is forbidden. */
+    once (event: 'close', listener: () => void): { destroy (): unknown }
+  }
 }
 
 /** The way of one upgrade: see the header of this file. */

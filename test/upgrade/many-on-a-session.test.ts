@@ -1,6 +1,8 @@
 // Many WebSockets on one session of HTTP/2: how they share it, and what a server holds of them.
 import { once } from 'node:events'
-import { constants, type ClientHttp2Session, type ServerHttp2Stream } from 'node:http2'
+import {
+  constants, type ClientHttp2Session, type ClientHttp2Stream, type ServerHttp2Stream
+} from 'node:http2'
 import { test } from 'tap'
 import { kOutbox } from '../../src/stream/symbols'
 import { answerTo, ask, H2C, openSession, readUntil, serveHttp2 } from '../helpers/http2'
@@ -89,6 +91,31 @@ test('one that does not read holds up no other, and is cut off as over HTTP/1', 
   if (deaf?.closed === false) await once(deaf, 'close')
   t.equal(deaf?.rstCode, constants.NGHTTP2_CANCEL)
   t.same(closes, [1006])
+})
+
+test('a thousand that come and go, in each way, leave the session as it was', async (t) => {
+  const { fastify, session } = await serveHttp2(t, { plugin: { handle: echo } })
+  const closeFrame = frame(0x88, Buffer.from([0x03, 0xe8]))
+  const ends: ReadonlyArray<(stream: ClientHttp2Stream) => unknown> = [
+    (stream) => stream.end(), (stream) => stream.write(closeFrame), (stream) => stream.close()
+  ]
+  let count = 0
+  const visit = async (): Promise<void> => {
+    while (count < 1000) {
+      const end = ends[count++ % ends.length]
+      const [stream] = await askAll(session, ['/'])
+      if (stream === undefined) return
+      stream.write(frame(TEXT, 'hello'))
+      await readUntil(stream, Buffer.from('hello'))
+      end?.(stream)
+      stream.resume()
+      if (!stream.closed) await once(stream, 'close')
+    }
+  }
+  await Promise.all(HUNDRED.slice(50).map(visit))
+  await until(() => fastify.websocketServer.clients.size === 0)
+  t.notOk(session.closed)
+  t.equal((await answerTo(ask(session, '/'))).status, 200)
 })
 
 test('maxConnections counts each of a session', async (t) => {
