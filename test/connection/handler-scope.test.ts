@@ -9,7 +9,7 @@ import { serve, type Served } from '../helpers/plugin'
 import { frame, RawClient, upgradeHead } from '../helpers/raw'
 import { portOf } from '../helpers/servers'
 import { until } from '../helpers/streams'
-import { testOnce } from '../helpers/transports'
+import { testOnce } from '../helpers/test-once'
 
 type Handler = fastifyWebsocket.WebsocketHandler
 type ErrorHandler = fastifyWebsocket.WebsocketErrorHandler

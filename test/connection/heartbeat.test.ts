@@ -9,7 +9,7 @@ import { serve } from '../helpers/plugin'
 import { frame } from '../helpers/raw'
 import { record, turn, until } from '../helpers/streams'
 import { holdIntervals } from '../helpers/timers'
-import { testOnce } from '../helpers/transports'
+import { testOnce } from '../helpers/test-once'
 import { PONG, DEAD, DEAD_PAUSED, connectSilent, pass, OVER_TLS } from './silent-peer'
 
 test('all connections share one timer, which is there while they are', async (t) => {

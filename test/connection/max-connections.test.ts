@@ -7,7 +7,7 @@ import { echo, serve, settled, type Served } from '../helpers/plugin'
 import { RawClient, upgradeHead } from '../helpers/raw'
 import { createFastify, listen, portOf } from '../helpers/servers'
 import { until } from '../helpers/streams'
-import { testOnce } from '../helpers/transports'
+import { testOnce } from '../helpers/test-once'
 
 const FULL = {
   statusCode: 503,

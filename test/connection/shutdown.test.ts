@@ -6,7 +6,8 @@ import { echo, serve, settled } from '../helpers/plugin'
 import { run, ROOT } from '../helpers/program'
 import { RawClient, upgradeHead } from '../helpers/raw'
 import { createFastify, listen, portOf } from '../helpers/servers'
-import { isUsual, testOnce } from '../helpers/transports'
+import { testOnce } from '../helpers/test-once'
+import { isUsual } from '../helpers/transports'
 import { join } from 'node:path'
 
 /** What came behind the head of the answer. */

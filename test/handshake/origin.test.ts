@@ -7,7 +7,7 @@ import { echo, serve, settled, type Served } from '../helpers/plugin'
 import { RawClient, upgradeHead } from '../helpers/raw'
 import { createFastify, portOf } from '../helpers/servers'
 import { turn, until } from '../helpers/streams'
-import { testOnce } from '../helpers/transports'
+import { testOnce } from '../helpers/test-once'
 
 type OriginOption = fastifyWebsocket.WebsocketConnectionOptions['origin']
 type Lines = Record<string, string>

@@ -12,7 +12,6 @@ import { createServer as createHttpsServer } from 'node:https'
 import { connect as connectTcp, type Socket } from 'node:net'
 import { connect as connectTls } from 'node:tls'
 import type { FastifyServerOptions } from 'fastify'
-import { test, type Test } from 'tap'
 import { StreamUpgrade } from '../../src/handshake/http2-stream'
 import { Http2ClientSocket } from '../../src/inject/http2-client'
 import type { WebSocketStreamServer } from '../../src/stream/server'
@@ -110,14 +109,6 @@ export function useTransport (name: TransportName): void {
 /** Whether the suites run over the transport of most tests, and not over one of the others. */
 export function isUsual (): boolean {
   return current === 'http'
-}
-
-/**
- * A test that is not repeated over other transports: it chooses its own, has none, or is about what
- * only HTTP/1 has.
- */
-export function testOnce (title: string, run: (t: Test) => Promise<void>): void {
-  if (isUsual()) test(title, run)
 }
 
 /** Whether the suites of a test run over HTTP/2. */

@@ -9,7 +9,7 @@ import { Logs } from '../helpers/logs'
 import { echo, serve } from '../helpers/plugin'
 import { RawClient, upgradeHead } from '../helpers/raw'
 import { portOf } from '../helpers/servers'
-import { testOnce } from '../helpers/transports'
+import { testOnce } from '../helpers/test-once'
 
 const HOOKS = ['onRequest', 'preParsing', 'preValidation', 'preHandler'] as const
 type Hook = typeof HOOKS[number]

@@ -6,7 +6,7 @@ import { connect, refused } from '../helpers/client'
 import { echo } from '../helpers/plugin'
 import { createFastify, listen, type Teardown } from '../helpers/servers'
 import { holdTimers } from '../helpers/timers'
-import { testOnce } from '../helpers/transports'
+import { testOnce } from '../helpers/test-once'
 
 /** As behind a proxy that serves the application under a prefix, in one of two languages. */
 function rewriteUrl ({ url = '' }: IncomingMessage): string {
