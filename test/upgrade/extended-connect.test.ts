@@ -148,6 +148,9 @@ for (const [name, options] of Object.entries({ h2c: H2C, h2: H2 })) {
     t.equal(String(message), `2.0 192.0.2.7 ${name === 'h2' ? 'https' : 'http'}`)
     client.terminate()
     await once(client, 'close')
+    const other = await fastify.injectWS('/', { remoteAddress: '2001:db8::7' })
+    t.match(String((await once(other, 'message'))[0]), '2001:db8::7 ')
+    other.terminate()
     await t.rejects(fastify.injectWS('/none'), {
       code: 'FST_WS_INJECT_REFUSED', statusCode: 404, body: /not found/
     })
