@@ -45,11 +45,11 @@ export const ListenError = createError<
   [address: string, message: string, options: { cause: unknown }]
 >('FST_WS_LISTEN', 'cannot listen on %s: %s', 500)
 
-/** The server speaks only HTTP/2, which has no upgrades. */
+/** The server speaks only HTTP/2, and the option `extendedConnect` is false. */
 export const Http2UnsupportedError = createError(
   'FST_WS_HTTP2_UNSUPPORTED',
-  'WebSockets over HTTP/2 are not supported: serve HTTP/1, or HTTP/2 with `https.allowHTTP1`, ' +
-  'or give option port, server or noServer', 500, TypeError)
+  'with `extendedConnect: false`, a server that speaks only HTTP/2 has no WebSockets: leave the ' +
+  'option out, or serve HTTP/1, or HTTP/2 with `https.allowHTTP1`', 500, TypeError)
 
 /** Another plugin uses a name or a server that this one needs. Arguments: what, and what to do. */
 export const ClashError = createError<[problem: string, options?: { cause: unknown }]>(
@@ -83,9 +83,14 @@ export class MethodNotAllowedError extends createError(
 export const HeadersTooLargeError = createError(
   'FST_WS_HEADERS_TOO_LARGE', 'too many headers', 431)
 
-/** A hook answered with the status 101, which only the handshake may send. */
+/**
+ * A hook answered with a status that only the handshake may send: 101, or over HTTP/2 any status of
+ * success.
+ */
 export const UnexpectedSwitchError = createError(
-  'FST_WS_UNEXPECTED_SWITCH', 'the status 101 is for the handshake of a websocket route', 500)
+  'FST_WS_UNEXPECTED_SWITCH',
+  'the status 101, and over HTTP/2 each from 200 to 299, is for the handshake of a websocket route',
+  500)
 
 /** A callback that has to answer synchronously has returned a promise. Arguments: its name. */
 export const AsyncCallbackError = createError<[name: string]>(

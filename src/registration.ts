@@ -64,12 +64,15 @@ export class Registration implements RoutePlugin {
     this.#settings = settings
     this.#Scope = settings.isCompatible ? CompatibleScope : HandlerScope
     this.#ownServer = settings.listen === null ? null : createUpgradeServer()
-    this.source = this.#ownServer ?? settings.server ?? fastify.server
+    // As the types of Fastify do, ours name the server of HTTP/1 for those of HTTP/2 as well.
+    this.source = this.#ownServer ?? settings.server as Server | null ?? fastify.server
     this.server = createRouteServer(settings, this.source)
     this.#connections = new OpenConnections(this.server.sockets, settings.maxConnections)
     this.#report = new ConnectionReport(settings.closeLog)
     this.#broker = settings.broker === null ? null : this.#linkTo(settings.broker)
-    this.#listener = settings.noServer ? null : upgradeListenerOf(this.source, fastify)
+    this.#listener = settings.noServer
+      ? null
+      : upgradeListenerOf(this.source, fastify, settings.extendedConnect)
     this.#upgrades = this.#listener?.upgradesOf(fastify) ?? null
     if (this.#upgrades !== null) this.server.refusals = this.#upgrades.refusals
   }
@@ -239,7 +242,10 @@ export class Registration implements RoutePlugin {
 
   closeClients (): Promise<void> {
     clearInterval(this.#serverCheck)
-    return this.#connections.close(this.#upgrades?.undecided ?? [], this.#settings.shutdownTimeout)
+    const { shutdownTimeout } = this.#settings
+    const closed = this.#connections.close(this.#upgrades?.undecided ?? [], shutdownTimeout)
+    this.#upgrades?.closeSessions()
+    return closed
   }
 
   async close (): Promise<void> {

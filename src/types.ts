@@ -11,6 +11,7 @@ import type {
 import type {
   IncomingHttpHeaders, IncomingMessage, OutgoingHttpHeaders, Server as HttpServer
 } from 'node:http'
+import type { Http2SecureServer, Http2Server } from 'node:http2'
 import type { Server as HttpsServer } from 'node:https'
 import type { ClientOptions, WebSocket } from 'ws'
 import type { Level } from './observe/log'
@@ -182,7 +183,13 @@ export interface WebsocketServerOptions extends Omit<
    * The server whose upgrades are taken instead of those of the Fastify instance. The plugin never
    * closes it.
    */
-  server?: HttpServer | HttpsServer | null | undefined
+  server?: HttpServer | HttpsServer | Http2Server | Http2SecureServer | null | undefined
+  /**
+   * Whether clients of HTTP/2 are offered WebSockets over it (RFC 8441). Default: `true` where the
+   * server speaks only HTTP/2, `false` where it may also speak HTTP/1. Without HTTP/2, it does
+   * nothing.
+   */
+  extendedConnect?: boolean | undefined
   /** Decides whether a client may connect. */
   verifyClient?: VerifyClient | null | undefined
 }

@@ -45,7 +45,8 @@ const SCOPE_OPTIONS = { requireManualDestroy: true }
 /** An accepted upgrade: its stream, its log and the one path of its errors. */
 export class HandlerScope extends AsyncResource implements ConnectionOwner, Pulse {
   readonly stream: SocketStream
-  progress = 0
+  /** Until the first beat, a number that differs from any count of bytes. */
+  progress = -1
   silence = 0
 
   readonly #context: ConnectionContext

@@ -12,7 +12,6 @@ import { isThenable } from '../stream/thenable'
 import type { OriginCheck, VerifyClient } from '../types'
 import { negotiate } from './negotiate'
 import { originOf } from './origin'
-import { checkHandshake } from './request-checks'
 import type { UpgradeAnswer } from './upgrade-answer'
 import { askVerifyClient } from './verify-client'
 import { createHandshake, type HandshakeServers } from './ws-handshake'
@@ -55,7 +54,7 @@ export function acceptUpgrade (
 
 function checkRequest (candidate: Candidate): void {
   candidate.acceptor.checkRoom()
-  checkHandshake(candidate.request.raw)
+  candidate.upgrade.checkHandshake()
   checkOrigin(candidate)
 }
 

@@ -11,7 +11,7 @@ import {
   isRefused, isSettled, lateState, type AnswerState, type RefusalState, type ReplyState
 } from './answer-state'
 import { cutOffWithoutProgress } from './progress'
-import type { UpgradeTransport } from './raw-socket'
+import type { UpgradeTransport } from './upgrade-transport'
 
 /** See the header of this file. */
 export class AnswerLifetime {
@@ -92,6 +92,11 @@ export class AnswerLifetime {
     this.state = 'gone'
   }
 
+  /** @throws FST_WS_INVALID_HANDSHAKE, FST_WS_UNSUPPORTED_VERSION */
+  checkHandshake (): void {
+    this.transport.checkHandshake()
+  }
+
   /** Calls back when the upgrade is accepted, or its socket is closed or has another owner. */
   onceSettled (callback: () => void): void {
     this.#onSettled.push(callback)
@@ -107,8 +112,7 @@ export class AnswerLifetime {
   /** The client has left. */
   protected leave (): void {
     if (this.state !== 'switched') this.#becomeGone()
-    // Fastify runs its `onRequestAbort` hooks when the request is destroyed.
-    this.transport.request.destroy()
+    this.transport.endRequest()
     this.settle()
   }
 
@@ -128,6 +132,6 @@ export class AnswerLifetime {
 
   /** Cuts the client off. */
   abort (): void {
-    this.transport.socket.destroy()
+    this.transport.abort()
   }
 }

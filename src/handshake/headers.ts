@@ -3,7 +3,8 @@
  * that go out with its 101.
  */
 import {
-  validateHeaderValue, type OutgoingHttpHeader, type OutgoingHttpHeaders, type ServerResponse
+  validateHeaderName, validateHeaderValue, type OutgoingHttpHeader, type OutgoingHttpHeaders,
+  type ServerResponse
 } from 'node:http'
 import { RETRY_AFTER } from '../protocol/retry-after'
 
@@ -20,12 +21,15 @@ export function setHead (response: ServerResponse, rest: readonly unknown[]): vo
  * Sets the headers that `writeHead` was given: an object, or a list of names and values in turn.
  * Like Node.js, it sets all of them or none.
  *
- * @throws ERR_INVALID_CHAR, ERR_HTTP_INVALID_HEADER_VALUE
+ * @throws ERR_INVALID_CHAR, ERR_INVALID_HTTP_TOKEN, ERR_HTTP_INVALID_HEADER_VALUE
  */
 export function setHeaders (response: ServerResponse, headers: unknown): void {
   if (typeof headers !== 'object' || headers === null) return
   const entries = headerEntries(headers)
-  for (const [name, value] of entries) validateHeaderValue(name, String(value))
+  for (const [name, value] of entries) {
+    validateHeaderName(name)
+    validateHeaderValue(name, String(value))
+  }
   for (const [name, value] of entries) response.setHeader(name, value)
 }
 

@@ -1,6 +1,6 @@
 /**
- * The raw socket of an upgrade, from the `upgrade` event until its last owner has it. At any time
- * the socket has one owner:
+ * The raw socket of an upgrade over HTTP/1, from the `upgrade` event until its last owner has it.
+ * At any time the socket has one owner:
  *
  * | owner            | when                                        | reads      | time limit     |
  * |------------------|---------------------------------------------|------------|----------------|
@@ -20,22 +20,21 @@ import { ServerResponse, type IncomingMessage } from 'node:http'
 import type { Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
 import { onceVacant } from './earlier-response'
+import {
+  checkKey, checkVersion, findHeadProblem, protocolOf, type AskedProtocol
+} from './request-checks'
+import {
+  closeSoon, createResponse, endOf, markFinished, writeHeadOf, type ResponseOwner
+} from './response'
+import type { TransportWatcher, UpgradeTransport } from './upgrade-transport'
+
+const SWITCHING = 101
 
 /** Bytes that are kept before the upgrade is decided. When more arrive, the socket is paused. */
 const MAX_EARLY_BYTES = 64 * 1024
 
 /** Milliseconds that a refused client has to read the refusal and to close the connection. */
 const LINGER_TIMEOUT = 2_000
-
-/** The events of a socket while this class reads it. */
-export interface TransportWatcher {
-  /** The operating system has taken all that was written. */
-  onDrain (): void
-  /** The socket is closed. */
-  onClose (): void
-  /** Another listener reads the socket as well: an observer, or the next owner. */
-  onReader (): void
-}
 
 interface Listeners {
   readonly data: (chunk: Buffer) => void
@@ -45,7 +44,7 @@ interface Listeners {
 }
 
 /** The raw socket of an upgrade: see the header of this file. */
-export class UpgradeTransport {
+export class RawSocket implements UpgradeTransport {
   readonly request: IncomingMessage
   readonly socket: Duplex
   /** The bytes behind the head of the request, and those that were read since. */
@@ -70,7 +69,15 @@ export class UpgradeTransport {
     return (this.socket as Partial<Socket>).bytesWritten ?? 0
   }
 
+  get session (): undefined {
+    return undefined
+  }
+
   // --- Shared with other `upgrade` listeners ---
+
+  get asksFor (): AskedProtocol {
+    return protocolOf(this.request)
+  }
 
   /** Notes how much is written already, before another listener sees the upgrade. */
   beginSharing (): void {
@@ -97,7 +104,26 @@ export class UpgradeTransport {
     return false
   }
 
+  // --- The request ---
+
+  admit (maxHeadersCount: number | null): Error | null {
+    const problem = findHeadProblem(this.request, maxHeadersCount)
+    // RFC 6455 section 4.2.1 asks for an `Upgrade` that contains "websocket", and RFC 9110
+    // section 7.8 lets the server choose from the list. ws accepts nothing beside the choice.
+    if (problem === null) this.request.headers.upgrade = 'websocket'
+    return problem
+  }
+
+  checkHandshake (): void {
+    checkVersion(this.request)
+    checkKey(this.request)
+  }
+
   // --- The response that has the socket ---
+
+  createResponse (owner: ResponseOwner): ServerResponse {
+    return createResponse(this.request, owner)
+  }
 
   /**
    * Gives the socket to a response. False while the response to an earlier, pipelined request has
@@ -123,6 +149,18 @@ export class UpgradeTransport {
   /** Calls back when the response that has the socket is done with it, unless the socket closes. */
   onceVacant (callback: () => void): void {
     onceVacant(this.socket, callback)
+  }
+
+  isAcceptance (statusCode: number): boolean {
+    return statusCode === SWITCHING
+  }
+
+  writeHead (response: ServerResponse, statusCode: number): void {
+    writeHeadOf(response, statusCode)
+  }
+
+  end (response: ServerResponse, args: unknown[]): void {
+    endOf(response, args)
   }
 
   // --- Reading before the decision ---
@@ -189,6 +227,28 @@ export class UpgradeTransport {
 
   // --- Ends ---
 
+  shakeHands<Result> (perform: (socket: Duplex, head: Buffer) => Result): Result {
+    const { socket, isWatched } = this
+    this.unwatch()
+    // A hook may have corked the response, and a corked socket would hold the handshake back.
+    while (socket.writableCorked > 0) socket.uncork()
+    const result = perform(socket, this.takeEarly())
+    // Before the handler runs, which may pause the socket. Nothing is read before the next tick.
+    if (isWatched && result !== null) socket.resume()
+    return result
+  }
+
+  handOver (response: ServerResponse): void {
+    this.vacate(response)
+    this.release()
+    markFinished(response)
+  }
+
+  finishRefusal (response: ServerResponse): void {
+    this.vacate(response)
+    closeSoon(response)
+  }
+
   /**
    * Ends the socket, and destroys it if the client has not closed the connection after
    * LINGER_TIMEOUT. What the client still sends is read and thrown away: closing a socket with
@@ -201,6 +261,15 @@ export class UpgradeTransport {
     socket.once('close', () => { clearTimeout(timer) })
     socket.end()
     socket.resume()
+  }
+
+  endRequest (): void {
+    // Fastify runs its `onRequestAbort` hooks when the request is destroyed.
+    this.request.destroy()
+  }
+
+  abort (): void {
+    this.socket.destroy()
   }
 
   /** The next owner has added its own `error` listener. */

@@ -30,18 +30,18 @@ function askedProtocols ({ headers: { upgrade = '' } }: IncomingMessage): string
   return upgrade.split(',').map((protocol) => protocol.trim().toLowerCase())
 }
 
-/** Whether WebSocket is among the protocols that a request asks for. */
-export function asksForWebSocket (request: IncomingMessage): boolean {
-  return request.headers.upgrade?.toLowerCase() === 'websocket' ||
-    askedProtocols(request).includes('websocket')
+/** What a request asks to switch to. `http` stands for nothing but other forms of HTTP. */
+export type AskedProtocol = 'websocket' | 'http' | 'other'
+
+/** What a request of HTTP/1 asks to switch to. WebSocket is preferred, if it is in the list. */
+export function protocolOf (request: IncomingMessage): AskedProtocol {
+  if (request.headers.upgrade?.toLowerCase() === 'websocket') return 'websocket'
+  const protocols = askedProtocols(request)
+  if (protocols.includes('websocket')) return 'websocket'
+  return protocols.every((protocol) => HTTP.test(protocol)) ? 'http' : 'other'
 }
 
-/** Whether a request asks for nothing but another form of HTTP. */
-export function asksForHttp (request: IncomingMessage): boolean {
-  return askedProtocols(request).every((protocol) => HTTP.test(protocol))
-}
-
-/** The error of a head that must not reach the router, or null. */
+/** The error of a head of HTTP/1 that must not reach the router, or null. */
 export function findHeadProblem (
   { headers, httpVersion, method, rawHeaders }: IncomingMessage, maxHeadersCount: number | null
 ): Error | null {
@@ -79,16 +79,16 @@ function countHosts (rawHeaders: readonly string[]): number {
   return count
 }
 
-/**
- * Checks the version and the key of a handshake.
- *
- * @throws FST_WS_INVALID_HANDSHAKE, FST_WS_UNSUPPORTED_VERSION
- */
-export function checkHandshake ({ headers }: IncomingMessage): void {
+/** @throws FST_WS_UNSUPPORTED_VERSION */
+export function checkVersion ({ headers }: IncomingMessage): void {
   const version = headers['sec-websocket-version']
   if (version === undefined || !SUPPORTED_VERSIONS.includes(version)) {
     throw new UnsupportedVersionError()
   }
+}
+
+/** @throws FST_WS_INVALID_HANDSHAKE */
+export function checkKey ({ headers }: IncomingMessage): void {
   if (!KEY.test(headers['sec-websocket-key'] ?? '')) {
     throw new InvalidHandshakeError('missing or malformed Sec-WebSocket-Key')
   }

@@ -12,7 +12,8 @@ import { UnexpectedSwitchError } from '../errors'
 import { toError } from '../observe/thrown'
 import { AnswerLifetime } from './answer-lifetime'
 import {
-  afterSend, isRefused, judgeHead, OK, ON_SEND, SWITCHING, type RefusalState, type Sent
+  afterSend, isRefused, judgeHead, OK, ON_SEND, SWITCHING, type HeadVerdict, type RefusalState,
+  type Sent
 } from './answer-state'
 import {
   claimReply, isSendInsideOnError, kindOf, warnOfSecondAnswer, withoutThen, type ReplyOwner,
@@ -20,16 +21,14 @@ import {
 } from './claimed-reply'
 import { prepareErrorAnswer } from './error-answer'
 import { handshakeLines, setHead, setRefusalHeaders } from './headers'
-import {
-  closeSoon, createResponse, emitFinish, endOf, markFinished, writeHeadOf, type ResponseOwner
-} from './response'
+import { emitFinish, type ResponseOwner } from './response'
 import { kReplyWatcher, kUpgrade, type MarkedRequest } from './symbols'
 import type { Handshake } from './ws-handshake'
 
 /** The one answer to an upgrade request: see the header of this file. */
 export class UpgradeAnswer extends AnswerLifetime implements ResponseOwner, ReplyOwner {
   /** The response that Fastify and the application write to. */
-  readonly raw: ServerResponse = createResponse(this.transport.request, this)
+  readonly raw: ServerResponse = this.transport.createResponse(this)
   /** Whether `verifyClient` has let the client in. */
   isVerified = false
   /** The subprotocol that `handleProtocols` has chosen; undefined until it is asked. */
@@ -76,9 +75,8 @@ export class UpgradeAnswer extends AnswerLifetime implements ResponseOwner, Repl
     return this.#reply?.sent === true && !this.raw.writableEnded
   }
 
-  /** Gives the socket back, because the request is served as plain HTTP. */
+  /** The socket goes back to its server, because the request is served as plain HTTP. */
   giveBack (): void {
-    this.transport.vacate(this.raw)
     this.giveAway()
   }
 
@@ -116,6 +114,8 @@ export class UpgradeAnswer extends AnswerLifetime implements ResponseOwner, Repl
 
   /** A check of the route has failed: replies with the error, unless another answer has begun. */
   onCheckFailed (thrown: unknown): void {
+    // A complete answer may still be on its way to the client.
+    if (this.raw.writableEnded) return
     if (this.state === 'checking' || this.state === 'failing') this.#reply?.send(toError(thrown))
   }
 
@@ -170,15 +170,23 @@ export class UpgradeAnswer extends AnswerLifetime implements ResponseOwner, Repl
   }
 
   onWriteHead (statusCode: number, rest: readonly unknown[]): void {
-    const { headersSent } = this.raw
-    const head = { is101: statusCode === SWITCHING, hasBegun: this.#hasBegun, headersSent }
-    switch (judgeHead(this.state, head)) {
+    switch (this.#judgeHead(statusCode)) {
       case 'switch': this.#writeSwitch(rest); break
       case 'write': setHead(this.raw, rest); this.#writeRefusal(statusCode); break
       case 'fail': this.#refuseSwitch(new UnexpectedSwitchError()); break
       case 'drop late': this.#warn(); this.#nextEnd = 'is dropped'; break
       case 'drop': this.#nextEnd = 'is dropped'; break
     }
+  }
+
+  #judgeHead (statusCode: number): HeadVerdict {
+    const verdict = judgeHead(this.state, {
+      is101: statusCode === SWITCHING,
+      hasBegun: this.#hasBegun,
+      headersSent: this.raw.headersSent
+    })
+    // Over HTTP/2, the client takes more statuses than 101 for the acceptance.
+    return verdict === 'write' && this.transport.isAcceptance(statusCode) ? 'fail' : verdict
   }
 
   #writeSwitch (rest: readonly unknown[]): void {
@@ -212,7 +220,7 @@ export class UpgradeAnswer extends AnswerLifetime implements ResponseOwner, Repl
     this.#nextEnd = 'ends'
     if (this.state === 'switched' || next === 'is dropped') return
     if (next === 'switches') this.#switch()
-    else endOf(this.raw, args)
+    else this.transport.end(this.raw, args)
   }
 
   // --- The refusal ---
@@ -228,14 +236,14 @@ export class UpgradeAnswer extends AnswerLifetime implements ResponseOwner, Repl
     this.noteError(thrown)
     const { statusCode, body } = prepareErrorAnswer(this.raw, thrown, this.#reply?.log)
     this.#writeRefusal(statusCode)
-    endOf(this.raw, [body])
+    this.transport.end(this.raw, [body])
   }
 
   #writeRefusal (statusCode: number): void {
     if (!this.isRefused) this.#beginRefusal('refusing')
     // Both throw for a second head: its end is not waited for twice, and it is not counted.
     setRefusalHeaders(this.raw, statusCode)
-    writeHeadOf(this.raw, statusCode)
+    this.transport.writeHead(this.raw, statusCode)
     if (this.transport.socket.destroyed) return
     this.#watchRefusal()
     this.countRefusal(statusCode)
@@ -247,40 +255,32 @@ export class UpgradeAnswer extends AnswerLifetime implements ResponseOwner, Repl
     this.cutOffWithoutProgress(() => this.transport.socket.writableLength > 0)
     this.raw.once('finish', () => {
       this.endSoon()
-      this.transport.vacate(this.raw)
-      closeSoon(this.raw)
+      this.transport.finishRefusal(this.raw)
     })
   }
 
   // --- The switch ---
 
   #switch (): void {
-    const { socket, isWatched } = this.transport
-    this.transport.unwatch()
-    // A hook may have corked the response, and a corked socket would hold the handshake back.
-    while (socket.writableCorked > 0) socket.uncork()
     const start = this.#shakeHands()
     if (start === null) return
-    this.transport.vacate(this.raw)
-    this.transport.release()
     this.state = 'switched'
-    markFinished(this.raw)
+    this.transport.handOver(this.raw)
     this.settle()
     const log = this.#reply?.log
     // Handlers keep the raw request, and with it this answer. The reply keeps Fastify's request.
     this.#send = null
     this.#reply = null
-    // Before the handler runs, which may pause the socket. Nothing is read before the next tick.
-    if (isWatched) socket.resume()
     emitFinish(this.raw, log)
     start()
   }
 
   /** Returns the function that starts the connection, or null if there is no connection. */
   #shakeHands (): (() => void) | null {
-    const head = this.transport.takeEarly()
     try {
-      const start = this.#handshake?.(this.transport.socket, head) ?? null
+      const start = this.transport.shakeHands((socket, head) => {
+        return this.#handshake?.(socket, head) ?? null
+      })
       if (start !== null) return start
       // Either ws has destroyed the socket, or a `wsClientError` listener has answered on it.
       if (this.transport.socket.destroyed) this.leave()

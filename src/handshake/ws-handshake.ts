@@ -1,8 +1,8 @@
 import type { IncomingMessage } from 'node:http'
+import type { Duplex } from 'node:stream'
 import { InvalidHandshakeError } from '../errors'
 import type { WebSocketStreamServer } from '../stream/server'
 import type { StreamSocket } from '../stream/socket'
-import type { UpgradeTransport } from './raw-socket'
 
 /**
  * Performs the handshake of an accepted upgrade. `head` is what arrived behind the request. Returns
@@ -10,7 +10,7 @@ import type { UpgradeTransport } from './raw-socket'
  *
  * @throws an error that refuses the handshake after all
  */
-export type Handshake = (transport: UpgradeTransport['socket'], head: Buffer) => (() => void) | null
+export type Handshake = (transport: Duplex, head: Buffer) => (() => void) | null
 
 /** What a handshake needs to know of the route. */
 export interface HandshakeServers {

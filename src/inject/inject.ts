@@ -5,13 +5,15 @@
  */
 import type { FastifyInstance } from 'fastify'
 import type { ClientRequest, IncomingMessage, Server } from 'node:http'
+import type { Http2Session } from 'node:http2'
 import type { Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
 import { WebSocket } from 'ws'
 import { InjectRefusedError } from '../errors'
 import { nextTick } from '../stream/next-tick'
 import { MemorySocket } from './memory-socket'
-import { emitConnection, isSecure } from '../upgrade/http-server'
+import { connectOverHttp2, type Http2ClientSocket } from './http2-client'
+import { emitConnection, isSecure, versionsOf, type HttpVersions } from '../upgrade/http-server'
 import type {
   InjectRefusal, InjectWebsocket, InjectWebsocketInit, InjectWebsocketOptions
 } from '../types'
@@ -52,13 +54,14 @@ class InjectedSocket extends WebSocket {
 export function createInject (fastify: FastifyInstance, server: Server): InjectWebsocket {
   return async (path = '/', init = {}, options = {}) => {
     await fastify.ready()
-    return await connect(server, path, init, options)
+    const createTransport = () => connectOver(versionsOf(server, fastify), server, init)
+    return await connect(createTransport, path, init, options)
   }
 }
 
 function connect (
-  server: Server, path: string,
-  { protocols, remoteAddress = LOOPBACK, headers, ...clientOptions }: InjectWebsocketInit,
+  createTransport: () => MemorySocket | Http2ClientSocket, path: string,
+  { protocols, remoteAddress, headers, ...clientOptions }: InjectWebsocketInit,
   { onInit, onOpen }: InjectWebsocketOptions
 ): Promise<WebSocket> {
   return new Promise((resolve, reject) => {
@@ -68,7 +71,7 @@ function connect (
       headers: headers as Record<string, string>,
       // Node.js takes any Duplex as the connection. Its types demand a Socket.
       createConnection: () => {
-        const transport = connectInMemory(server, remoteAddress)
+        const transport = createTransport()
         // `net.connect` does the same, so ws expects it, and ends the timeout after the handshake.
         return transport.setTimeout(clientOptions.handshakeTimeout ?? 0) as Duplex as Socket
       }
@@ -102,10 +105,34 @@ async function tell (
   await callback?.(socket)
 }
 
-function connectInMemory (server: Server, remoteAddress: string): MemorySocket {
+function connectOver (
+  versions: HttpVersions, server: Server, init: InjectWebsocketInit
+): MemorySocket | Http2ClientSocket {
+  if (versions !== 'HTTP/2') return connectInMemory(server, init)
+  server.once('session', (session: Http2Session) => { introduce(session, server, init) })
+  const transport = connectInMemory(server, init, { alpnProtocol: 'h2' })
+  return connectOverHttp2(transport, isSecure(server) ? 'https' : 'http')
+}
+
+/**
+ * Tells a session of HTTP/2 what the server is to know of its client. Node.js wraps a socket in
+ * memory into one of its own, which has only the bytes.
+ */
+function introduce (
+  { socket }: Http2Session, server: Server, { remoteAddress = LOOPBACK }: InjectWebsocketInit
+): void {
+  const family = remoteAddress.includes(':') ? 'IPv6' : 'IPv4'
+  // An exception from public API: a socket of Node.js takes its address from this property.
+  Object.assign(socket, { _peername: { address: remoteAddress, family, port: 0 } })
+  if (isSecure(server)) Object.assign(socket, { encrypted: true })
+}
+
+function connectInMemory (
+  server: Server, { remoteAddress = LOOPBACK }: InjectWebsocketInit, properties = {}
+): MemorySocket {
   const [near, far] = MemorySocket.pair(remoteAddress, isSecure(server))
   // Every accepted socket has this property. HTTP/2 servers of Node.js read it.
-  Object.assign(far, { server })
+  Object.assign(far, { server, ...properties })
   emitConnection(server, far)
   return near
 }

@@ -39,7 +39,7 @@ export const PLUGIN_PLACE: OptionPlace = {
 export const SERVER_PLACE: OptionPlace = {
   prefix: 'options.',
   names: [
-    'objectMode', 'binary', 'highWaterMark', 'pauseTimeout',
+    'objectMode', 'binary', 'highWaterMark', 'pauseTimeout', 'extendedConnect',
     ...WS_OPTIONS.filter((name) => name !== CLASS_OPTION && name !== CLOSE_TIMEOUT)
   ],
   isOpen: false

@@ -67,6 +67,7 @@ const SERVER_OPTIONS: readonly Check[] = [
   ['handleProtocols', isFunction, 'a function'],
   ['path', isPath, "a path that begins with '/' and has no query"],
   ['noServer', isBoolean, 'a boolean'],
+  ['extendedConnect', isBoolean, 'a boolean'],
   ['clientTracking', isBoolean, 'a boolean'],
   ['perMessageDeflate', isBooleanOrObject, 'a boolean or an object'],
   ['maxPayload', isLimit, LIMIT],
@@ -118,6 +119,8 @@ export interface PluginSettings {
   /** The address of the server that the plugin opens itself, or null. */
   readonly listen: ListenSettings | null
   readonly noServer: boolean
+  /** Undefined for the default, which depends on the server. */
+  readonly extendedConnect: boolean | undefined
   /** The streams are explicitly to carry bytes. */
   readonly isByteMode: boolean
   readonly verifyClient: VerifyClient | null
@@ -141,7 +144,9 @@ export function resolveOptions (
   const plugin = readPluginOptions(input)
   const options = readServerOptions(plugin.options ?? {})
 
-  const { server, port, host, backlog, noServer, path, verifyClient, ...websocket } = options
+  const {
+    server, port, host, backlog, noServer, extendedConnect, path, verifyClient, ...websocket
+  } = options
   const connection = resolveConnectionOptions({ ...plugin, maxPayload: options.maxPayload }, {
     heartbeat: DEFAULT_HEARTBEAT,
     maxPayload: Math.min(Number(fastify.initialConfig.bodyLimit), MAX_LIMIT),
@@ -162,6 +167,8 @@ export function resolveOptions (
     server: server ?? null,
     listen: port === undefined ? null : { port, host, backlog },
     noServer: noServer ?? false,
+    // As in ws, an option that is null is not given either.
+    extendedConnect: extendedConnect ?? undefined,
     isByteMode: !(options.objectMode ?? options.binary !== true),
     verifyClient: verifyClient ?? null,
     broker: plugin.broker ?? null,

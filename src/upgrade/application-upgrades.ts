@@ -11,15 +11,16 @@ import { ClosingError } from '../errors'
 import { WebsocketPaths } from '../routes/paths'
 import { emitConnection } from './http-server'
 import { createPlainHead } from './other-protocol'
-import { asksForWebSocket, findHeadProblem } from '../handshake/request-checks'
 import { logError } from '../observe/log'
+import { RawSocket } from '../handshake/raw-socket'
 import { RefusalCounts } from '../observe/refusal-counts'
 import { UpgradeAnswer } from '../handshake/upgrade-answer'
 import { createRouted, onRouting, watchRouting } from './routed-url'
 import { routesOf } from '../routes/registered-plugin'
-import type { UpgradeTransport } from '../handshake/raw-socket'
+import { Sessions } from './sessions'
+import type { UpgradeTransport } from '../handshake/upgrade-transport'
 
-/** An HTTP or HTTPS server, which emits `upgrade`. */
+/** A server which emits `upgrade`, or over HTTP/2 `connect`. */
 export type UpgradeSource = Pick<
   Server,
   'prependListener' | 'off' | 'listenerCount' | 'emit' | 'maxHeadersCount' | 'maxRequestsPerSocket'
@@ -33,6 +34,7 @@ export class ApplicationUpgrades {
 
   readonly #source: UpgradeSource
   readonly #fastify: FastifyInstance
+  readonly #sessions = new Sessions()
   #paths: WebsocketPaths | null = null
   #isClosing = false
   /** The application closes, and the time that upgrades had to get an answer is over. */
@@ -64,7 +66,13 @@ export class ApplicationUpgrades {
     this.#timer = setTimeout(() => {
       this.#isOver = true
       for (const answer of this.undecided) answer.abort()
+      if (this.ownsSource) this.#sessions.destroy()
     }, timeout).unref()
+  }
+
+  /** Ends the sessions of HTTP/2 that carry upgrades, each with its last stream. */
+  closeSessions (): void {
+    if (this.ownsSource) this.#sessions.close()
   }
 
   /** Stops the timer, when the application has closed. */
@@ -84,6 +92,7 @@ export class ApplicationUpgrades {
 
   /** Answers an upgrade, after the answers to earlier requests on its socket. */
   answer (transport: UpgradeTransport): void {
+    if (transport.session !== undefined) this.#sessions.add(transport.session)
     const answer = new UpgradeAnswer(transport, this.refusals)
     this.#proceed(transport, answer)
     // Most upgrades run no asynchronous hook, are settled now, and need no watch over their socket.
@@ -98,8 +107,9 @@ export class ApplicationUpgrades {
     // The client has left, or the answer to an earlier request has closed the connection.
     if (!transport.socket.writable) answer.endSoon()
     else if (!answer.occupy()) answer.queue(() => { this.#proceed(transport, answer) })
-    else if (asksForWebSocket(transport.request)) this.#dispatch(transport.request, answer)
-    else this.#servePlainly(transport, answer)
+    else if (transport.asksFor !== 'websocket' && transport instanceof RawSocket) {
+      this.#servePlainly(transport, answer)
+    } else this.#dispatch(transport, answer)
   }
 
   /** Answers an upgrade with an error, without the router. */
@@ -107,21 +117,19 @@ export class ApplicationUpgrades {
     this.#log(error)
     const answer = new UpgradeAnswer(transport, this.refusals)
     if (answer.occupy()) answer.refuse(error)
-    else transport.socket.destroy()
+    else transport.abort()
   }
 
-  #dispatch (request: IncomingMessage, answer: UpgradeAnswer): void {
+  #dispatch (transport: UpgradeTransport, answer: UpgradeAnswer): void {
+    const { request } = transport
     const { maxHeadersCount } = this.#source
     // With `return503OnClosing: false`, Fastify would dispatch the upgrade while it closes, and
     // `close()` would not wait for the answer.
-    const problem = this.#isClosing ? new ClosingError() : findHeadProblem(request, maxHeadersCount)
+    const problem = this.#isClosing ? new ClosingError() : transport.admit(maxHeadersCount)
     if (problem !== null) {
       answer.refuse(problem)
       return
     }
-    // RFC 6455 section 4.2.1 asks for an `Upgrade` that contains "websocket", and RFC 9110
-    // section 7.8 lets the server choose from the list. ws accepts nothing beside the choice.
-    request.headers.upgrade = 'websocket'
     answer.attachTo(request)
     onRouting(request, this.#correctUrl)
     try {
@@ -151,10 +159,11 @@ export class ApplicationUpgrades {
    * an `Upgrade` header (RFC 9110 section 7.8). The head of the request, without the header, goes
    * back into the socket, and the socket to the HTTP server.
    */
-  #servePlainly (transport: UpgradeTransport, answer: UpgradeAnswer): void {
+  #servePlainly (transport: RawSocket, answer: UpgradeAnswer): void {
     const { request, socket } = transport
     try {
       const head = createPlainHead(request, this.#source)
+      transport.vacate(answer.raw)
       answer.giveBack()
       socket.unshift(Buffer.concat([head, transport.takeEarly()]))
     } catch (error) {
@@ -165,7 +174,7 @@ export class ApplicationUpgrades {
     request.socket.setTimeout(0)
     emitConnection(this.#source, socket)
     transport.release()
-    // `UpgradeTransport` has paused the socket.
+    // `RawSocket` has paused the socket.
     socket.resume()
   }
 

@@ -1,5 +1,6 @@
 import type { FastifyInstance } from 'fastify'
 import type { Server } from 'node:http'
+import type { Http2Server } from 'node:http2'
 import type { Duplex } from 'node:stream'
 import { Server as TlsServer } from 'node:tls'
 
@@ -13,15 +14,32 @@ export function isSecure (server: object): boolean {
   return server instanceof TlsServer
 }
 
-/**
- * Whether a server speaks HTTP/1, which has upgrades. If the user made an HTTP/2 server over TLS,
- * nothing public tells whether it has the option `allowHTTP1`. Such a server counts as one that
- * speaks HTTP/1: without the option, Node.js refuses clients with a 403 that names it.
- */
-export function canUpgrade (server: object, { initialConfig }: FastifyInstance): boolean {
+/** Whether a server speaks HTTP/2, and perhaps HTTP/1 as well. */
+export function isHttp2 (server: object): boolean {
   // According to the documentation of Node.js, only HTTP/2 servers have this method.
-  if (!('updateSettings' in server)) return true
-  const { http2, https } = initialConfig
-  if (http2 !== true) return isSecure(server)
-  return typeof https === 'object' && https.allowHTTP1 === true
+  return 'updateSettings' in server
+}
+
+/** Which versions of HTTP a server speaks. */
+export type HttpVersions = 'HTTP/1' | 'HTTP/2' | 'both'
+
+/**
+ * Which versions of HTTP a server speaks. If the user made an HTTP/2 server over TLS, nothing
+ * public tells whether it has the option `allowHTTP1`. Such a server counts as one that speaks
+ * both: without the option, Node.js refuses clients of HTTP/1 with a 403 that names it.
+ */
+export function versionsOf (server: object, fastify: FastifyInstance): HttpVersions {
+  if (!isHttp2(server)) return 'HTTP/1'
+  if (!isSecure(server)) return 'HTTP/2'
+  const { http2, https } = fastify.initialConfig
+  const isKnown = http2 === true && https !== undefined && server === fastify.server
+  const allowsHttp1 = typeof https === 'object' && https.allowHTTP1 === true
+  return isKnown && !allowsHttp1 ? 'HTTP/2' : 'both'
+}
+
+/** Has a server tell its clients that they may open WebSockets over HTTP/2 (RFC 8441). */
+export function offerExtendedConnect (server: object): void {
+  // Only HTTP/2 servers get here. The settings that they have already stay.
+  const { updateSettings } = server as Http2Server
+  updateSettings.call(server, { enableConnectProtocol: true })
 }

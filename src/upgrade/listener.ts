@@ -1,5 +1,6 @@
 /**
- * The `upgrade` events of one server, for all applications on it.
+ * The `upgrade` events of one server, and the `connect` events that are upgrades over HTTP/2, for
+ * all applications on it.
  *
  * If no other library listens for upgrades of the server, an application answers each upgrade at
  * once. If another one listens, the decision comes on the next tick: an upgrade whose socket the
@@ -10,10 +11,11 @@ import type { FastifyInstance } from 'fastify'
 import type { IncomingMessage } from 'node:http'
 import type { Duplex } from 'node:stream'
 import { ApplicationUpgrades, type UpgradeSource } from './application-upgrades'
+import { takeConnect, type ConnectArguments } from './extended-connect'
 import { Http2UnsupportedError } from '../errors'
-import { canUpgrade } from './http-server'
-import { asksForHttp, asksForWebSocket } from '../handshake/request-checks'
-import { UpgradeTransport } from '../handshake/raw-socket'
+import { isHttp2, offerExtendedConnect, versionsOf } from './http-server'
+import { RawSocket } from '../handshake/raw-socket'
+import type { UpgradeTransport } from '../handshake/upgrade-transport'
 import { nextTick } from '../stream/next-tick'
 import { UnclaimedUpgrades } from './unclaimed'
 
@@ -46,14 +48,19 @@ export class UpgradeListener {
   /** Begins to take upgrades for one registration of the plugin. */
   attach (upgrades: ApplicationUpgrades): void {
     // Our listener must be the first: what happens to a socket later is the work of another one.
-    if (this.#attached.length === 0) this.#source.prependListener('upgrade', this.#onUpgrade)
+    if (this.#attached.length === 0) {
+      this.#source.prependListener('upgrade', this.#onUpgrade)
+      if (isHttp2(this.#source)) this.#source.prependListener('connect', this.#onConnect)
+    }
     this.#attached.push(upgrades)
   }
 
   /** Ends `attach` of one registration, which has closed. */
   detach (upgrades: ApplicationUpgrades): void {
     this.#attached.splice(this.#attached.indexOf(upgrades), 1)
-    if (this.#attached.length === 0) this.#source.off('upgrade', this.#onUpgrade)
+    if (this.#attached.length > 0) return
+    this.#source.off('upgrade', this.#onUpgrade)
+    this.#source.off('connect', this.#onConnect)
   }
 
   /**
@@ -68,8 +75,19 @@ export class UpgradeListener {
   }
 
   #onUpgrade = (request: IncomingMessage, socket: Duplex, head: Buffer): void => {
-    const transport = new UpgradeTransport(request, socket, head)
-    if (this.#source.listenerCount('upgrade') === 1) {
+    this.#take(new RawSocket(request, socket, head), this.#source.listenerCount('upgrade') === 1)
+  }
+
+  // Without a listener for `connect`, Node.js refuses each CONNECT of HTTP/2 with a 405. This event
+  // of the server is not documented.
+  #onConnect = (...args: ConnectArguments): void => {
+    const isAlone = this.#source.listenerCount('connect') === 1
+    const transport = takeConnect(args, isAlone)
+    if (transport !== null) this.#take(transport, isAlone)
+  }
+
+  #take (transport: UpgradeTransport, isAlone: boolean): void {
+    if (isAlone) {
       this.#answer(transport)
       return
     }
@@ -82,7 +100,7 @@ export class UpgradeListener {
     const [first] = this.#attached
     const isOnly = this.#attached.at(-1) === first
     try {
-      const chosen = isOnly ? first : this.#findClaimant(transport.request)
+      const chosen = isOnly ? first : this.#findClaimant(transport)
       const upgrades = chosen ?? this.#anyone
       upgrades?.answer(transport)
     } catch (error) {
@@ -94,7 +112,7 @@ export class UpgradeListener {
   #share = (transport: UpgradeTransport): void => {
     if (transport.isTaken) return
     try {
-      const claimant = this.#findClaimant(transport.request)
+      const claimant = this.#findClaimant(transport)
       if (claimant === undefined) this.#unclaimed.add(transport)
       else claimant.answer(transport)
     } catch (error) {
@@ -103,9 +121,10 @@ export class UpgradeListener {
   }
 
   /** The application whose route takes the upgrade. One that is not closing is preferred. */
-  #findClaimant (request: IncomingMessage): ApplicationUpgrades | undefined {
+  #findClaimant ({ asksFor, request }: UpgradeTransport): ApplicationUpgrades | undefined {
     // An upgrade to a form of HTTP, such as h2c, is served as plain HTTP, by any application.
-    if (!asksForWebSocket(request)) return asksForHttp(request) ? this.#anyone : undefined
+    if (asksFor === 'http') return this.#anyone
+    if (asksFor === 'other') return undefined
     const claimants = this.#attached.filter((upgrades) => upgrades.claims(request))
     return claimants.find(({ isClosing }) => !isClosing) ?? claimants[0]
   }
@@ -124,7 +143,7 @@ export class UpgradeListener {
   #giveUp = (transport: UpgradeTransport): void => {
     if (transport.isTaken) return
     const upgrades = this.#anyone
-    if (upgrades === undefined) transport.socket.destroy()
+    if (upgrades === undefined) transport.abort()
     else upgrades.answer(transport)
   }
 }
@@ -132,14 +151,19 @@ export class UpgradeListener {
 const listeners = new WeakMap<UpgradeSource, UpgradeListener>()
 
 /**
- * The one listener of a server. Its options can only be seen if it is the server of `fastify`.
+ * The one listener of a server.
  *
+ * @param extendedConnect whether WebSockets over HTTP/2 are offered; undefined means only where the
+ * server does not speak HTTP/1
  * @throws FST_WS_HTTP2_UNSUPPORTED
  */
 export function upgradeListenerOf (
-  source: UpgradeSource, fastify: FastifyInstance
+  source: UpgradeSource, fastify: FastifyInstance, extendedConnect: boolean | undefined
 ): UpgradeListener {
-  if (!canUpgrade(source, fastify)) throw new Http2UnsupportedError()
+  const versions = versionsOf(source, fastify)
+  if (versions === 'HTTP/2' && extendedConnect === false) throw new Http2UnsupportedError()
+  const isOffered = extendedConnect ?? versions === 'HTTP/2'
+  if (isOffered && versions !== 'HTTP/1') offerExtendedConnect(source)
   const listener = listeners.get(source) ?? new UpgradeListener(source)
   listeners.set(source, listener)
   return listener

@@ -19,6 +19,9 @@ const STRATEGY = 'fastifyWebsocketUrl'
 /** Thrown to end the dispatch of a request before a hook or a handler sees it. */
 const STOP = new Error('the URL is known')
 
+/** What a property is that was assigned. */
+const PLAIN = { configurable: true, enumerable: true, writable: true }
+
 type RequestListener = (request: IncomingMessage) => void
 type RoutedRequest = IncomingMessage & { [kOnRouting]?: RequestListener }
 
@@ -45,7 +48,13 @@ export function onRouting (request: RoutedRequest, listener: RequestListener): v
 
 /** A copy of the request with the URL that Fastify would look up. No hook runs. */
 export function createRouted (fastify: FastifyInstance, request: IncomingMessage): IncomingMessage {
-  const heir: IncomingMessage = Object.create(request)
+  const { url, method } = request
+  // Over HTTP/2, `heir.url = …` would change the request, unless the heir has a URL of its own. And
+  // the method of such a request is CONNECT, for which there are no routes.
+  const heir: IncomingMessage = Object.create(request, {
+    url: { ...PLAIN, value: url },
+    method: { ...PLAIN, value: method === 'CONNECT' ? 'GET' : method }
+  })
   onRouting(heir, stop)
   try {
     fastify.routing(heir, new ServerResponse(heir))

@@ -1,4 +1,4 @@
-import type { UpgradeTransport } from '../handshake/raw-socket'
+import type { UpgradeTransport } from '../handshake/upgrade-transport'
 
 /** Upgrades that no route of ours claims. Other listeners have some time to answer them. */
 export class UnclaimedUpgrades {

@@ -6,6 +6,7 @@ import Fastify, {
 } from 'fastify'
 import { once } from 'node:events'
 import { createServer, type IncomingMessage, type RequestListener, type Server } from 'node:http'
+import { createSecureServer as createHttp2Server } from 'node:http2'
 import { createServer as createSecureServer } from 'node:https'
 import type { Socket } from 'node:net'
 import { Readable } from 'node:stream'
@@ -34,6 +35,8 @@ export const CLOSE_TIMEOUT = 400
 
 /** For a plain answer that does not fit into any buffer of a socket. */
 const BIG = Buffer.alloc(8_000_000, 'b')
+
+const HTTP2 = { ...CERTIFICATE, allowHTTP1: true }
 
 const CHOICES = {
   tls: [0.25, true],
@@ -73,6 +76,8 @@ const CHOICES = {
   // The slip of many is drawn more often.
   guard: [0.8, 'answer', 'answer', ...ANSWERS],
   guardAt: [0.7, 'onRequest', 'preParsing', 'preValidation', 'preHandler'],
+  // Beside HTTP/1, over TLS.
+  http2: [0.25, true],
   // Never drawn: with it, an application fails as the siege has to see.
   sabotage: [0, 'uncaught', 'late', 'left', 'let in']
 } as const
@@ -144,8 +149,10 @@ export async function startApplication (plan: ApplicationPlan): Promise<Applicat
   }
 }
 
-function createGivenServer ({ tls }: ApplicationPlan): Server {
+function createGivenServer ({ tls, http2 }: ApplicationPlan): Server {
   const onRequest: RequestListener = (request, response) => { response.end('plain') }
+  // What the siege does with a server is there in one of HTTP/2 as well.
+  if (http2) return createHttp2Server(HTTP2, onRequest as never) as unknown as Server
   return tls ? createSecureServer(CERTIFICATE, onRequest) : createServer(onRequest)
 }
 
@@ -199,7 +206,7 @@ function declarePlainRoutes (fastify: FastifyInstance): void {
 
 function serverOptionsOf (plan: ApplicationPlan): FastifyServerOptions {
   const {
-    tls, logger, rewriteUrl, forceCloseConnections, connectionTimeout, handlerTimeout,
+    tls, http2, logger, rewriteUrl, forceCloseConnections, connectionTimeout, handlerTimeout,
     return503OnClosing
   } = plan
   const rewrite = ({ url = '/', headers }: IncomingMessage): string => {
@@ -210,9 +217,11 @@ function serverOptionsOf (plan: ApplicationPlan): FastifyServerOptions {
   return {
     bodyLimit: 2_000_000,
     ...(tls && { https: CERTIFICATE }),
+    ...(http2 && { http2: true, https: HTTP2 }),
     ...(logger && { logger: { level: 'debug', stream: { write () {} } } }),
     ...(rewriteUrl && { rewriteUrl: rewrite }),
-    ...(forceCloseConnections && { forceCloseConnections }),
+    // A server of HTTP/2 cannot tell which connections are idle.
+    ...(forceCloseConnections && { forceCloseConnections: http2 ? true : forceCloseConnections }),
     ...(connectionTimeout && { connectionTimeout }),
     ...(handlerTimeout && { handlerTimeout }),
     ...(return503OnClosing !== undefined && { return503OnClosing })
@@ -222,7 +231,7 @@ function serverOptionsOf (plan: ApplicationPlan): FastifyServerOptions {
 function pluginOptionsOf (plan: ApplicationPlan, server: Server | null): WebsocketPluginOptions {
   const {
     heartbeat, maxPayload, maxBackpressure, maxConnections, origin, verifyClient, deflate,
-    objectMode, clientTracking, pauseTimeout, handle, errorHandler
+    objectMode, clientTracking, pauseTimeout, handle, errorHandler, http2
   } = plan
   return {
     closeTimeout: CLOSE_TIMEOUT,
@@ -234,6 +243,7 @@ function pluginOptionsOf (plan: ApplicationPlan, server: Server | null): Websock
     errorHandler: errorHandler && ERROR_HANDLERS[errorHandler],
     options: {
       server,
+      extendedConnect: http2,
       maxPayload,
       verifyClient: verifyClient && VERIFIERS[verifyClient],
       perMessageDeflate: deflate && { threshold: 0 },

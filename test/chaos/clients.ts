@@ -1,5 +1,5 @@
-// Random clients: a plan is drawn from a table, and played over a socket of TCP or TLS, by a client
-// of ws, or in memory. What is wrong with them is what they do, and never that they throw.
+// Random clients: a plan is drawn from a table, and played over a socket of TCP or TLS, over
+// HTTP/2, by a client of ws, or in memory.
 import { connect as connectTcp, type Socket } from 'node:net'
 import { connect as connectTls } from 'node:tls'
 import { WebSocket } from 'ws'
@@ -7,6 +7,7 @@ import { upgradeHead } from '../helpers/raw'
 import { SECRET_PATH, WITH_HOOKS, type Application } from './applications'
 import { HANDLERS, wait } from './handlers'
 import { OTHER_PATH } from './others'
+import { Http2Visitor } from './http2-visitor'
 import { drawPlan, type PlanOf, type Random } from './random'
 import { FRAMES, INSTEAD, plainRequests } from './talk'
 
@@ -19,7 +20,7 @@ function namesOf<Table extends object> (table: Table): Named<Table> {
 }
 
 const CHOICES = {
-  via: [0.35, 'ws', 'memory'],
+  via: [0.4, 'ws', 'memory', 'http2'],
   before: [
     0.35, '/sync', '/slow', '/hang', '/big', '/slow /big', '/sync /slow', '/upload'
   ],
@@ -70,6 +71,7 @@ export interface Visitor {
 
 /** Lets a client play its plan. */
 export function enter (plan: ClientPlan, application: Application): Visitor {
+  if (plan.via === 'http2') return new Http2Visitor(plan, pathOf(plan), application)
   return plan.via === undefined
     ? new RawVisitor(plan, application)
     : new WebSocketVisitor(plan, application)
@@ -89,18 +91,19 @@ class RawVisitor implements Visitor {
   readonly #closing: Promise<void>
   #onClosing = (): void => {}
 
-  constructor (plan: ClientPlan, { port, plan: { tls } }: Application) {
+  constructor (plan: ClientPlan, { port, plan: { tls, http2 } }: Application) {
     this.#plan = plan
+    const isSecure = tls || http2
     const allowHalfOpen = plan.isHalfOpen ?? false
     const options = { port, host: '127.0.0.1', allowHalfOpen, noDelay: true }
-    this.#socket = tls
+    this.#socket = isSecure
       ? connectTls({ ...options, rejectUnauthorized: false })
       : connectTcp(options)
     this.#socket.on('error', () => {})
     this.#closing = new Promise((resolve) => { this.#onClosing = resolve })
     this.left = new Promise((resolve) => { this.#socket.once('close', () => { resolve() }) })
     if (!plan.isDeaf) this.#listen()
-    this.#socket.once(tls ? 'secureConnect' : 'connect', () => { this.#play() })
+    this.#socket.once(isSecure ? 'secureConnect' : 'connect', () => { this.#play() })
   }
 
   #listen (): void {
@@ -197,8 +200,8 @@ class WebSocketVisitor implements Visitor {
     this.left = plan.via === 'ws' ? this.#connect(application) : this.#inject(application)
   }
 
-  #connect ({ port, plan: { tls } }: Application): Promise<void> {
-    const url = `${tls ? 'wss' : 'ws'}://127.0.0.1:${port}${pathOf(this.#plan)}`
+  #connect ({ port, plan: { tls, http2 } }: Application): Promise<void> {
+    const url = `${tls || http2 ? 'wss' : 'ws'}://127.0.0.1:${port}${pathOf(this.#plan)}`
     return this.#play(new WebSocket(url, { rejectUnauthorized: false }))
   }
 

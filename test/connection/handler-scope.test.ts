@@ -9,6 +9,7 @@ import { serve, type Served } from '../helpers/plugin'
 import { frame, RawClient, upgradeHead } from '../helpers/raw'
 import { portOf } from '../helpers/servers'
 import { until } from '../helpers/streams'
+import { testOnce } from '../helpers/test-once'
 
 type Handler = fastifyWebsocket.WebsocketHandler
 type ErrorHandler = fastifyWebsocket.WebsocketErrorHandler
@@ -174,7 +175,7 @@ for (const [code, what, bytes] of BROKEN) {
   })
 }
 
-test('a lost connection is logged at debug', async (t) => {
+testOnce('a lost connection is logged at debug', async (t) => {
   const logs = new Logs()
   const handled = deferred<boolean>()
   const { fastify } = await serve(t, {

@@ -36,7 +36,7 @@ for (const isLate of [false, true]) {
     const checks = ['origin', 'verifyClient', 'handleProtocols']
     t.strictSame(seen.splice(0), ['preHandler', ...checks, 'onSend', 'handle'])
     const malformed = new RawClient(t, portOf(fastify.server))
-    malformed.write(upgradeHead('/', { 'Sec-WebSocket-Key': 'short' }))
+    malformed.write(upgradeHead('/', { 'Sec-WebSocket-Version': '7' }))
     await malformed.closed
     t.strictSame(seen, ['preHandler', 'onSend'])
   })

@@ -7,6 +7,7 @@ import { echo, serve, settled, type Served } from '../helpers/plugin'
 import { RawClient, upgradeHead } from '../helpers/raw'
 import { createFastify, portOf } from '../helpers/servers'
 import { turn, until } from '../helpers/streams'
+import { testOnce } from '../helpers/test-once'
 
 type OriginOption = fastifyWebsocket.WebsocketConnectionOptions['origin']
 type Lines = Record<string, string>
@@ -100,7 +101,7 @@ const SAME_HOST: ReadonlyArray<[origin: string, host: string, status: number]> =
   ['capacitor://localhost', 'localhost', 403]
 ]
 
-test("'same-host' compares host and port with those of the request", async (t) => {
+testOnce("'same-host' compares host and port with those of the request", async (t) => {
   const { fastify } = await serveOrigin(t, 'same-host')
   for (const [origin, host, status] of SAME_HOST) {
     const lines = { Origin: origin, Host: host }

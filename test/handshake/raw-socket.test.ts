@@ -2,7 +2,7 @@ import { IncomingMessage } from 'node:http'
 import { Socket } from 'node:net'
 import { PassThrough } from 'node:stream'
 import { test, type Test } from 'tap'
-import { UpgradeTransport } from '../../src/handshake/raw-socket'
+import { RawSocket } from '../../src/handshake/raw-socket'
 import { UpgradeListener } from '../../src/upgrade/listener'
 import { get, serveSlowly } from '../helpers/pipelined'
 import { RawClient, upgradeHead } from '../helpers/raw'
@@ -91,7 +91,7 @@ test('another protocol that no listener answers is plain HTTP in the end', async
 })
 
 test('a transport that does not count has written nothing', (t) => {
-  const transport = new UpgradeTransport(
+  const transport = new RawSocket(
     new IncomingMessage(new Socket()), new PassThrough(), Buffer.alloc(0))
   t.equal(transport.bytesWritten, 0)
   t.end()

@@ -2,6 +2,7 @@ import { once } from 'node:events'
 import type { IncomingHttpHeaders } from 'node:http'
 import { WebSocket, type ClientOptions } from 'ws'
 import type { Teardown } from './servers'
+import { connectorOf } from './transports'
 
 /** A message as a client got it. */
 export interface Received {
@@ -31,7 +32,7 @@ export class Client {
   /** @param target where to connect, or a client that is connecting */
   constructor (target: string | WebSocket, options?: ClientOptions, protocols?: string[]) {
     this.socket = typeof target === 'string'
-      ? new WebSocket(target, protocols, options)
+      ? new WebSocket(target, protocols, { ...connectorOf(target), ...options })
       : target
     this.socket.on('message', (data: Buffer, isBinary) => { this.#take(data, isBinary) })
     this.socket.on('error', () => {})
@@ -109,7 +110,7 @@ export interface HttpRefusal extends Refusal {
 export async function refused (
   t: Teardown, url: string, options?: ClientOptions, protocols?: string[]
 ): Promise<HttpRefusal> {
-  const socket = new WebSocket(url, protocols, options)
+  const socket = new WebSocket(url, protocols, { ...connectorOf(url), ...options })
   t.teardown(() => { socket.terminate() })
   socket.on('error', () => {})
   const accepted = once(socket, 'open').then(() => { throw new Error(`${url} was upgraded`) })

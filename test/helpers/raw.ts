@@ -1,6 +1,7 @@
 import { once } from 'node:events'
-import { connect as connectTcp, type Socket } from 'node:net'
+import type { Socket } from 'node:net'
 import type { Teardown } from './servers'
+import { connectTo } from './transports'
 
 /**
  * The head of a valid upgrade request; `lines` are added to it, or replace the header of
@@ -41,7 +42,7 @@ export class RawClient {
   received = Buffer.alloc(0)
 
   /** @param socket connected to the port, where that takes more than TCP */
-  constructor (t: Teardown, port: number, socket = connectTcp(port, '127.0.0.1')) {
+  constructor (t: Teardown, port: number, socket = connectTo(port)) {
     this.socket = socket
     this.socket.on('data', (chunk) => { this.received = Buffer.concat([this.received, chunk]) })
     this.socket.on('error', () => {})

@@ -1,9 +1,10 @@
 import { once } from 'node:events'
-import { createServer as createHttpServer, type Server } from 'node:http'
+import type { Server } from 'node:http'
 import {
   createServer as createNetServer, type AddressInfo, type Server as NetServer
 } from 'node:net'
 import Fastify, { type FastifyInstance, type FastifyServerOptions } from 'fastify'
+import { announcePort, createBareServer, isAnnounced, withTransport } from './transports'
 
 /** What a helper needs of a tap test: it closes there what it opens. */
 export interface Teardown {
@@ -12,7 +13,10 @@ export interface Teardown {
 
 /** A Fastify instance that is closed with the test. */
 export function createFastify (t: Teardown, options: FastifyServerOptions = {}): FastifyInstance {
-  const fastify = Fastify(options)
+  const chosen = withTransport(options)
+  const fastify = Fastify(chosen)
+  const { server } = fastify
+  if (chosen !== options) server.on('listening', () => { announcePort(portOf(server)) })
   t.teardown(() => fastify.close())
   return fastify
 }
@@ -20,18 +24,22 @@ export function createFastify (t: Teardown, options: FastifyServerOptions = {}):
 /** Listens on a free port of 127.0.0.1 and returns the `ws://` origin. */
 export async function listen (fastify: FastifyInstance): Promise<string> {
   const address = await fastify.listen({ port: 0, host: '127.0.0.1' })
-  return address.replace('http', 'ws')
+  // Clients use TLS where the transport of the tests has it: see `transports.ts`.
+  const scheme = isAnnounced(portOf(fastify.server)) ? /https?/ : 'http'
+  return address.replace(scheme, 'ws')
 }
 
 /** An HTTP server on a free port of 127.0.0.1, closed with the test, and its `ws://` origin. */
 export async function createHttp (t: Teardown): Promise<{ server: Server, origin: string }> {
-  const server = createHttpServer()
+  const server = createBareServer()
   t.teardown(() => new Promise((resolve) => {
     server.close(resolve)
-    server.closeAllConnections()
+    // Those of HTTP/2 lack it on Node.js 20 and 22.
+    server.closeAllConnections?.()
   }))
   server.listen(0, '127.0.0.1')
   await once(server, 'listening')
+  announcePort(portOf(server))
   return { server, origin: `ws://127.0.0.1:${portOf(server)}` }
 }
 

@@ -6,9 +6,11 @@ import {
 } from '../../src/stream/server'
 import type { StreamSocket } from '../../src/stream/socket'
 import type { SocketStream } from '../../src/stream/duplex'
+import { kOutbox } from '../../src/stream/symbols'
 import { connect, type Client } from './client'
 import { RawClient, upgradeHead } from './raw'
 import { createHttp, portOf, type Teardown } from './servers'
+import { isHttp2, serveExtendedConnect } from './transports'
 
 /** A stream server without Fastify, on a free port. */
 export interface StreamServer {
@@ -23,6 +25,7 @@ export async function serveStreams (
 ): Promise<StreamServer> {
   const { server: http, origin } = await createHttp(t)
   const server = createServer({ ...options, server: http })
+  if (isHttp2()) serveExtendedConnect(http, server)
   t.teardown(() => { for (const socket of server.clients) socket.terminate() })
   return { server, origin, port: portOf(http) }
 }
@@ -37,7 +40,7 @@ export async function nextStream (server: WebSocketStreamServer): Promise<Socket
 export interface Pair {
   readonly server: WebSocketStreamServer
   readonly stream: SocketStream
-  /** The TCP socket of the server's side. */
+  /** The socket of the server's side; over HTTP/2, the Duplex that takes its place. */
   readonly transport: Socket
   readonly client: Client
 }
@@ -46,10 +49,12 @@ export async function createPair (
   t: Teardown, options: WebSocketStreamServerOptions = {}, clientOptions: ClientOptions = {}
 ): Promise<Pair> {
   const { server, origin } = await serveStreams(t, options)
-  const [[stream, { socket: transport }], client] = await Promise.all([
-    once(server, 'stream'), connect(t, origin, { perMessageDeflate: false, ...clientOptions })
+  const [stream, client] = await Promise.all([
+    nextStream(server), connect(t, origin, { perMessageDeflate: false, ...clientOptions })
   ])
-  return { server, stream, transport, client }
+  const { transport } = stream.socket[kOutbox]
+  // ws takes any Duplex, and so does the outbox.
+  return { server, stream, transport: transport as Socket, client }
 }
 
 /** As {@link createPair}, with a client that speaks raw TCP and has sent `first` with the head. */

@@ -13,6 +13,7 @@ import { portOf } from '../helpers/servers'
 import { createPair, createRawPair, flood, record, turn, until } from '../helpers/streams'
 import { holdTimers } from '../helpers/timers'
 import { CERTIFICATE } from '../helpers/tls'
+import { isHttp2, isUsual } from '../helpers/transports'
 
 const CLOSE_TIMEOUT = 54_321
 const MB = 1024 * 1024
@@ -139,7 +140,10 @@ async function endWith (t: Test, bytes: number, served: Served = {}) {
   return { fastify, timers, client, seen, logs, proceed }
 }
 
-for (const [scheme, served] of [['ws', {}], ['wss', { server: HTTPS }]] as const) {
+/** Over TLS once, because in `test/transports/` all connections have a transport of their own. */
+const SERVED = isUsual() ? { ws: {}, wss: { server: HTTPS } } : { ws: {} }
+
+for (const [scheme, served] of Object.entries(SERVED)) {
   test(`${scheme}: end() gives a slow peer everything, then 1000`, async (t) => {
     const size = 24 * MB
     const { timers, client, seen, proceed } = await endWith(t, size, served)
@@ -165,9 +169,11 @@ for (const [scheme, served] of [['ws', {}], ['wss', { server: HTTPS }]] as const
     await proceed()
     timers.run()
     t.same(seen, [])
-    await turn()
-    timers.run()
-    await until(() => seen.length === 2)
+    await until(() => {
+      // Over HTTP/2, what the peer has room for leaves in several turns.
+      timers.run()
+      return seen.length === 2
+    })
     t.match(seen, [['error', { code: 'FST_WS_CLOSE_TIMEOUT' }], ['close']])
     const line = await logs.find('websocket peer broke a rule')
     t.match(line, { level: INFO, err: { code: 'FST_WS_CLOSE_TIMEOUT' } })
@@ -195,13 +201,15 @@ test('a peer that is too slow gets no more time by reading', async (t) => {
   client.socket.removeAllListeners('data').pause()
   await flood(stream.socket, Buffer.alloc(MB))
   const failed = once(stream, 'error')
-  await readSome(client, 3 * MB)
+  await readSome(client, MB / 2)
   timers.run()
   t.match(await failed, [{ code: 'FST_WS_BACKPRESSURE' }])
   t.match(closes, [[1006]])
 })
 
-test('a connection that ws ends by itself has a closeTimeout', async (t) => {
+test('a connection that ws ends by itself has a closeTimeout', {
+  skip: isHttp2() && 'over HTTP/2 the server closes the stream, whatever the peer does'
+}, async (t) => {
   const timers = holdTimers(t, CLOSE_TIMEOUT)
   const { stream, client } = await createRawPair(t, { closeTimeout: CLOSE_TIMEOUT })
   const failed = once(stream, 'error')

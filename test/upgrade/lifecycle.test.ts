@@ -9,6 +9,7 @@ import { Logs } from '../helpers/logs'
 import { echo, serve } from '../helpers/plugin'
 import { RawClient, upgradeHead } from '../helpers/raw'
 import { portOf } from '../helpers/servers'
+import { testOnce } from '../helpers/test-once'
 
 const HOOKS = ['onRequest', 'preParsing', 'preValidation', 'preHandler'] as const
 type Hook = typeof HOOKS[number]
@@ -254,7 +255,7 @@ test('an error before the 101 goes to the error handler of Fastify and nowhere e
   t.strictSame(errors, [])
 })
 
-test('a hook that hijacks the reply has the socket to itself', async (t) => {
+testOnce('a hook that hijacks the reply has the socket to itself', async (t) => {
   const { fastify } = await serve(t, {
     plugin: { handle: echo },
     declare: (fastify) => fastify.addHook('onRequest', async (request, reply) => {

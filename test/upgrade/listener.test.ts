@@ -116,11 +116,11 @@ const HTTP2_ALONE = {
 }
 
 for (const [name, create] of Object.entries(HTTP2_ALONE)) {
-  test(`${name} is a clear error at start`, async (t) => {
+  test(`${name} with extendedConnect: false is a clear error at start`, async (t) => {
     // For Fastify's types, an application over HTTP/2 is of another type.
     const fastify = create() as unknown as FastifyInstance
     t.teardown(() => fastify.close())
-    fastify.register(fastifyWebsocket)
+    fastify.register(fastifyWebsocket, { options: { extendedConnect: false } })
     await t.rejects(async () => { await fastify.ready() }, { code: 'FST_WS_HTTP2_UNSUPPORTED' })
   })
 

@@ -6,6 +6,7 @@ import { connect, refused } from '../helpers/client'
 import { echo } from '../helpers/plugin'
 import { createFastify, listen, type Teardown } from '../helpers/servers'
 import { holdTimers } from '../helpers/timers'
+import { testOnce } from '../helpers/test-once'
 
 /** As behind a proxy that serves the application under a prefix, in one of two languages. */
 function rewriteUrl ({ url = '' }: IncomingMessage): string {
@@ -117,7 +118,7 @@ for (const neighbours of NEIGHBOURS) {
   })
 }
 
-test('what rewriteUrl takes away from a route of ours is left to others', async (t) => {
+testOnce('what rewriteUrl takes away from a route of ours is left to others', async (t) => {
   const { origin } = await serveRewritten(t, 1, {
     rewriteUrl: ({ url = '' }) => url === '/echo' ? '/elsewhere' : rewriteUrl({ url } as never)
   })

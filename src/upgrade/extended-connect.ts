@@ -1,0 +1,37 @@
+/**
+ * The `connect` events of a server that speaks HTTP/2. Node.js emits the event with a request and
+ * a response for each CONNECT over HTTP/2; one with the protocol `websocket` is an upgrade
+ * (RFC 8441). For a CONNECT over HTTP/1, which asks for a tunnel, it emits the event with a request
+ * and a socket.
+ */
+import type { IncomingMessage } from 'node:http'
+import type { Http2ServerRequest, Http2ServerResponse } from 'node:http2'
+import type { Duplex } from 'node:stream'
+import { StreamUpgrade } from '../handshake/http2-stream'
+import type { UpgradeTransport } from '../handshake/upgrade-transport'
+
+const NOT_IMPLEMENTED = 501
+
+/** What a listener of `connect` gets, over HTTP/1 or over HTTP/2. */
+export type ConnectArguments =
+  [request: IncomingMessage, socket: Duplex, head: Buffer] |
+  [request: Http2ServerRequest, response: Http2ServerResponse]
+
+/**
+ * The upgrade that a `connect` event is, or null. Anything else belongs to the other listeners of
+ * the event. If there are none, it is refused.
+ */
+export function takeConnect (args: ConnectArguments, isAlone: boolean): UpgradeTransport | null {
+  if (args.length === 3) {
+    // As Node.js does without a listener.
+    if (isAlone) args[1].destroy()
+    return null
+  }
+  const [request, response] = args
+  if (request.headers[':protocol'] === 'websocket') return new StreamUpgrade(request, response)
+  if (isAlone) {
+    response.statusCode = NOT_IMPLEMENTED
+    response.end()
+  }
+  return null
+}

@@ -1,0 +1,76 @@
+/** HTTP/2 in bytes (RFC 9113), for clients that do what no library of HTTP/2 would do. */
+
+const TYPES = { DATA: 0, HEADERS: 1, RST_STREAM: 3, SETTINGS: 4, GOAWAY: 7, WINDOW_UPDATE: 8 }
+
+export const END_STREAM = 0x01
+export const END_HEADERS = 0x04
+
+/** What a client begins with: the preface, and settings that change nothing. */
+export const OPENING = Buffer.concat([
+  Buffer.from('PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n'), http2Frame('SETTINGS', 0)
+])
+
+export function http2Frame (
+  type: keyof typeof TYPES, stream: number, payload: Buffer = Buffer.alloc(0), flags = 0
+): Buffer {
+  const head = Buffer.alloc(9)
+  head.writeUIntBE(payload.length, 0, 3)
+  head.writeUInt8(TYPES[type], 3)
+  head.writeUInt8(flags, 4)
+  head.writeUInt32BE(stream, 5)
+  return Buffer.concat([head, payload])
+}
+
+/** A HEADERS frame that asks for a WebSocket. Headers of the same names replace the usual ones. */
+export function askFrame (
+  stream: number, path: string, headers: Record<string, string> = {}, flags = END_HEADERS
+): Buffer {
+  const all = {
+    ':method': 'CONNECT',
+    ':protocol': 'websocket',
+    ':scheme': 'http',
+    ':path': path,
+    ':authority': 'localhost',
+    'sec-websocket-version': '13',
+    ...headers
+  }
+  const lines = Object.entries(all).map(([name, value]) => headerLine(name, value))
+  return http2Frame('HEADERS', stream, Buffer.concat(lines), flags)
+}
+
+export function resetFrame (stream: number, code: number): Buffer {
+  const payload = Buffer.alloc(4)
+  payload.writeUInt32BE(code)
+  return http2Frame('RST_STREAM', stream, payload)
+}
+
+/** A header that is put into no table, without a code of Huffman (RFC 7541 section 6.2.2). */
+function headerLine (name: string, value: string): Buffer {
+  return Buffer.concat([Buffer.of(0), text(name), text(value)])
+}
+
+function text (value: string): Buffer {
+  const bytes = Buffer.from(value, 'latin1')
+  // A length of 7 bits, which goes on in groups of 7 bits (RFC 7541 section 5.1).
+  if (bytes.length < 127) return Buffer.concat([Buffer.of(bytes.length), bytes])
+  const length = [127]
+  let rest = bytes.length - 127
+  for (; rest > 127; rest >>= 7) length.push((rest & 127) | 128)
+  return Buffer.concat([Buffer.from([...length, rest]), bytes])
+}
+
+/** The frames that a server has sent: type, stream and payload. */
+export function http2FramesOf (bytes: Buffer) {
+  const frames: Array<{ type: string | undefined, stream: number, payload: Buffer }> = []
+  for (let start = 0; start + 9 <= bytes.length;) {
+    const end = start + 9 + bytes.readUIntBE(start, 3)
+    const code = bytes.readUInt8(start + 3)
+    frames.push({
+      type: Object.entries(TYPES).find(([, value]) => value === code)?.[0],
+      stream: bytes.readUInt32BE(start + 5),
+      payload: bytes.subarray(start + 9, end)
+    })
+    start = end
+  }
+  return frames
+}

@@ -1,0 +1,5 @@
+// Suites of other files, over a transport of their own: see helpers/transports.ts.
+import { useTransport } from '../helpers/transports'
+
+useTransport('HTTP/1 beside HTTP/2')
+import('./suites.js')

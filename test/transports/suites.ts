@@ -1,0 +1,11 @@
+// The suites that every transport has to pass.
+import '../handshake/accept.test'
+import '../stream/closing.test'
+import '../connection/heartbeat.test'
+import '../connection/heartbeat-dead.test'
+import '../connection/heartbeat-alive.test'
+import '../connection/backpressure.test'
+import '../connection/shutdown.test'
+import '../connection/shutdown-upgrades.test'
+import '../stream/backpressure.test'
+import '../plugin.test'
