@@ -89,10 +89,9 @@ function isEmitWrapped (): boolean {
 function give (this: ReceivingSocket, data: Buffer | string, isBinary: boolean): void {
   const reader = this[kStream]
   if (typeof data === 'string') {
-    // Without a listener it is for the stream alone.
-    if (!WebSocket.prototype.emit.call(this, 'message', data, isBinary)) {
-      reader?.[kAccept](data, isBinary)
-    }
+    const hasListener = WebSocket.prototype.emit.call(this, 'message', data, isBinary)
+    // Without a listener it is for the stream alone. A replacement of `emit` may return nothing.
+    if (!hasListener && !isEmitWrapped()) reader?.[kAccept](data, isBinary)
     return
   }
   const isReading = reader !== null && reader[kDemand] !== 'none'
