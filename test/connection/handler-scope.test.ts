@@ -240,7 +240,8 @@ for (const [what, handle] of Object.entries<Handler>({
 test('an overflow and a protocol error of one peer are one line', async (t) => {
   const logs = new Logs()
   const { fastify } = await serve(t, {
-    plugin: { handle: () => {}, options: { highWaterMark: 100 } }, server: { logger: logs.logger }
+    plugin: { handle: () => {}, closeLog: false, options: { highWaterMark: 100 } },
+    server: { logger: logs.logger }
   })
   const client = new RawClient(t, portOf(fastify.server))
   client.write(upgradeHead('/'))
