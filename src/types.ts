@@ -25,7 +25,7 @@ import type { TopicBroker } from './topics/broker'
 type SchemaOf<Schemas, Name extends keyof MessageSchemas> =
   Schemas extends { readonly [Key in Name]: infer Schema } ? Schema : undefined
 
-/** Values of messages without a schema: any JSON if the messages of the other side have one. */
+/** Values of messages without a schema, if those in the other direction have one: any JSON. */
 type Undescribed<OtherSchema, Chunk> = [OtherSchema] extends [undefined] ? Chunk : unknown
 
 /** What is read from the stream of a route: by its type parameters, or by its schema. */

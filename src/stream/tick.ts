@@ -27,7 +27,7 @@ let busy: TickBatcher[] = []
 export abstract class TickBatcher implements FrameSink {
   /** Null until the handshake is done. */
   transport: Duplex | null = null
-  /** The lowest `TICK_BITS` bits belong to this class, the others to its subclass. */
+  /** The lowest `TICK_BITS` bits belong to this class, the higher bits to its subclass. */
   protected state = 0
 
   /** Whether short messages may be packed. Asked once in a tick. */

@@ -3,8 +3,8 @@
  * because two of them at once could take effect in either order. A `subscribe` that has failed is
  * made again, as long as the topic has subscribers.
  *
- * A topic that the broker has, or has not, as the subscribers want it, takes no memory here. The
- * others have one of these states:
+ * A topic takes no memory here while the broker has it as its subscribers want it. Any other topic
+ * has one of these states:
  *
  * | state     | what is under way   | next, if it is wanted               | next, if it is not |
  * |-----------|---------------------|-------------------------------------|--------------------|
