@@ -17,7 +17,6 @@ import { Publisher, unwrap, type Received } from './envelope'
 import { BrokerError, ForeignMessageError } from './errors'
 import type { Hub, HubLink } from './hub'
 import type { TopicMessage } from './message'
-import { unheard } from './promises'
 
 /** The brokers of links that are open. Two links would get the messages of each other. */
 const taken = new WeakSet<TopicBroker>()
@@ -37,6 +36,13 @@ export class BrokerLink implements HubLink {
   #state: 'unopen' | 'open' | 'closed' = 'unopen'
   /** A failure has been logged. An outage ends with a gap, or with a call that succeeds. */
   #isFailing = false
+  /**
+   * The last publish has failed. Behind a gap the next one may fail as well, in the same outage: a
+   * broker may publish on another connection than the one that is back.
+   */
+  #isPublishFailing = false
+  readonly #onPublished = (): void => { this.#isPublishFailing = false }
+  readonly #onNotPublished = (): void => { this.#isPublishFailing = true }
   /** Counts the failures that have been reported. */
   #failures = 0
   /** Messages that were none. */
@@ -72,7 +78,10 @@ export class BrokerLink implements HubLink {
 
   publish (name: string, message: TopicMessage): Promise<void> {
     const bytes = this.#publisher.wrap(message)
-    return unheard(this.#ask(() => this.#broker.publish(name, bytes)))
+    const published = this.#ask(() => this.#broker.publish(name, bytes), this.#isPublishFailing)
+    // These also listen for the failure of a promise that the application does not await.
+    published.then(this.#onPublished, this.#onNotPublished)
+    return published
   }
 
   subscribe (name: string): Promise<void> {
@@ -87,22 +96,22 @@ export class BrokerLink implements HubLink {
     this.#topics.unsubscribe(name)
   }
 
-  /** @param isRetry whether the same call has failed before, which has been logged */
-  async #ask (call: () => unknown, isRetry = false): Promise<void> {
+  /** @param isKnown whether the same call has failed before, which has been logged */
+  async #ask (call: () => unknown, isKnown = false): Promise<void> {
     const failures = this.#failures
-    await this.#call(call, isRetry)
+    await this.#call(call, isKnown)
     // The answer to a call that began before the last failure may have been under way when the
     // broker failed.
     if (failures === this.#failures) this.#isFailing = false
   }
 
   /** Its success ends no outage: `unsubscribe` may succeed while a client library is offline. */
-  async #call (call: () => unknown, isRetry = false): Promise<void> {
+  async #call (call: () => unknown, isKnown = false): Promise<void> {
     if (this.#state !== 'open') throw new BrokerError(`it is ${this.#state}`)
     try {
       await call()
     } catch (cause) {
-      this.#report(cause, isRetry)
+      this.#report(cause, isKnown)
       throw new BrokerError(toError(cause).message, { cause })
     }
   }
@@ -137,10 +146,10 @@ export class BrokerLink implements HubLink {
   }
 
   /** Of an outage, and of a topic that the broker refuses, one line is for operators. */
-  #report (thrown: unknown, isRetry = false): void {
+  #report (thrown: unknown, isKnown = false): void {
     if (this.#state === 'closed') return
-    const level = this.#isFailing || isRetry ? 'debug' : 'error'
-    if (!isRetry) {
+    const level = this.#isFailing || isKnown ? 'debug' : 'error'
+    if (!isKnown) {
       this.#isFailing = true
       this.#failures++
     }

@@ -159,11 +159,44 @@ test('an outage is logged once, and the next one again', async (t) => {
   t.strictSame(gaps, [])
   broker.gap()
   t.strictSame(gaps, [[]])
-  await t.rejects(one.server.publish('room', 'x'))
+  broker.report(new Error('of no call'))
   const levels = one.logs.lines
     .filter(({ msg }) => msg === 'websocket topics: the broker has failed')
     .map(({ level }) => level)
   t.strictSame(levels, [ERROR, DEBUG, DEBUG, DEBUG, ERROR])
+})
+
+test('what has failed in an outage fails quietly behind a gap, until it succeeds', async (t) => {
+  const { brokers: [broker], one } = await createTwo(t)
+  const levels: number[] = []
+  const publish = async (isFailing: boolean): Promise<void> => {
+    broker.failure = isFailing ? new Error('out of reach') : null
+    await one.server.publish('room', 'x').catch(() => {})
+  }
+  broker.report(new Error('connection lost'))
+  await publish(true)
+  // The connection that subscribes is back before the one that publishes.
+  broker.gap()
+  await publish(true)
+  await publish(false)
+  await publish(true)
+  for (const { msg, level } of one.logs.lines) {
+    if (msg.endsWith('the broker has failed')) levels.push(level)
+  }
+  t.strictSame(levels, [ERROR, DEBUG, DEBUG, ERROR])
+})
+
+test('an operation that the broker always refuses is one line', async (t) => {
+  const { brokers: [broker], one } = await createTwo(t)
+  const [socket] = one.fastify.websocketServer.clients
+  for (const topic of ['a', 'b', 'c']) {
+    broker.failure = new Error('publishing is forbidden')
+    await one.server.publish('room', 'x').catch(() => {})
+    broker.failure = null
+    await socket?.subscribe(topic)
+  }
+  const lines = one.logs.lines.filter(({ msg }) => msg.endsWith('the broker has failed'))
+  t.strictSame(lines.map(({ level }) => level), [ERROR, DEBUG, DEBUG])
 })
 
 test('an outage ends with a call that succeeds, where a broker has no gap', async (t) => {
