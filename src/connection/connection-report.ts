@@ -11,7 +11,8 @@ import { UnresponsiveError } from '../stream/errors'
 import type { SocketStream } from '../stream/duplex'
 import { countedBytes } from '../stream/sent-bytes'
 import type { StreamSettings } from '../stream/settings'
-import { kOutbox, kSettings, kWhenClosed } from '../stream/symbols'
+import { StreamSocket } from '../stream/socket'
+import { kOutbox, kSettings } from '../stream/symbols'
 import type { RouteServer } from '../handshake/websocket-server'
 import type { FastifyRequest } from 'fastify'
 import type {
@@ -61,7 +62,7 @@ export class ConnectionReport {
     const { socket } = connection
     const { traffic } = socket[kSettings]
     const before = countedBytes(socket[kOutbox].transport)
-    socket[kWhenClosed](() => {
+    StreamSocket.whenClosed(socket, () => {
       const { received, sent } = countedBytes(socket[kOutbox].transport)
       const { messagesReceived, messagesSent } = traffic.numbers
       const end: ConnectionEnd = {

@@ -16,9 +16,8 @@ import { inboxOf } from '../stream/inbox'
 import { nextTick } from '../stream/next-tick'
 import { callFor, setOwner, type ConnectionOwner } from '../stream/owner'
 import type { StreamSettings } from '../stream/settings'
-import type { StreamSocket } from '../stream/socket'
+import { StreamSocket } from '../stream/socket'
 import { SocketStream } from '../stream/duplex'
-import { kWhenClosed } from '../stream/symbols'
 import { isThenable } from '../stream/thenable'
 import type { WebsocketErrorHandler, WebsocketHandler } from '../types'
 
@@ -89,7 +88,7 @@ export class HandlerScope extends AsyncResource implements ConnectionOwner, Puls
     const announce = (): void => { callFor(this, raw.emit, raw, 'close') }
     const { socket } = this
     if (socket.readyState === socket.CLOSED) nextTick(announce)
-    else socket[kWhenClosed](announce)
+    else StreamSocket.whenClosed(socket, announce)
   }
 
   get socket (): StreamSocket {

@@ -1,7 +1,6 @@
 import type { UpgradeAnswer } from '../handshake/upgrade-answer'
 import { CLOSE_GOING_AWAY } from '../protocol/close-codes'
-import type { StreamSocket } from '../stream/socket'
-import { kWhenClosed } from '../stream/symbols'
+import { StreamSocket } from '../stream/socket'
 
 /**
  * Turns of the event loop until a connection that was cut off is gone. It takes three, or some more
@@ -37,7 +36,7 @@ export async function closeClients (
 }
 
 function untilClosed (socket: StreamSocket): Promise<void> {
-  return new Promise((resolve) => { socket[kWhenClosed](resolve) })
+  return new Promise((resolve) => { StreamSocket.whenClosed(socket, resolve) })
 }
 
 function untilAnswered (upgrade: UpgradeAnswer): Promise<void> {

@@ -17,7 +17,7 @@ import { StreamSocket } from '../stream/socket'
 import { asString, type ReadText } from '../stream/text'
 import { SocketStream } from '../stream/duplex'
 import { nextTick } from '../stream/next-tick'
-import { kInbox, kOwner, kWhenClosed } from '../stream/symbols'
+import { kInbox, kOwner } from '../stream/symbols'
 import { askOnce, askThere } from './negotiate'
 import { upgradeOf } from './upgrade-of'
 
@@ -175,7 +175,7 @@ function trackedBy (sockets: Set<StreamSocket>, callback: UpgradeCallback): Upgr
   return (socket, request) => {
     if (!sockets.has(socket)) {
       sockets.add(socket)
-      socket[kWhenClosed](() => { sockets.delete(socket) })
+      StreamSocket.whenClosed(socket, () => { sockets.delete(socket) })
     }
     callback(socket, request)
   }

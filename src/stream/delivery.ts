@@ -4,14 +4,14 @@ import { WebSocket } from 'ws'
 import { toBinaryType, type BinaryType } from './binary-type'
 import type { ConnectionOwner } from './owner'
 import type { StreamSettings } from './settings'
-import { kAccept, kDemand, kEnded, kOwner, kSettings, kStream } from './symbols'
+import { kAccept, kDemand, kOwner, kSettings, kStream } from './symbols'
 import type { Demand } from './hold-or-drop'
 
 /** The Duplex of a connection, as the WebSocket below it sees it. */
 export interface StreamReader {
   readonly [kDemand]: Demand
-  [kAccept] (data: Buffer | string, isBinary: boolean): void
-  [kEnded] (): void
+  /** @param data null when the WebSocket is closed and has nothing more to give */
+  [kAccept] (data: Buffer | string | null, isBinary: boolean): void
   destroy (error: Error): void
 }
 

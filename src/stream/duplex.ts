@@ -13,7 +13,7 @@ import type { Data } from './send-data'
 import { StreamSettings, type SocketStreamOptions } from './settings'
 import type { StreamSocket } from './socket'
 import { warnOfSocketEvent } from './socket-events'
-import { kAccept, kDemand, kEnded, kOutbox, kOwner, kSettings, kStream } from './symbols'
+import { kAccept, kDemand, kOutbox, kOwner, kSettings, kStream } from './symbols'
 import type { Demand } from './hold-or-drop'
 import { writeEach, type WrittenChunk } from './write-each'
 
@@ -163,11 +163,12 @@ export class SocketStream<Incoming = AnyChunk, Outgoing = unknown>
     onReaderChange(this.socket)
   }
 
-  [kAccept] (data: Buffer | string, isBinary: boolean): void {
-    if (this.destroyed) return
-    if (this.push(this.socket[kSettings].codec.decode(data, isBinary))) return
-    this.#mark(FULL, true)
-    onReaderChange(this.socket)
+  [kAccept] (data: Buffer | string | null, isBinary: boolean): void {
+    if (data === null) this.#onEnded()
+    else if (!this.destroyed && !this.push(this.socket[kSettings].codec.decode(data, isBinary))) {
+      this.#mark(FULL, true)
+      onReaderChange(this.socket)
+    }
   }
 
   // --- Writing ---
@@ -249,7 +250,7 @@ export class SocketStream<Incoming = AnyChunk, Outgoing = unknown>
   }
 
   /** The WebSocket is closed and all that it received has been handed over. */
-  [kEnded] (): void {
+  #onEnded (): void {
     if (this.#is(ENDED)) return
     this.#mark(ENDED, true)
     if (this.#onGone !== null) this.#onGone()

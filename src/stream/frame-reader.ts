@@ -29,9 +29,9 @@ import { giveToWs, replaceListener, show, type DataListener } from './handover'
 import { inboxOf } from './inbox'
 import { nextTick } from './next-tick'
 import {
-  kSocket, type ReadingOptions, type ReadSocket, type SocketReader, type Transport
+  kReader, kSocket, type ReadingOptions, type ReadSocket, type SocketReader, type Transport
 } from './read-socket'
-import { kInbox, kOwner, kReadState, kReader, kSettings } from './symbols'
+import { kInbox, kOwner, kReadState, kSettings } from './symbols'
 import { Unfinished, type ReadState } from './unfinished'
 
 /** One header for all frames: none is needed any more when the next one is read. */
@@ -53,7 +53,9 @@ export function onShown (socket: ReadSocket): void {
 }
 
 function readOn (socket: ReadSocket, unfinished: Unfinished): void {
-  socket[kReader]?.readOn(socket, unfinished)
+  // A reader keeps bytes of its own transports only.
+  const transport = unfinished.transport as Transport
+  transport[kReader].readOn(socket, unfinished)
 }
 
 /** Reads the frames of a server's connections; see the header of this file. */
@@ -86,10 +88,10 @@ export class FrameReader implements SocketReader {
   /** Takes the frames of a connection from ws, whose listener is the only one for `data`. */
   attach (socket: ReadSocket, transport: Duplex): void {
     if (!replaceListener(transport, this.#onData)) return
-    socket[kReader] = this
     // From here on it is one.
     const read = transport as Transport
     read[kSocket] = socket
+    read[kReader] = this
   }
 
   detach (transport: Duplex): void {

@@ -11,7 +11,7 @@ import { deliver, demandOf, type ReceivingSocket } from './delivery'
 import { UnreadOverflowError } from './errors'
 import { MessageQueue } from './message-queue'
 import { nextTick } from './next-tick'
-import { kEnded, kInbox, kOwner, kSettings, kStream } from './symbols'
+import { kAccept, kInbox, kOwner, kSettings, kStream } from './symbols'
 import { judge } from './hold-or-drop'
 
 /** The WebSocket of a connection, as its inbox sees it. */
@@ -292,6 +292,6 @@ export class Inbox {
 
   #end (): void {
     this.#dropWaiting()
-    this.#socket[kStream]?.[kEnded]()
+    this.#socket[kStream]?.[kAccept](null, false)
   }
 }

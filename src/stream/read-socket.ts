@@ -1,7 +1,7 @@
 /** What is to be known of a connection to read its frames: its options, socket and transport. */
 import type { Duplex } from 'node:stream'
 import type { InboxSocket } from './inbox'
-import type { kReadState, kReader } from './symbols'
+import type { kReadState } from './symbols'
 import type { ReadState, Unfinished } from './unfinished'
 
 /** What the messages of a server's connections may be, and how ws gives them. */
@@ -27,13 +27,19 @@ export interface SocketReader {
 
 /** The WebSocket of a connection, as the reader of its frames sees it. */
 export interface ReadSocket extends InboxSocket {
-  /** Null where ws reads. */
-  [kReader]: SocketReader | null
   [kReadState]: ReadState
 }
 
 /** On a transport: the socket whose frames it brings. */
 export const kSocket = Symbol('fastify-websocket.socket')
 
+/** On a transport: the reader of its frames. A transport that ws reads has none. */
+export const kReader = Symbol('fastify-websocket.reader')
+
 /** A transport whose frames are read here. */
-export type Transport = Duplex & { [kSocket]: ReadSocket }
+export type Transport = Duplex & { [kSocket]: ReadSocket, [kReader]: SocketReader }
+
+/** The connection of a transport is closed: its reader, if it has one, leaves it. */
+export function detachReader (transport: Duplex & { [kReader]?: SocketReader }): void {
+  transport[kReader]?.detach(transport)
+}

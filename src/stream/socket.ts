@@ -14,12 +14,10 @@ import { onShown, stopReading } from './frame-reader'
 import { inboxOf, onReaderChange, receive, type Inbox } from './inbox'
 import type { SendCallback } from './outbox'
 import { callFor, type ConnectionOwner } from './owner'
-import type { SocketReader } from './read-socket'
+import { detachReader } from './read-socket'
 import type { Data, SendOptions } from './send-data'
 import { StreamSettings } from './settings'
-import {
-  kEnded, kInbox, kOutbox, kOwner, kReader, kSettings, kStream, kReadState, kWhenClosed
-} from './symbols'
+import { kAccept, kInbox, kOutbox, kOwner, kReadState, kSettings, kStream } from './symbols'
 import { TopicOutbox } from './topic-outbox'
 import { TopicSocket } from './topic-socket'
 import type { ReadState } from './unfinished'
@@ -58,7 +56,6 @@ export class StreamSocket extends TopicSocket implements ClosingSocket {
   [kOwner]: ConnectionOwner | null = null;
   [kSettings] = StreamSettings.defaults;
   [kInbox]: Inbox | null = null;
-  [kReader]: SocketReader | null = null;
   [kReadState]: ReadState = null
   readonly [kOutbox] = new TopicOutbox(this)
   #binaryType: BinaryType = 'nodebuffer'
@@ -95,7 +92,7 @@ export class StreamSocket extends TopicSocket implements ClosingSocket {
     // The server of ws counts its clients by a listener that it adds before it hands the socket
     // over. `removeAllListeners` of an application would remove it, so it is kept apart.
     if (event === 'close' && this[kOutbox].transport === null) {
-      this[kWhenClosed](listener)
+      StreamSocket.whenClosed(this, listener)
       return this
     }
     super.on(event, listener)
@@ -240,10 +237,10 @@ export class StreamSocket extends TopicSocket implements ClosingSocket {
   }
 
   /** Unlike a listener of `close`, the callback cannot be removed by the application. */
-  [kWhenClosed] (callback: () => void): void {
-    const earlier = this.#whenClosed
+  static whenClosed (socket: StreamSocket, callback: () => void): void {
+    const earlier = socket.#whenClosed
     // The one callback that every connection has, of ws, is kept as it is: that saves a closure.
-    this.#whenClosed = earlier === null
+    socket.#whenClosed = earlier === null
       ? callback
       : () => {
           earlier()
@@ -257,7 +254,7 @@ export class StreamSocket extends TopicSocket implements ClosingSocket {
     if (this.#ending instanceof Closing) this.#ending.stop()
     this.#ending = { code, reason: reason.toString() }
     const { transport } = this[kOutbox]
-    if (transport !== null) this[kReader]?.detach(transport)
+    if (transport !== null) detachReader(transport)
     this[kInbox]?.close()
     this.leaveTopics()
     const whenClosed = this.#whenClosed
@@ -265,7 +262,7 @@ export class StreamSocket extends TopicSocket implements ClosingSocket {
     whenClosed?.()
     const hasListener = this.#emitForOwner('close', [code, reason])
     this[kOwner]?.onClose()
-    if (this[kInbox] === null) this[kStream]?.[kEnded]()
+    if (this[kInbox] === null) this[kStream]?.[kAccept](null, false)
     else this[kInbox].finish()
     return hasListener
   }

@@ -6,9 +6,6 @@
 /** On a StreamSocket: what arrives. */
 export const kInbox = Symbol('fastify-websocket.inbox')
 
-/** On a StreamSocket: what reads its frames, or null if ws does. */
-export const kReader = Symbol('fastify-websocket.reader')
-
 /** On a StreamSocket: what the reading of its frames has left for the next chunk. */
 export const kReadState = Symbol('fastify-websocket.read-state')
 
@@ -24,14 +21,8 @@ export const kOwner = Symbol('fastify-websocket.owner')
 /** On a StreamSocket: the settings of its server, or of the Duplex made for it. */
 export const kSettings = Symbol('fastify-websocket.settings')
 
-/** StreamSocket method: calls back at the end, even if the application removes all listeners. */
-export const kWhenClosed = Symbol('fastify-websocket.when-closed')
-
 /** SocketStream getter: what its readers want. */
 export const kDemand = Symbol('fastify-websocket.demand')
 
-/** SocketStream method: takes a message. */
+/** SocketStream method: takes a message, or null at the end. */
 export const kAccept = Symbol('fastify-websocket.accept')
-
-/** SocketStream method: the WebSocket is closed and has nothing more to give. */
-export const kEnded = Symbol('fastify-websocket.ended')
