@@ -31,7 +31,7 @@ export async function registerWebsocket (
   const registration = new Registration(fastify, settings)
 
   claimName('websocketServer', (name) => fastify.decorate(name, registration.server))
-  const injectWS = createInject(fastify, registration.source)
+  const injectWS = createInject(fastify, registration.source, settings.extendedConnect)
   claimName('injectWS', (name) => fastify.decorate(name, injectWS))
   claimName('asyncapi', (name) => fastify.decorate(name, (options: AsyncApiOptions) => {
     return describeRoutes(routesBelow(fastify), options)

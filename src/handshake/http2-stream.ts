@@ -110,7 +110,10 @@ export class StreamUpgrade implements UpgradeTransport {
   admit (): Error | null {
     const { headers } = this.#request
     const { ':authority': authority, host = authority } = headers
-    if (host !== authority) return new InvalidHandshakeError('Host and :authority differ')
+    // Names of hosts are the same in upper and in lower case (RFC 9110 section 4.2.3).
+    if (host?.toLowerCase() !== authority?.toLowerCase()) {
+      return new InvalidHandshakeError('Host and :authority differ')
+    }
     if (this.#stream.endAfterHeaders || Number(headers['content-length'] ?? 0) !== 0) {
       return new InvalidHandshakeError('a body is not allowed')
     }

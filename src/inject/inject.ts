@@ -13,7 +13,7 @@ import { InjectRefusedError } from '../errors'
 import { nextTick } from '../stream/next-tick'
 import { MemorySocket } from './memory-socket'
 import { connectOverHttp2, type Http2ClientSocket } from './http2-client'
-import { emitConnection, isSecure, versionsOf, type HttpVersions } from '../upgrade/http-server'
+import { emitConnection, isSecure, offersHttp2 } from '../upgrade/http-server'
 import type {
   InjectRefusal, InjectWebsocket, InjectWebsocketInit, InjectWebsocketOptions
 } from '../types'
@@ -50,11 +50,19 @@ class InjectedSocket extends WebSocket {
   }
 }
 
-/** Makes the `injectWS` of an application whose upgrades `server` emits. */
-export function createInject (fastify: FastifyInstance, server: Server): InjectWebsocket {
+/**
+ * Makes the `injectWS` of an application whose upgrades `server` emits. Its clients connect over
+ * HTTP/2 if the server offers that, because a server of HTTP/2 need not speak HTTP/1.
+ */
+export function createInject (
+  fastify: FastifyInstance, server: Server, extendedConnect: boolean | undefined
+): InjectWebsocket {
   return async (path = '/', init = {}, options = {}) => {
     await fastify.ready()
-    const createTransport = () => connectOver(versionsOf(server, fastify), server, init)
+    const createTransport = () => {
+      const isOverHttp2 = offersHttp2(server, fastify, extendedConnect)
+      return isOverHttp2 ? connectHttp2InMemory(server, init) : connectInMemory(server, init)
+    }
     return await connect(createTransport, path, init, options)
   }
 }
@@ -105,10 +113,7 @@ async function tell (
   await callback?.(socket)
 }
 
-function connectOver (
-  versions: HttpVersions, server: Server, init: InjectWebsocketInit
-): MemorySocket | Http2ClientSocket {
-  if (versions !== 'HTTP/2') return connectInMemory(server, init)
+function connectHttp2InMemory (server: Server, init: InjectWebsocketInit): Http2ClientSocket {
   server.once('session', (session: Http2Session) => { introduce(session, server, init) })
   const transport = connectInMemory(server, init, { alpnProtocol: 'h2' })
   return connectOverHttp2(transport, isSecure(server) ? 'https' : 'http')

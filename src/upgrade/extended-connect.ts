@@ -28,10 +28,18 @@ export function takeConnect (args: ConnectArguments, isAlone: boolean): UpgradeT
     return null
   }
   const [request, response] = args
-  if (request.headers[':protocol'] === 'websocket') return new StreamUpgrade(request, response)
+  if (asksForWebsocket(request)) return new StreamUpgrade(request, response)
   if (isAlone) {
     response.statusCode = NOT_IMPLEMENTED
     response.end()
   }
   return null
+}
+
+/**
+ * Whether a CONNECT asks for a WebSocket. Its protocol is an upgrade token of HTTP (RFC 8441
+ * section 4), and upper and lower case of these are the same (RFC 9110 section 7.8).
+ */
+function asksForWebsocket ({ headers: { ':protocol': protocol } }: Http2ServerRequest): boolean {
+  return String(protocol).toLowerCase() === 'websocket'
 }

@@ -37,6 +37,18 @@ export function versionsOf (server: object, fastify: FastifyInstance): HttpVersi
   return isKnown && !allowsHttp1 ? 'HTTP/2' : 'both'
 }
 
+/**
+ * Whether clients of a server are to learn that they may open WebSockets over HTTP/2.
+ *
+ * @param extendedConnect the option; undefined means only where the server does not speak HTTP/1
+ */
+export function offersHttp2 (
+  server: object, fastify: FastifyInstance, extendedConnect: boolean | undefined
+): boolean {
+  const versions = versionsOf(server, fastify)
+  return versions !== 'HTTP/1' && (extendedConnect ?? versions === 'HTTP/2')
+}
+
 /** Has a server tell its clients that they may open WebSockets over HTTP/2 (RFC 8441). */
 export function offerExtendedConnect (server: object): void {
   // Only HTTP/2 servers get here. The settings that they have already stay.

@@ -13,7 +13,7 @@ import type { Duplex } from 'node:stream'
 import { ApplicationUpgrades, type UpgradeSource } from './application-upgrades'
 import { takeConnect, type ConnectArguments } from './extended-connect'
 import { Http2UnsupportedError } from '../errors'
-import { isHttp2, offerExtendedConnect, versionsOf } from './http-server'
+import { isHttp2, offerExtendedConnect, offersHttp2, versionsOf } from './http-server'
 import { RawSocket } from '../handshake/raw-socket'
 import type { UpgradeTransport } from '../handshake/upgrade-transport'
 import { nextTick } from '../stream/next-tick'
@@ -160,10 +160,8 @@ const listeners = new WeakMap<UpgradeSource, UpgradeListener>()
 export function upgradeListenerOf (
   source: UpgradeSource, fastify: FastifyInstance, extendedConnect: boolean | undefined
 ): UpgradeListener {
-  const versions = versionsOf(source, fastify)
-  if (versions === 'HTTP/2' && extendedConnect === false) throw new Http2UnsupportedError()
-  const isOffered = extendedConnect ?? versions === 'HTTP/2'
-  if (isOffered && versions !== 'HTTP/1') offerExtendedConnect(source)
+  if (offersHttp2(source, fastify, extendedConnect)) offerExtendedConnect(source)
+  else if (versionsOf(source, fastify) === 'HTTP/2') throw new Http2UnsupportedError()
   const listener = listeners.get(source) ?? new UpgradeListener(source)
   listeners.set(source, listener)
   return listener

@@ -215,6 +215,12 @@ for (const [status, name, headers, options] of MALFORMED) {
   })
 }
 
+test('Host and :authority may differ in upper and lower case', async (t) => {
+  const { session } = await serveHttp2(t, { plugin: { handle: echo } })
+  const headers = { ':authority': 'Example.com', host: 'example.COM' }
+  t.equal((await answerTo(ask(session, '/', headers))).status, 200)
+})
+
 test('a wsClientError listener that answers on the Duplex is heard', async (t) => {
   const { fastify, session } = await serveHttp2(t, { plugin: { handle: echo } })
   const answers = [

@@ -1,10 +1,13 @@
 // Which servers offer WebSockets over HTTP/2, what else comes as a CONNECT, and how sessions end.
 import { once } from 'node:events'
-import { createServer, type Http2ServerRequest, type Http2ServerResponse } from 'node:http2'
+import {
+  createSecureServer, createServer, type Http2ServerRequest, type Http2ServerResponse
+} from 'node:http2'
 import { connect as connectTls } from 'node:tls'
 import Fastify, { type FastifyInstance } from 'fastify'
 import { test } from 'tap'
 import fastifyWebsocket from '../../src/index'
+import { connect } from '../helpers/client'
 import { answerTo, ask, BOTH, H2, H2C, openSession, readUntil, serveHttp2 } from '../helpers/http2'
 import { echo, say, serve } from '../helpers/plugin'
 import { portOf, createFastify } from '../helpers/servers'
@@ -13,13 +16,24 @@ import { until } from '../helpers/streams'
 import { CERTIFICATE } from '../helpers/tls'
 import { createGate } from '../helpers/upgrades'
 
+/** Options of Fastify with a `serverFactory`; its types for them are those of its own servers. */
+function madeBy (create: (listener: () => void) => object): object {
+  // Fastify would ask the server for what only HTTP/1 servers have.
+  return { forceCloseConnections: false, serverFactory: create }
+}
+
+const SECURE_FACTORY = madeBy((listener) => createSecureServer(CERTIFICATE, listener))
+
 const OFFERS: ReadonlyArray<readonly [
   string, scheme: string, isOffered: boolean, server: object, extendedConnect?: boolean
 ]> = [
   ['HTTP/2 without TLS', 'http', true, H2C],
   ['HTTP/2 alone', 'https', true, H2],
   ['both versions', 'https', false, BOTH],
-  ['both versions, with the option', 'https', true, BOTH, true]
+  ['both versions, with the option', 'https', true, BOTH, true],
+  ['a serverFactory', 'http', true, madeBy((listener) => createServer(listener))],
+  ['a serverFactory with TLS', 'https', false, SECURE_FACTORY],
+  ['a serverFactory with TLS, with the option', 'https', true, SECURE_FACTORY, true]
 ]
 
 for (const [name, scheme, isOffered, server, extendedConnect] of OFFERS) {
@@ -44,7 +58,18 @@ test('settings of the server stay, and its own offer is enough', async (t) => {
   await readUntil(stream, Buffer.from('hello'))
 })
 
-test('a server of a serverFactory, or the option server, can be one of HTTP/2', async (t) => {
+test('beside HTTP/1 alone, the option does nothing', async (t) => {
+  const { fastify, origin } = await serve(t, {
+    plugin: { handle: echo, options: { extendedConnect: true } }
+  })
+  const client = await connect(t, origin)
+  client.socket.send('hello')
+  t.equal(await client.nextText(), 'hello')
+  const injected = await fastify.injectWS('/')
+  injected.terminate()
+})
+
+test('the option server can be one of HTTP/2, and its sessions go on at the end', async (t) => {
   const server = createServer((_request, response) => { response.end() })
   server.listen(0, '127.0.0.1')
   await once(server, 'listening')
@@ -69,6 +94,11 @@ test('a CONNECT that asks for no WebSocket gets a 501', async (t) => {
   const tunnel = session.request({ ':method': 'CONNECT', ':authority': 'example.com:443' })
   t.equal((await answerTo(tunnel)).status, 501)
   t.equal((await answerTo(ask(session, '/', { ':protocol': 'connect-udp' }))).status, 501)
+})
+
+test('a protocol is the same in upper and in lower case', async (t) => {
+  const { session } = await serveHttp2(t, { plugin: { handle: say('hello') } })
+  await readUntil(ask(session, '/', { ':protocol': 'WebSocket' }), Buffer.from('hello'))
 })
 
 test('another listener of connect keeps what is not ours', async (t) => {
@@ -156,6 +186,16 @@ for (const [name, options] of Object.entries({ h2c: H2C, h2: H2 })) {
     })
   })
 }
+
+test('with extendedConnect, injectWS reaches a server of which nothing tells', async (t) => {
+  const fastify = createFastify(t, SECURE_FACTORY)
+  fastify.register(fastifyWebsocket, { options: { extendedConnect: true } })
+  fastify.get('/', { websocket: true }, ({ socket }, req) => { socket.send(req.httpVersion) })
+  await fastify.ready()
+  const client = await fastify.injectWS('/')
+  t.equal(String((await once(client, 'message'))[0]), '2.0')
+  client.terminate()
+})
 
 test('injectWS over HTTP/2 rejects when the session is lost, or the time is over', async (t) => {
   const fastify = Fastify(H2C) as unknown as FastifyInstance
