@@ -74,3 +74,30 @@ export function http2FramesOf (bytes: Buffer) {
   }
   return frames
 }
+
+/** Codes of errors (RFC 9113 section 7), by which a server ends a stream or the session. */
+const ERRORS = {
+  PROTOCOL_ERROR: 1,
+  INTERNAL_ERROR: 2,
+  FLOW_CONTROL_ERROR: 3,
+  STREAM_CLOSED: 5,
+  CANCEL: 8,
+  ENHANCE_YOUR_CALM: 11
+}
+
+export type ErrorName = keyof typeof ERRORS
+
+/**
+ * The first error that a server has told, of a stream or of the session, or null. Versions of
+ * Node.js end the one or the other for the same fault.
+ */
+export function errorIn (frames: ReturnType<typeof http2FramesOf>): string | null {
+  for (const { type, payload } of frames) {
+    if (type !== 'RST_STREAM' && type !== 'GOAWAY') continue
+    // The code of a GOAWAY is behind the number of a stream.
+    const code = payload.readUInt32BE(type === 'GOAWAY' ? 4 : 0)
+    if (code === 0) continue
+    return Object.entries(ERRORS).find(([, value]) => value === code)?.[0] ?? String(code)
+  }
+  return null
+}
