@@ -255,21 +255,30 @@ test('a header of the handshake that cannot be sent is refused with 500', async 
   t.equal(fastify.websocketServer.clients.size, 0)
 })
 
-test('a client that leaves while a hook waits ends the upgrade', async (t) => {
+test('a client that leaves while a hook waits is not accepted when the hook goes on', async (t) => {
+  const uncaught = watchProcess(t)
   const { open, opened } = createGate()
-  const aborted: unknown[] = []
-  const { session } = await serveHttp2(t, {
-    plugin: { handle: echo },
+  const seen: unknown[] = []
+  const { fastify, session } = await serveHttp2(t, {
+    plugin: { handle () { seen.push('handler') } },
     declare (fastify) {
-      fastify.addHook('preHandler', () => opened)
       fastify.addHook('onRequest', async () => { stream.close(constants.NGHTTP2_CANCEL) })
-      fastify.addHook('onRequestAbort', async ({ url }) => { aborted.push(url) })
+      fastify.addHook('preHandler', async () => {
+        await opened
+        seen.push('preHandler')
+      })
+      fastify.addHook('onRequestAbort', async ({ url }) => { seen.push(url) })
     }
   })
   const stream = ask(session, '/gone')
-  await until(() => aborted.length === 1)
+  await until(() => seen.length === 1)
   open()
-  t.same(aborted, ['/gone'])
+  await until(() => seen.length === 2)
+  await fastify.close()
+  t.strictSame(seen, ['/gone', 'preHandler'])
+  const { accepted, refused } = fastify.websocketServer.stats()
+  t.strictSame({ accepted, refused }, { accepted: 0, refused: [] })
+  t.strictSame(uncaught, [])
 })
 
 test('an upgrade that hooks have not decided at closeTimeout is reset', async (t) => {

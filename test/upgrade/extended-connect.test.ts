@@ -12,9 +12,13 @@ import { answerTo, ask, BOTH, H2, H2C, openSession, readUntil, serveHttp2 } from
 import { echo, say, serve } from '../helpers/plugin'
 import { portOf, createFastify } from '../helpers/servers'
 import { frame } from '../helpers/raw'
-import { until } from '../helpers/streams'
+import { record, until } from '../helpers/streams'
 import { CERTIFICATE } from '../helpers/tls'
 import { createGate } from '../helpers/upgrades'
+
+const TEXT = 0x81
+const PING = 0x89
+const PONG = 0x8a
 
 /** Options of Fastify with a `serverFactory`; its types for them are those of its own servers. */
 function madeBy (create: (listener: () => void) => object): object {
@@ -162,6 +166,40 @@ test('close() cuts off a session that does not end in closeTimeout', async (t) =
   await fastify.close()
   await until(() => session.destroyed)
   t.pass()
+})
+
+test('http2SessionTimeout ends a session for new requests, and WebSockets go on', async (t) => {
+  const { session } = await serveHttp2(t, {
+    // The types of Fastify have the option only for an application over HTTP/2.
+    server: { http2SessionTimeout: 50 } as object,
+    plugin: { handle: echo, heartbeat: false }
+  })
+  const stream = ask(session, '/')
+  await answerTo(stream)
+  await once(session, 'goaway')
+  for (let i = 0; i < 3; i++) {
+    stream.write(frame(TEXT, 'hello'))
+    await readUntil(stream, Buffer.from('hello'))
+  }
+  t.throws(() => ask(session, '/'), { code: 'ERR_HTTP2_GOAWAY_SESSION' })
+})
+
+test('the heartbeat keeps a session from its http2SessionTimeout', async (t) => {
+  const { session } = await serveHttp2(t, {
+    // As above.
+    server: { http2SessionTimeout: 1000 } as object,
+    plugin: { handle: echo, heartbeat: 100 }
+  })
+  const goaways = record(session, 'goaway')
+  const stream = ask(session, '/')
+  await answerTo(stream)
+  const start = performance.now()
+  while (performance.now() - start < 1500) {
+    await readUntil(stream, Buffer.from([PING, 0]))
+    stream.write(frame(PONG))
+  }
+  t.strictSame(goaways, [])
+  t.equal((await answerTo(ask(session, '/'))).status, 200)
 })
 
 for (const [name, options] of Object.entries({ h2c: H2C, h2: H2 })) {
