@@ -5,9 +5,7 @@ import Fastify, {
   type FastifyInstance, type FastifyRequest, type FastifyServerOptions
 } from 'fastify'
 import { once } from 'node:events'
-import { createServer, type IncomingMessage, type RequestListener, type Server } from 'node:http'
-import { createSecureServer as createHttp2Server } from 'node:http2'
-import { createServer as createSecureServer } from 'node:https'
+import type { IncomingMessage, Server } from 'node:http'
 import type { Socket } from 'node:net'
 import { Readable } from 'node:stream'
 import fastifyWebsocket from '../../src/index'
@@ -15,11 +13,11 @@ import type {
   OriginCheck, VerifyClient, WebsocketErrorHandler, WebsocketHandler, WebsocketPluginOptions
 } from '../../src/types'
 import { portOf } from '../helpers/servers'
-import { CERTIFICATE } from '../helpers/tls'
 import { HANDLERS, THROWN, wait } from './handlers'
 import { addAction, ANSWERS, DELAYS } from './hooks'
 import { OtherProtocol } from './others'
 import { drawPlan, type PlanOf, type Random } from './random'
+import { createGivenServer, serverOf } from './versions'
 
 /** What no refused client may read. */
 export const SECRET = 'the secret of the application'
@@ -35,8 +33,6 @@ export const CLOSE_TIMEOUT = 400
 
 /** For a plain answer that does not fit into any buffer of a socket. */
 const BIG = Buffer.alloc(8_000_000, 'b')
-
-const HTTP2 = { ...CERTIFICATE, allowHTTP1: true }
 
 const CHOICES = {
   tls: [0.25, true],
@@ -76,8 +72,7 @@ const CHOICES = {
   // The slip of many is drawn more often.
   guard: [0.8, 'answer', 'answer', ...ANSWERS],
   guardAt: [0.7, 'onRequest', 'preParsing', 'preValidation', 'preHandler'],
-  // Beside HTTP/1, over TLS.
-  http2: [0.25, true],
+  http2: [0.45, 'beside HTTP/1', 'alone', 'without TLS'],
   // Never drawn: with it, an application fails as the siege has to see.
   sabotage: [0, 'uncaught', 'late', 'left', 'let in']
 } as const
@@ -149,13 +144,6 @@ export async function startApplication (plan: ApplicationPlan): Promise<Applicat
   }
 }
 
-function createGivenServer ({ tls, http2 }: ApplicationPlan): Server {
-  const onRequest: RequestListener = (request, response) => { response.end('plain') }
-  // What the siege does with a server is there in one of HTTP/2 as well.
-  if (http2) return createHttp2Server(HTTP2, onRequest as never) as unknown as Server
-  return tls ? createSecureServer(CERTIFICATE, onRequest) : createServer(onRequest)
-}
-
 function createInstance (
   plan: ApplicationPlan, server: Server | null, onLeak: WebsocketHandler
 ): FastifyInstance {
@@ -206,7 +194,7 @@ function declarePlainRoutes (fastify: FastifyInstance): void {
 
 function serverOptionsOf (plan: ApplicationPlan): FastifyServerOptions {
   const {
-    tls, http2, logger, rewriteUrl, forceCloseConnections, connectionTimeout, handlerTimeout,
+    http2, logger, rewriteUrl, forceCloseConnections, connectionTimeout, handlerTimeout,
     return503OnClosing
   } = plan
   const rewrite = ({ url = '/', headers }: IncomingMessage): string => {
@@ -216,8 +204,7 @@ function serverOptionsOf (plan: ApplicationPlan): FastifyServerOptions {
   }
   return {
     bodyLimit: 2_000_000,
-    ...(tls && { https: CERTIFICATE }),
-    ...(http2 && { http2: true, https: HTTP2 }),
+    ...serverOf(plan),
     ...(logger && { logger: { level: 'debug', stream: { write () {} } } }),
     ...(rewriteUrl && { rewriteUrl: rewrite }),
     // A server of HTTP/2 cannot tell which connections are idle.
@@ -243,7 +230,7 @@ function pluginOptionsOf (plan: ApplicationPlan, server: Server | null): Websock
     errorHandler: errorHandler && ERROR_HANDLERS[errorHandler],
     options: {
       server,
-      extendedConnect: http2,
+      extendedConnect: http2 && true,
       maxPayload,
       verifyClient: verifyClient && VERIFIERS[verifyClient],
       perMessageDeflate: deflate && { threshold: 0 },

@@ -29,6 +29,12 @@ test('applications stand a chaos of clients', async (t) => {
   t.strictSame(failures.map(({ siege, outcome }) => ({ siege, outcome })), [])
 })
 
+test('the short chaos has applications of each version of HTTP', async (t) => {
+  const plans = Array.from({ length: SIEGES }, (_, siege) => drawSiege(SEED + siege))
+  const versions = new Set(plans.map(({ application: { http2 } }) => http2))
+  t.same([...versions].sort(), ['alone', 'beside HTTP/1', 'without TLS', undefined])
+})
+
 test('a siege that went wrong is seen', async (t) => {
   const cases = [
     ['watched', 'uncaught', 'uncaught'], ['bare', 'uncaught', 'crash'], ['bare', 'late', 'late'],

@@ -10,6 +10,7 @@ import { OTHER_PATH } from './others'
 import { Http2Visitor } from './http2-visitor'
 import { drawPlan, type PlanOf, type Random } from './random'
 import { FRAMES, INSTEAD, plainRequests } from './talk'
+import { hasHttp1, isSecure } from './versions'
 
 type Named<Table> = readonly [keyof Table & string, ...Array<keyof Table & string>]
 
@@ -71,7 +72,9 @@ export interface Visitor {
 
 /** Lets a client play its plan. */
 export function enter (plan: ClientPlan, application: Application): Visitor {
-  if (plan.via === 'http2') return new Http2Visitor(plan, pathOf(plan), application)
+  const isOverHttp2 = plan.via === 'http2' ||
+    (plan.via !== 'memory' && !hasHttp1(application.plan))
+  if (isOverHttp2) return new Http2Visitor(plan, pathOf(plan), application)
   return plan.via === undefined
     ? new RawVisitor(plan, application)
     : new WebSocketVisitor(plan, application)
@@ -91,19 +94,19 @@ class RawVisitor implements Visitor {
   readonly #closing: Promise<void>
   #onClosing = (): void => {}
 
-  constructor (plan: ClientPlan, { port, plan: { tls, http2 } }: Application) {
+  constructor (plan: ClientPlan, { port, plan: versions }: Application) {
     this.#plan = plan
-    const isSecure = tls || http2
+    const isEncrypted = isSecure(versions)
     const allowHalfOpen = plan.isHalfOpen ?? false
     const options = { port, host: '127.0.0.1', allowHalfOpen, noDelay: true }
-    this.#socket = isSecure
+    this.#socket = isEncrypted
       ? connectTls({ ...options, rejectUnauthorized: false })
       : connectTcp(options)
     this.#socket.on('error', () => {})
     this.#closing = new Promise((resolve) => { this.#onClosing = resolve })
     this.left = new Promise((resolve) => { this.#socket.once('close', () => { resolve() }) })
     if (!plan.isDeaf) this.#listen()
-    this.#socket.once(isSecure ? 'secureConnect' : 'connect', () => { this.#play() })
+    this.#socket.once(isEncrypted ? 'secureConnect' : 'connect', () => { this.#play() })
   }
 
   #listen (): void {
@@ -200,8 +203,8 @@ class WebSocketVisitor implements Visitor {
     this.left = plan.via === 'ws' ? this.#connect(application) : this.#inject(application)
   }
 
-  #connect ({ port, plan: { tls, http2 } }: Application): Promise<void> {
-    const url = `${tls || http2 ? 'wss' : 'ws'}://127.0.0.1:${port}${pathOf(this.#plan)}`
+  #connect ({ port, plan }: Application): Promise<void> {
+    const url = `${isSecure(plan) ? 'wss' : 'ws'}://127.0.0.1:${port}${pathOf(this.#plan)}`
     return this.#play(new WebSocket(url, { rejectUnauthorized: false }))
   }
 

@@ -4,6 +4,7 @@ import { SECRET_PATH, type Application } from './applications'
 import type { ClientPlan, Visitor } from './clients'
 import { wait } from './handlers'
 import { FRAMES } from './talk'
+import { isSecure } from './versions'
 
 const OK = 200
 
@@ -19,9 +20,9 @@ export class Http2Visitor implements Visitor {
   #open = STREAMS
 
   /** @param path the path of each request */
-  constructor (plan: ClientPlan, path: string, { port, plan: { tls, http2 } }: Application) {
+  constructor (plan: ClientPlan, path: string, { port, plan: versions }: Application) {
     this.#plan = plan
-    const scheme = tls || http2 ? 'https' : 'http'
+    const scheme = isSecure(versions) ? 'https' : 'http'
     this.#session = connect(`${scheme}://127.0.0.1:${port}`, { rejectUnauthorized: false })
     this.#session.on('error', () => {})
     this.left = new Promise((resolve) => { this.#session.once('close', () => { resolve() }) })
