@@ -21,10 +21,10 @@
  * request run on when its client has left, so replies then follow the state of {@link lateState}.
  */
 
-/** The status of a response that has not been given one. */
+/** The status of a response that has not been given one, and of the handshake over HTTP/2. */
 export const OK = 200
 
-/** The status of the handshake. */
+/** The status of the handshake; over HTTP/2, only hooks see it. */
 export const SWITCHING = 101
 
 /** An answer other than the handshake has begun, and is not out. */

@@ -8,11 +8,10 @@
  */
 import { Http2ServerRequest, Http2ServerResponse } from 'node:http2'
 import { isConnectionHeader } from '../protocol/http-head'
+import { SWITCHING } from './answer-state'
 import { cutOff } from './http2-duplex'
 import type { ResponseOwner } from './response'
 import { kAnswer } from './symbols'
-
-const SWITCHING = 101
 
 /** On a request and a response: what they share. */
 const kPair = Symbol('fastify-websocket.pair')

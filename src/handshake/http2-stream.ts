@@ -18,15 +18,15 @@ import type {
 import type { Duplex } from 'node:stream'
 import { InvalidHandshakeError } from '../errors'
 import { isConnectionHeader, type HttpHead } from '../protocol/http-head'
+import { OK, SWITCHING } from './answer-state'
 import { cutOff, Http2Duplex } from './http2-duplex'
 import { adaptPair, endOfStream, mute, writeHeadOfStream } from './http2-response'
 import { checkVersion, type AskedProtocol } from './request-checks'
 import { closeSoon, type ResponseOwner } from './response'
 import type { TransportWatcher, UpgradeSession, UpgradeTransport } from './upgrade-transport'
 
-const OK = 200
+/** The first status that accepts no CONNECT. */
 const REDIRECT = 300
-const SWITCHING = 101
 
 /** Any valid key. HTTP/2 has none, and ws demands one. */
 const KEY = Buffer.alloc(16).toString('base64')

@@ -19,6 +19,7 @@
 import { ServerResponse, type IncomingMessage } from 'node:http'
 import type { Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
+import { SWITCHING } from './answer-state'
 import { onceVacant } from './earlier-response'
 import {
   checkKey, checkVersion, findHeadProblem, protocolOf, type AskedProtocol
@@ -27,8 +28,6 @@ import {
   closeSoon, createResponse, endOf, markFinished, writeHeadOf, type ResponseOwner
 } from './response'
 import type { TransportWatcher, UpgradeTransport } from './upgrade-transport'
-
-const SWITCHING = 101
 
 /** Bytes that are kept before the upgrade is decided. When more arrive, the socket is paused. */
 const MAX_EARLY_BYTES = 64 * 1024

@@ -6,7 +6,8 @@
  * | HTTP/1 | a GET with `Upgrade`       | the socket               | `raw-socket.ts`   |
  * | HTTP/2 | a CONNECT with `:protocol` | a Duplex over the stream | `http2-stream.ts` |
  *
- * Only these files, and the listener that creates their classes, know which one it is.
+ * Only these files know which one it is, and in `upgrade/` the listener that creates their classes
+ * and the service of requests for other protocols, which only HTTP/1 has.
  */
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { Duplex } from 'node:stream'

@@ -40,8 +40,15 @@ export class Http2ClientSocket extends Http2Duplex {
   }
 
   override _write (chunk: Buffer, encoding: BufferEncoding, callback: () => void): void {
-    const write = (): void => { super._write(chunk, encoding, callback) }
-    // A client may ask only when it knows that the server takes WebSockets (RFC 8441 section 3).
+    this.#onceOffered(() => { super._write(chunk, encoding, callback) })
+  }
+
+  override _writev (chunks: Array<{ chunk: Buffer }>, callback: () => void): void {
+    this.#onceOffered(() => { super._writev(chunks, callback) })
+  }
+
+  /** A client may ask only when it knows that the server takes WebSockets (RFC 8441 section 3). */
+  #onceOffered (write: () => void): void {
     const { enableConnectProtocol } = this.#session.remoteSettings
     if (enableConnectProtocol === true) write()
     else this.#session.once('remoteSettings', write)
