@@ -1,5 +1,6 @@
 // Random clients of HTTP/2: a session with some WebSockets, which all play the same plan.
 import { connect, constants, type ClientHttp2Session, type ClientHttp2Stream } from 'node:http2'
+import type { Socket } from 'node:net'
 import { SECRET_PATH, type Application } from './applications'
 import type { ClientPlan, Visitor } from './clients'
 import { wait } from './handlers'
@@ -17,13 +18,17 @@ export class Http2Visitor implements Visitor {
   wasLetIn = false
   readonly #plan: ClientPlan
   readonly #session: ClientHttp2Session
+  #socket: Socket | null = null
   #open = STREAMS
 
   /** @param path the path of each request */
   constructor (plan: ClientPlan, path: string, { port, plan: versions }: Application) {
     this.#plan = plan
     const scheme = isSecure(versions) ? 'https' : 'http'
-    this.#session = connect(`${scheme}://127.0.0.1:${port}`, { rejectUnauthorized: false })
+    const url = `${scheme}://127.0.0.1:${port}`
+    this.#session = connect(url, { rejectUnauthorized: false }, (_session, socket) => {
+      this.#socket = socket
+    })
     this.#session.on('error', () => {})
     this.left = new Promise((resolve) => { this.#session.once('close', () => { resolve() }) })
     // Before the server has told its settings, Node.js takes no request with a protocol.
@@ -68,5 +73,8 @@ export class Http2Visitor implements Visitor {
 
   cutOff (): void {
     this.#session.destroy()
+    // Where the server has cut the client off before, Node.js 20 sometimes leaves the session
+    // waiting for a write to end, and its socket open.
+    this.#socket?.destroy()
   }
 }
