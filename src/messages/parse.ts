@@ -26,6 +26,13 @@ export function createParser (fastify: FastifyInstance): Parse {
     value = parsed
   }
   return (text) => {
+    if (hasPlainKeys(text)) {
+      try {
+        return JSON.parse(text)
+      } catch {
+        // The parser of Fastify decides: it takes a text that begins with a byte order mark.
+      }
+    }
     // The parser of Fastify calls back before it returns.
     parseBody(null, text, onParsed)
     if (failure !== null) throw whyRefused(text)
@@ -33,6 +40,15 @@ export function createParser (fastify: FastifyInstance): Parse {
     value = null
     return parsed
   }
+}
+
+/**
+ * Whether no key of a text can replace a prototype. Then the parser of Fastify does no more than
+ * `JSON.parse`, and takes a fifth longer.
+ */
+function hasPlainKeys (text: string): boolean {
+  // With a backslash, a key can be written in other letters.
+  return !text.includes('\\') && !text.includes('__proto__') && !text.includes('constructor')
 }
 
 /** Fastify's texts say that the body of a request is wrong; these say it of a message. */

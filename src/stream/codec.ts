@@ -41,9 +41,9 @@ export function toJson (value: unknown, stringify: (value: unknown) => unknown):
   } catch (cause) {
     throw new InvalidValueError(toError(cause).message, { cause })
   }
+  if (typeof text === 'string') return text
   if (dropPromise(text)) throw new InvalidValueError('its serializer is asynchronous')
-  if (typeof text !== 'string') throw new InvalidValueError(`${typeof value} has no JSON`)
-  return text
+  throw new InvalidValueError(`${typeof value} has no JSON`)
 }
 
 /** As {@link toJson}, without a schema. */
