@@ -109,6 +109,7 @@ export class WebSocketStreamServer extends WebSocketServer<typeof StreamSocket> 
       socket[kOutbox].attach(transport)
       socket[kSettings] = this.streamSettings
       this.streamSettings.counts.accepted++
+      this.streamSettings.clients?.add(socket)
       if (this.#deflate !== null && takeCanShare(this.#deflate)) socket[kOutbox].shareDeflate()
       if (isUnread) this.#readerFor(socket).attach(socket, transport)
       callback(socket, request)

@@ -1,5 +1,6 @@
 /** The options of a stream: what the user gives, and its checked form with every default. */
 import type { DuplexOptions } from 'node:stream'
+import type { WebSocket } from 'ws'
 import { BYTES, MESSAGES, type Codec } from './codec'
 import { InvalidOptionError } from './errors'
 import { ConnectionCounts } from '../observe/connection-counts'
@@ -53,6 +54,12 @@ const WS_CLOSE_TIMEOUT = 30_000
  */
 export const MAX_INT32 = 2 ** 31 - 1
 
+/** A set of open connections. */
+export interface Clients {
+  add (socket: WebSocket): unknown
+  delete (socket: WebSocket): boolean
+}
+
 /** What streams of several settings have in common. Only this library gives it, and no user. */
 export interface SharedState {
   /** Counts the connections. */
@@ -63,17 +70,20 @@ export interface SharedState {
   readonly readText: ReadText
   /** The topics of the connections. */
   readonly topics: Hub
+  /** The open connections; null where the server of ws keeps them. */
+  readonly clients: Clients | null
 }
 
 /** What the streams of a new server have in common, as far as it is not given. */
 export function createShared (
-  { counts, traffic, readText, topics }: Partial<SharedState> = {}
+  { counts, traffic, readText, topics, clients }: Partial<SharedState> = {}
 ): SharedState {
   return {
     counts: counts ?? new ConnectionCounts(),
     traffic: traffic ?? new Traffic(),
     readText: readText ?? asString,
-    topics: topics ?? new Hub()
+    topics: topics ?? new Hub(),
+    clients: clients ?? null
   }
 }
 
@@ -92,6 +102,7 @@ export class StreamSettings implements SharedState {
   readonly traffic: Traffic
   readonly readText: ReadText
   readonly topics: Hub
+  readonly clients: Clients | null
   /** What the constructor of Duplex takes; its types do not know `captureRejections`. */
   readonly duplex: DuplexOptions & { captureRejections: boolean }
 
@@ -108,6 +119,7 @@ export class StreamSettings implements SharedState {
     this.traffic = shared.traffic
     this.readText = shared.readText
     this.topics = shared.topics
+    this.clients = shared.clients
     this.objectMode = codec !== null || (options.objectMode ?? options.binary === false)
     this.codec = codec ?? (this.objectMode ? MESSAGES : BYTES)
     const { highWaterMark, pauseTimeout, maxBackpressure, closeTimeout } = options

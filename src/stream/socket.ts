@@ -250,7 +250,9 @@ export class StreamSocket extends TopicSocket implements ClosingSocket {
 
   /** ws has closed the connection. */
   #close (code: number, reason: Buffer): boolean {
-    if (this.#closed === null) this[kSettings].counts.close(code)
+    const { counts, clients } = this[kSettings]
+    if (this.#closed === null) counts.close(code)
+    clients?.delete(this)
     if (this.#ending instanceof Closing) this.#ending.stop()
     this.#ending = { code, reason: reason.toString() }
     const { transport } = this[kOutbox]
