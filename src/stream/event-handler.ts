@@ -10,8 +10,8 @@ const guarded = new WeakMap<object, Listener<never>>()
 
 /**
  * Makes a listener that calls `handler`. If the handler returns a promise that rejects, the
- * listener reports that; ws ignores the result of a handler. The same handler always gives the same
- * listener.
+ * listener reports the error: ws ignores the result of a handler. The same handler always gives the
+ * same listener.
  */
 export function guardHandler<E, Target> (
   handler: EventHandler<E>, report: (this: Target, error: unknown) => void

@@ -14,7 +14,7 @@ interface Link extends Message {
   next: Link | null
 }
 
-/** Messages that wait for a reader, never none. What has been taken is not held on to. */
+/** One or more messages that wait for a reader. A message that was taken can be freed. */
 export class MessageQueue {
   #oldest: Link
   #newest: Link

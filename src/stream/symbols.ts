@@ -3,16 +3,16 @@
  * and the stream, so members that are not for applications have symbols as names.
  */
 
-/** On a StreamSocket: what arrives. */
+/** On a StreamSocket: its inbox, or null. */
 export const kInbox = Symbol('fastify-websocket.inbox')
 
-/** On a StreamSocket: what reads its frames, or null if ws does. */
+/** On a StreamSocket: the reader of its frames, or null if ws reads them. */
 export const kReader = Symbol('fastify-websocket.reader')
 
-/** On a StreamSocket: what the reading of its frames has left for the next chunk. */
+/** On a StreamSocket: the state of its frame reader between two chunks. */
 export const kReadState = Symbol('fastify-websocket.read-state')
 
-/** On a StreamSocket: what is sent. */
+/** On a StreamSocket: its outbox. */
 export const kOutbox = Symbol('fastify-websocket.outbox')
 
 /** On a StreamSocket: the Duplex made for it, or null. */
@@ -27,11 +27,11 @@ export const kSettings = Symbol('fastify-websocket.settings')
 /** StreamSocket method: calls back at the end, even if the application removes all listeners. */
 export const kWhenClosed = Symbol('fastify-websocket.when-closed')
 
-/** SocketStream getter: what its readers want. */
+/** SocketStream getter: the demand of its readers. */
 export const kDemand = Symbol('fastify-websocket.demand')
 
 /** SocketStream method: takes a message. */
 export const kAccept = Symbol('fastify-websocket.accept')
 
-/** SocketStream method: the WebSocket is closed and has nothing more to give. */
+/** SocketStream method: the WebSocket is closed and has no more messages for the stream. */
 export const kEnded = Symbol('fastify-websocket.ended')

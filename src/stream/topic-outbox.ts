@@ -20,7 +20,7 @@ import { isSendWrapped } from './send-data'
 import { suspect } from './slow-check'
 import { kSettings } from './symbols'
 
-/** Each message that is compressed is compressed only once, for all connections. */
+/** ws does not compress these messages, because it would do so for each connection again. */
 const TEXT = { binary: false, compress: false }
 const BINARY = { binary: true, compress: false }
 
@@ -28,7 +28,7 @@ const BINARY = { binary: true, compress: false }
 export class TopicOutbox extends Outbox implements Subscriber {
   subscriptions: Subscriptions | null = null
 
-  /** The handshake has agreed on a compression that lets connections share what is compressed. */
+  /** The peer can read messages that are compressed once for many connections. */
   shareDeflate (): void {
     this.state |= SHARES_DEFLATE
   }
