@@ -65,7 +65,7 @@ export class RawSocket implements UpgradeTransport {
   }
 
   get bytesWritten (): number {
-    // The type Duplex lacks this counter of a `net.Socket`. The sockets of `injectWS` have it, too.
+    // The type Duplex lacks this counter of a `net.Socket`, which sockets of `injectWS` also have.
     return (this.socket as Partial<Socket>).bytesWritten ?? 0
   }
 

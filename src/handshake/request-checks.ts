@@ -20,8 +20,8 @@ const HOST = 'host'
 const HTTP = /^(h2c|HTTP\/.*|TLS\/.*)$/i
 
 /**
- * The number of headers that Node.js keeps of a request by default. It drops those behind and does
- * not say so.
+ * The number of headers that Node.js keeps of a request by default. It drops all further headers
+ * without saying so.
  */
 const DEFAULT_MAX_HEADERS = 1000
 

@@ -34,7 +34,7 @@ export class RouteServer extends WebSocketStreamServer {
   /** All open connections. With `clientTracking: false`, ws does not keep them in `clients`. */
   readonly sockets: Set<StreamSocket>
 
-  /** The refusals of the application, once the server belongs to one. */
+  /** Counts refusals. An application replaces it, and counts the refusals of all its servers. */
   refusals = new RefusalCounts()
 
   readonly #options: WebSocketStreamServerOptions
@@ -50,7 +50,7 @@ export class RouteServer extends WebSocketStreamServer {
     options: WebSocketStreamServerOptions, source: Server | null, readText: ReadText = asString
   ) {
     super(options, undefined, { readText })
-    // Called again only to set this option. The listeners that ws has added stay.
+    // The constructor is called again only to set this option. The listeners of ws stay.
     EventEmitter.call(this, CAPTURE_REJECTIONS)
     this.#options = options
     this.#source = source

@@ -18,8 +18,8 @@ export type ConnectArguments =
   [request: Http2ServerRequest, response: Http2ServerResponse]
 
 /**
- * The upgrade that a `connect` event is, or null. Anything else belongs to the other listeners of
- * the event. If there are none, it is refused.
+ * Returns the upgrade of a `connect` event, or null if the event is no upgrade. Then the other
+ * listeners of the event have to answer it. If there are none, it is refused.
  */
 export function takeConnect (args: ConnectArguments, isAlone: boolean): UpgradeTransport | null {
   if (args.length === 3) {
