@@ -40,7 +40,7 @@ export class UpgradeAnswer extends AnswerLifetime implements ResponseOwner, Repl
   #handshake: Handshake | null = null
   /** The status of the raw response when the route took the upgrade, or 101 when it accepted. */
   #status = OK
-  /** Whether the 101, or an error past Fastify, has begun: the head of another may come late. */
+  /** Whether the 101, or an error past Fastify, has begun. Another head may then come late. */
   #hasBegun = false
   /** What the next `raw.end` does. The `raw.writeHead` before it decides this. */
   #nextEnd: 'ends' | 'switches' | 'is dropped' = 'ends'

@@ -34,7 +34,7 @@ export class RouteServer extends WebSocketStreamServer {
   /** All open connections. With `clientTracking: false`, ws does not keep them in `clients`. */
   readonly sockets: Set<StreamSocket>
 
-  /** Counts refusals. An application replaces it, and counts the refusals of all its servers. */
+  /** The counts of refusals: those of the application, once the server belongs to one. */
   refusals = new RefusalCounts()
 
   readonly #options: WebSocketStreamServerOptions

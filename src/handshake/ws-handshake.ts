@@ -34,7 +34,7 @@ export function createHandshake (
   open: (socket: StreamSocket) => void
 ): Handshake {
   return (transport, head) => {
-    // Checked again: other connections may have come while the `onSend` hooks ran.
+    // Checked again, because the `onSend` hooks may have taken time since the first check.
     checkRoom()
     const result: HandshakeResult = { socket: null, refusal: null }
     const onRefused = (error: Error): void => { result.refusal = error }

@@ -112,7 +112,7 @@ export class Outbox extends TickBatcher implements Suspect {
     // After the call: a frame for which ws throws is not sent, so it does not end its message.
     if (isFinal(options)) this.endMessage()
     else this.state |= FRAGMENTING
-    // The application may change the bytes after this call. They are too many to copy: they leave.
+    // Long data is not copied. It leaves now, because the application may change it afterwards.
     if (isLong(data)) this.uncork()
   }
 
