@@ -2,7 +2,7 @@
 export class TopicCounts {
   /** Messages that this process has published. */
   published = 0
-  /** Those of now: a connection and one of its topics each. */
+  /** Subscriptions of now: a connection with two topics counts twice. */
   subscriptions = 0
   /** How often messages of other processes may have been lost. */
   gaps = 0
