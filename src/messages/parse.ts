@@ -6,7 +6,7 @@ type ParseBody = (
   request: null, text: string, done: (error: Error | null, value: unknown) => void
 ) => void
 
-/** Makes a value of a text. @throws FST_WS_INVALID_MESSAGE */
+/** Parses a text. @throws FST_WS_INVALID_MESSAGE */
 export type Parse = (text: string) => unknown
 
 /**

@@ -21,7 +21,7 @@ export interface Validator {
 /** Returns the valid form of a value. @throws FST_WS_INVALID_MESSAGE, FST_WS_ASYNC_VALIDATOR */
 export type Validate = (value: unknown) => unknown
 
-/** Creates a function that validates by a validator. `url` is that of the route. */
+/** Creates the function that validates with `validator`. `url` is that of the route. */
 export function createValidate (validator: Validator, url: string): Validate {
   if (validator.schemaEnv === undefined) {
     return (value) => valueOf(ask(validator, value), value, validator, url)
@@ -40,7 +40,7 @@ export function createValidate (validator: Validator, url: string): Validate {
   }
 }
 
-/** A schema that refers to itself recurses as deep as a message is nested. */
+/** Calls the validator. With a schema that refers to itself, it recurses as deep as the message. */
 function ask (validator: Validator, value: unknown, place?: unknown): unknown {
   try {
     return validator(value, place)

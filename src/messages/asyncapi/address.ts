@@ -5,7 +5,7 @@ export interface Address {
   readonly parameters: readonly string[]
 }
 
-/** Begins a parameter, a colon that is none, or a wildcard. */
+/** Matches an escaped colon, a parameter without its pattern, or a wildcard. */
 const SPECIAL = /::|:([A-Za-z0-9_]+)|\*/g
 
 /** Writes `/rooms/:room` as `/rooms/{room}`, without the pattern of a parameter. */

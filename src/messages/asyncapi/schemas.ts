@@ -23,7 +23,7 @@ interface Root {
   readonly shared: SharedSchemas
 }
 
-/** The schema in JSON Schema's own form, from a library that says it (Standard JSON Schema). */
+/** A schema of a library that can make a JSON Schema of it (Standard JSON Schema). */
 interface StandardSchema {
   readonly '~standard': { readonly jsonSchema: { input (options: object): unknown } }
 }
