@@ -21,7 +21,7 @@ export type Send = FastifyReply['send']
 const ANSWERED_TWICE =
   'the upgrade has an answer already, so a second one is dropped; did a hook forget "return reply"?'
 
-/** What decides about the answers of a reply. */
+/** The object that decides about the answers of a reply. */
 export interface ReplyOwner {
   onSend (reply: FastifyReply, args: readonly unknown[]): FastifyReply
 }

@@ -144,7 +144,7 @@ export abstract class Http2Duplex extends Duplex {
     // When the end has been written, the stream closes by itself. If it were destroyed now, the
     // peer might not get that end.
     if (this.#stream !== null && this.headError === null && !this.writableFinished) {
-      // In the next turn: a reset takes back what has not left, and this turn may have sent some.
+      // In the next turn: a reset drops bytes that have not left, and this turn may have sent some.
       setImmediate(cutOff, this.#stream)
     }
     callback(error)

@@ -4,7 +4,7 @@
  * of HTTP/1: a GET without a body, and a response that may have the status 101.
  *
  * Node.js tells both of them when the stream closes. After the handshake that end belongs to the
- * WebSocket, so from then on they are muted: what Node.js emits on them is dropped.
+ * WebSocket, so from then on they are muted: the events that Node.js emits on them are dropped.
  */
 import { Http2ServerRequest, Http2ServerResponse } from 'node:http2'
 import { isConnectionHeader } from '../protocol/http-head'
@@ -49,7 +49,7 @@ function adaptRequest (request: Http2ServerRequest, pair: Pair): void {
   Object.assign(request, { [kPair]: pair, emit: emitOfRequest })
   // The router has only GET routes. A plain assignment would change the headers of the request.
   Object.defineProperty(request, 'method', { ...PLAIN, value: 'GET' })
-  // What arrives is frames, and no body. So the request ends, and it no longer controls the stream.
+  // Frames arrive and no body. So the request ends here, and no longer controls the stream.
   request.removeAllListeners('pause')
   request.removeAllListeners('resume')
   request.push(null)

@@ -30,10 +30,10 @@ function askedProtocols ({ headers: { upgrade = '' } }: IncomingMessage): string
   return upgrade.split(',').map((protocol) => protocol.trim().toLowerCase())
 }
 
-/** What a request asks to switch to. `http` stands for nothing but other forms of HTTP. */
+/** The protocol that a request asks to switch to. `http` means only other forms of HTTP. */
 export type AskedProtocol = 'websocket' | 'http' | 'other'
 
-/** What a request of HTTP/1 asks to switch to. WebSocket is preferred, if it is in the list. */
+/** The protocol that a request of HTTP/1 asks for: WebSocket, if it is in the list. */
 export function protocolOf (request: IncomingMessage): AskedProtocol {
   if (request.headers.upgrade?.toLowerCase() === 'websocket') return 'websocket'
   const protocols = askedProtocols(request)

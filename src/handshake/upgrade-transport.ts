@@ -1,5 +1,5 @@
 /**
- * What the rest of the plugin needs of the way by which an upgrade came. There are two ways:
+ * An interface that hides from the rest of the plugin in which way an upgrade came:
  *
  * | way    | the request is             | ws gets                  | file              |
  * |--------|----------------------------|--------------------------|-------------------|

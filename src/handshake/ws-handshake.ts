@@ -5,8 +5,8 @@ import type { WebSocketStreamServer } from '../stream/server'
 import type { StreamSocket } from '../stream/socket'
 
 /**
- * Performs the handshake of an accepted upgrade. `head` is what arrived behind the request. Returns
- * a function that starts the connection, or null if there is none because the client has left.
+ * Performs the handshake of an accepted upgrade. `head` has the bytes that arrived behind the
+ * request. Returns a function that starts the connection, or null if the client has left.
  *
  * @throws an error that refuses the handshake after all
  */

@@ -111,7 +111,7 @@ export class SocketStream<Incoming = AnyChunk, Outgoing = unknown>
    */
   get #isRead (): boolean {
     if (!this.#is(HAS_READER)) return false
-    // `read()` was called and may never be called again: it must not pause the connection for ever.
+    // `read()` was called, perhaps for the last time: a full stream must not hold the connection.
     if (this.readableFlowing === null && this.#is(FULL)) return this.listenerCount('readable') > 0
     return this.readableFlowing !== true || this.#is(DRAINING) || this.listenerCount('data') > 0
   }
@@ -145,7 +145,7 @@ export class SocketStream<Incoming = AnyChunk, Outgoing = unknown>
     return this
   }
 
-  // With `unknown`, this would be no `NodeJS.ReadableStream`, which `node:readline` demands.
+  // With `unknown`, the stream would be no `NodeJS.ReadableStream`, which `node:readline` demands.
   override read (size?: number): AnyChunk {
     this.#mark(HAS_READER, true)
     const chunk: unknown = super.read(size)

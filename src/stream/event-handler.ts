@@ -16,7 +16,7 @@ const guarded = new WeakMap<object, Listener<never>>()
 export function guardHandler<E, Target> (
   handler: EventHandler<E>, report: (this: Target, error: unknown) => void
 ): Listener<E> {
-  // The cast says what the map holds: for each handler, its listener.
+  // The cast is safe: the map has for each handler its own listener.
   const existing = guarded.get(handler) as Listener<E> | undefined
   if (existing !== undefined) return existing
   const call = typeof handler === 'function' ? handler : handler.handleEvent.bind(handler)

@@ -83,7 +83,7 @@ export class FrameReader implements SocketReader {
       skipUTF8Validation === options.skipUTF8Validation
   }
 
-  /** Reads a connection in place of ws, unless the `data` listener is not the usual one of ws. */
+  /** Reads a connection in place of ws, if the only `data` listener is the usual one of ws. */
   attach (socket: ReadSocket, transport: Duplex): void {
     if (!replaceListener(transport, this.#onData)) return
     socket[kReader] = this
@@ -154,7 +154,7 @@ export class FrameReader implements SocketReader {
     return !isOfWs && (header.length <= maxPayload || maxPayload === 0)
   }
 
-  /** Delivers the message at `start`. False if it is not valid: then ws is to refuse it. */
+  /** Delivers the message at `start`. False if it is not valid: then ws has to refuse it. */
   #take (socket: ReadSocket, bytes: Buffer, words: Int32Array, start: number): boolean {
     const payload = start + header.size
     const end = payload + header.length
@@ -179,7 +179,7 @@ export class FrameReader implements SocketReader {
 
   // --- Frames that ws gets ---
 
-  /** Gives ws what has arrived of the frame at `start`. Returns where the next frame begins. */
+  /** Gives ws the arrived part of the frame at `start`. Returns where the next frame begins. */
   #give (
     socket: ReadSocket, transport: Transport, bytes: Buffer, words: Int32Array, start: number
   ): number {
@@ -282,7 +282,7 @@ function isWaiting (state: ReadState): boolean {
   return state instanceof Unfinished && state.isWaiting
 }
 
-/** The transport has ended: ws gets what is left, as one chunk. */
+/** The transport has ended: ws gets the kept bytes, as one chunk. */
 function onEnd (this: Duplex): void {
   // The cast is safe: this listener is only on transports that have the symbol.
   const socket = (this as Transport)[kSocket]

@@ -1,8 +1,8 @@
 /**
- * The messages that arrive on a connection. No message is lost because its reader comes late: it
- * waits, in order and within a bound, for a `message` listener of the socket or for a reader of the
- * stream. `hold-or-drop.ts` decides whether messages flow, are held back or are dropped; this file
- * carries that out.
+ * The messages that arrive on a connection. A message without a reader is not lost: it waits, in
+ * order and within a bound, for a `message` listener of the socket or for a reader of the stream.
+ * `hold-or-drop.ts` decides whether messages flow, are held back or are dropped. This file carries
+ * out the decision.
  *
  * A connection gets an inbox when it first needs one. An idle connection needs none: without an
  * inbox no message waits, the transport is not paused and no asynchronous handler runs.

@@ -1,7 +1,7 @@
 /** The messages that wait in an inbox, as a linked list with its weight. */
 import { compact } from './compact'
 
-/** What a waiting message weighs beside its bytes, so that empty messages are not free. */
+/** Added to the bytes of each waiting message, so that empty messages are not free. */
 const MESSAGE_OVERHEAD = 64
 
 /** A message that waits for a reader. */

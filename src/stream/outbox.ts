@@ -172,7 +172,7 @@ export class Outbox extends TickBatcher implements Suspect {
     for (const callback of callbacks) this.onceFlushed(callback)
   }
 
-  /** The callback for ws: adds the error of a broken connection. The owner gets what it throws. */
+  /** Wraps `callback` for ws. Adds the error of a broken connection, and reports a thrown error. */
   #toAnswer (callback: SendCallback): SendCallback {
     const owner = this.#socket[kOwner]
     const guarded = owner === null ? callback : guardCallback(callback, owner)

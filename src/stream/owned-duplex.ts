@@ -62,7 +62,7 @@ export abstract class OwnedDuplex<Outgoing = unknown> extends Duplex {
     const [chunk, encoding, callback] = args.map((argument) => {
       return typeof argument === 'function' ? this.#guard(argument as Callback) : argument
     })
-    // Duplex itself tells by their types which arguments these are. Its own types do not know that.
+    // Duplex itself tells these arguments apart. Its TypeScript types want each in its own place.
     return super.end(chunk, encoding as BufferEncoding, callback as Callback)
   }
 
@@ -75,7 +75,7 @@ export abstract class OwnedDuplex<Outgoing = unknown> extends Duplex {
   }
 
   override emit (event: string | symbol, ...args: unknown[]): boolean {
-    // The cast says what a stream emits; the type of `emit` does not.
+    // The cast is safe: a stream emits `error` only with an error.
     if (event === 'error') return this.#emitError(args[0] as Error)
     return this.#emitForOwner(event, args)
   }

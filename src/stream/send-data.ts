@@ -1,4 +1,4 @@
-/** Answers questions about the data and the options of a `send`, before ws gets them. */
+/** Checks the data and the options of a `send`, and copies short data, before ws gets them. */
 import { types } from 'node:util'
 import { WebSocket } from 'ws'
 import { MAX_PACKED_PAYLOAD } from '../protocol/pack'
@@ -19,7 +19,7 @@ function isBytes (data: unknown): data is NodeJS.ArrayBufferView | ArrayBufferLi
   return ArrayBuffer.isView(data) || types.isAnyArrayBuffer(data)
 }
 
-/** Bytes of the message that ws makes of what {@link keep} has returned. */
+/** Bytes of the message that ws makes of a result of {@link keep}. */
 export function sizeOf (data: unknown): number {
   if (isBytes(data)) return data.byteLength
   // An object that only looks like a Blob has no size.

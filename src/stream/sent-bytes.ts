@@ -15,7 +15,7 @@ interface Handle {
   readonly _parent?: Handle | null
 }
 
-/** What a `net.Socket` counts. */
+/** The counters of a `net.Socket`. */
 interface Counters extends Pick<
   Socket, 'bytesRead' | 'bytesWritten' | 'readableLength' | 'writableLength'
 > {
@@ -23,7 +23,7 @@ interface Counters extends Pick<
 }
 
 /**
- * How many bytes of what was written to a transport have left the process. For a transport without
+ * How many of the bytes written to a transport have left the process. For a transport without
  * counters the number is negative, and only its growth means something.
  */
 export function sentBytes (transport: Duplex): number {

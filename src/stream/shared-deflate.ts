@@ -29,7 +29,7 @@ export function noteExtensions (lines: readonly string[]): void {
   extensions = lines.find((line) => line.toLowerCase().startsWith(prefix)) ?? ''
 }
 
-/** Whether the connection that was accepted last can read what is compressed for all. */
+/** Whether the connection that was accepted last can read messages that are compressed for all. */
 export function takeCanShare ({ windowBits }: SharedDeflate): boolean {
   const agreed = extensions
   extensions = ''

@@ -50,7 +50,7 @@ interface Closed {
 const bufferedAmountOf = Object.getOwnPropertyDescriptor(WebSocket.prototype, 'bufferedAmount')?.get
 
 /**
- * A server-side ws `WebSocket` that loses no message: what arrives while nothing reads waits, in
+ * A server-side ws `WebSocket` that loses no message: without a reader, a message waits, in
  * order and within a bound, for a `message` listener or for a reader of the stream.
  */
 export class StreamSocket extends TopicSocket implements ClosingSocket {
@@ -140,7 +140,7 @@ export class StreamSocket extends TopicSocket implements ClosingSocket {
         onShown(this)
         receive(this, args[0], args[1])
         return true
-      // The casts say what ws emits; the type of `emit` does not.
+      // The casts are safe: ws emits `close` with a code and a reason.
       case 'close': return this.#close(args[0] as number, args[1] as Buffer)
       case 'error': return this.#fail(args[0])
       case 'ping':

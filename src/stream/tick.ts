@@ -6,8 +6,8 @@
  * |-----------|----------------------------------------|------------------------------------------|
  * | `BUSY`    | something was sent in this tick        | with the tick                            |
  * | `PACKING` | short messages of this tick are packed | with the tick                            |
- * | `CORKED`  | the transport is corked, behind what   | with the tick, or when a long message is |
- * |           | is packed so far                       | to leave                                 |
+ * | `CORKED`  | the transport is corked, after the     | with the tick, or when a long message    |
+ * |           | packed frames were written             | has to leave                             |
  */
 import type { Duplex } from 'node:stream'
 import { flushPacked, type FrameSink } from '../protocol/pack'

@@ -1,6 +1,6 @@
 /**
  * The outbox of a connection as a subscriber of topics. The frame of a published message is made
- * once and written to each connection: behind what it has packed in this tick, and corked until the
+ * once and written to each connection: after the frames packed in this tick, and corked until the
  * end of the tick. If the frame must not be written now, this happens to the message:
  *
  * | when                                                       | the message                    |

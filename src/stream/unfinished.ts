@@ -1,13 +1,13 @@
 /**
- * What is left over from one chunk of a connection until the next chunk arrives. Most connections
- * never have any: their chunks end where a frame ends.
+ * The rest of a chunk of a connection, kept until the next chunk arrives. Most connections never
+ * have one: their chunks end where a frame ends.
  */
 import type { Duplex } from 'node:stream'
 
 /** See the header of this file. */
 export class Unfinished {
   readonly transport: Duplex
-  /** Bytes from the beginning of a frame on: a part of its header, or what has to wait for ws. */
+  /** Bytes from the beginning of a frame on: a part of its header, or bytes that wait for ws. */
   kept: Buffer | null = null
   /** How many of these bytes ws has got: it can refuse a frame before the header is whole. */
   given = 0

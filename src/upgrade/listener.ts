@@ -26,7 +26,7 @@ const UNCLAIMED_TIMEOUT = 10_000
 export class UpgradeListener {
   readonly #source: UpgradeSource
   readonly #unclaimed: UnclaimedUpgrades
-  /** By `routing`, which all instances of an application share. */
+  /** Applications, by the method `routing`, which all instances of an application share. */
   readonly #known = new WeakMap<object, ApplicationUpgrades>()
   /** The applications that take upgrades now, once for each registration of the plugin in them. */
   #attached: ApplicationUpgrades[] = []
