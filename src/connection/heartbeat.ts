@@ -34,7 +34,7 @@ const DEAD = 1 + BEATS
 
 /**
  * The same for a connection that the application keeps paused, counted downwards. Nothing arrives
- * on it, so its peer is given 20 intervals, and a dead peer does not stay for ever.
+ * on it, so its peer has 20 intervals. Without this limit, a dead peer would stay for ever.
  */
 const DEAD_PAUSED = -20 * BEATS
 

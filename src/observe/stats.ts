@@ -20,7 +20,7 @@ export interface WebsocketStats extends TrafficNumbers {
   closed: Record<number, number>
   /** Connections that were cut off because the peer did not answer a ping. */
   unresponsive: number
-  /** Connections that were closed because the peer took too little of what was sent. */
+  /** Connections that were closed with 1013 because the peer read too slowly. */
   tooSlow: number
   /** Messages that wait now for a handler to read them. */
   messagesWaiting: number

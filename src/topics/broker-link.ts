@@ -135,7 +135,7 @@ export class BrokerLink implements HubLink {
     }
     if (this.#publisher.hasSent(received)) return
     const { payload, isText, isVolatile, publisher, count } = received
-    // A client library may send again what was under way when a connection to its broker broke.
+    // When a connection to the broker breaks, a client library may send messages a second time.
     if (publisher !== null && !this.#hub.isNewer(name, publisher, count)) return
     this.#hub.receive(name, payload, isText, isVolatile)
   }

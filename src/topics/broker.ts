@@ -26,6 +26,6 @@ export interface TopicBroker {
   subscribe (topic: string): unknown
   /** This process has lost the last subscriber of a topic. */
   unsubscribe (topic: string): unknown
-  /** Ends what the broker itself has opened, and nothing that it was given. */
+  /** Closes connections that the broker has opened, but none that the application gave it. */
   close (): unknown
 }

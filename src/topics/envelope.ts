@@ -1,6 +1,6 @@
 /**
- * How a message travels between processes: what it is, which publisher it comes from, and the count
- * of the messages of that publisher.
+ * The form in which a message travels between processes: in front of the message are its kind, its
+ * publisher, and the count of the messages of that publisher.
  *
  * | bytes | meaning                                                           |
  * |-------|-------------------------------------------------------------------|

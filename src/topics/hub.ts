@@ -33,7 +33,7 @@ export interface HubLink {
   unsubscribe (name: string): void
 }
 
-/** What a hub is made with. */
+/** Options of a {@link Hub}. */
 export interface HubOptions {
   /** Topics that one subscriber may have. Default: 1000. */
   readonly maxSubscriptions?: number
