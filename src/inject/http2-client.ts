@@ -14,7 +14,7 @@ import { formatHead, isConnectionHeader, type HttpHead } from '../protocol/http-
 
 const OK = 200
 
-/** What a server puts behind the key, to show that it speaks WebSocket (RFC 6455 section 1.3). */
+/** A server hashes this text with the key of the client (RFC 6455 section 1.3). */
 const SUFFIX = '258EAFA5-E914-47DA-95CA-C5AB0DC85B11'
 
 /** The headers of the answer to a client. */

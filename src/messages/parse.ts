@@ -35,7 +35,7 @@ export function createParser (fastify: FastifyInstance): Parse {
   }
 }
 
-/** Fastify's texts say that the body of a request is wrong; these say it of a message. */
+/** The error of a text. The errors of Fastify would name the body of a request, not a message. */
 function whyRefused (text: string): Error {
   try {
     JSON.parse(text)

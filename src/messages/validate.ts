@@ -12,7 +12,7 @@ import { dropPromise } from '../stream/thenable'
 /** A function that a validator compiler of Fastify has made. */
 export interface Validator {
   (value: unknown, place?: unknown): unknown
-  /** What ajv has found wrong in the last value. */
+  /** The faults that ajv has found in the last value. */
   readonly errors?: unknown
   /** Only functions of ajv have it. */
   readonly schemaEnv?: unknown
@@ -60,7 +60,7 @@ function valueOf (answer: unknown, value: unknown, validator: Validator, url: st
   return 'value' in answer ? answer.value : value
 }
 
-/** @param found a list of what is wrong, or an error */
+/** @param found a list of faults, or an error */
 function refusalOf (found: unknown): Error {
   if (Array.isArray(found) && found.length > 0) {
     const text = found.slice(0, MAX_NAMED).map(textOf).join(', ').slice(0, MAX_TEXT)

@@ -124,7 +124,7 @@ export interface PluginSettings {
   /** The options say explicitly that streams carry bytes. */
   readonly isByteMode: boolean
   readonly verifyClient: VerifyClient | null
-  /** What carries topics to other processes, or null. */
+  /** The broker that carries topics to other processes, or null. */
   readonly broker: TopicBroker | null
   /** The options for ws and the streams. */
   readonly websocket: WebSocketStreamServerOptions

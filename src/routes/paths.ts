@@ -81,7 +81,7 @@ export class WebsocketPaths {
     return exact?.isWebsocket === true ? url : null
   }
 
-  /** Whether a plugin wants the request, whose URL is what `resolve` returned. */
+  /** Whether a plugin wants the request, whose URL is a result of `resolve`. */
   claims (request: IncomingMessage): boolean {
     const { url = '/' } = request
     const plugins = this.#find(url)?.plugins ?? []

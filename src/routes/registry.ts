@@ -24,7 +24,7 @@ const CHANNEL = 'fastify.initialization'
 const kRegistry = Symbol.for('fastify-websocket.recorder.2')
 
 interface Registry {
-  /** By `routing`, which all instances of an application share. */
+  /** Applications, by the method `routing`, which all instances of an application share. */
   readonly applications: WeakMap<object, Application>
   readonly onInstance: (message: unknown) => void
 }

@@ -19,7 +19,7 @@ export function addressOf (url: string): Address {
   return { address, parameters }
 }
 
-/** Takes out what the router reads as a pattern, and the mark of an optional parameter. */
+/** Removes the patterns of parameters, and the `?` of an optional parameter. */
 function withoutPatterns (url: string): string {
   let depth = 0
   let result = ''
