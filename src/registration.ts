@@ -117,7 +117,7 @@ export class Registration implements RoutePlugin {
   }
 
   /**
-   * The server of the option `port` listens already, and is not to let clients in while `onReady`
+   * The server of the option `port` listens already, but it must let no client in while `onReady`
    * hooks of the application still run. If one of those hooks fails, `fastify.ready()` rejects.
    */
   #attachWhenReady (): void {

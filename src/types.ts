@@ -28,7 +28,7 @@ type SchemaOf<Schemas, Name extends keyof MessageSchemas> =
 /** The type of messages without a schema: any JSON, if the other direction has a schema. */
 type Undescribed<OtherSchema, Chunk> = [OtherSchema] extends [undefined] ? Chunk : unknown
 
-/** What is read from the stream of a route: by its type parameters, or by its schema. */
+/** The chunks that are read from the stream of a route: by its type parameters or its schema. */
 type IncomingOf<RouteGeneric, Schemas, TypeProvider extends FastifyTypeProvider> =
   RouteGeneric extends { Incoming: infer Incoming }
     ? Incoming
@@ -36,7 +36,7 @@ type IncomingOf<RouteGeneric, Schemas, TypeProvider extends FastifyTypeProvider>
         ? Undescribed<SchemaOf<Schemas, 'outgoing'>, AnyChunk>
         : (TypeProvider & { schema: SchemaOf<Schemas, 'incoming'> })['validator']
 
-/** What is written to the stream of a route. */
+/** The chunks that are written to the stream of a route. */
 type OutgoingOf<RouteGeneric, Schemas, TypeProvider extends FastifyTypeProvider> =
   RouteGeneric extends { Outgoing: infer Outgoing }
     ? Outgoing
