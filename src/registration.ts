@@ -50,7 +50,7 @@ export class Registration implements RoutePlugin {
   readonly #Scope: ScopeClass
   readonly #connections: OpenConnections
   readonly #report: ConnectionReport
-  /** By the messages or the options that a route has of its own; null for routes with neither. */
+  /** The contexts, by the messages or options that a route has of its own; null for neither. */
   readonly #contexts = new Map<object | null, RouteContext>()
   readonly #ownServer: Server | null
   readonly #listener: UpgradeListener | null

@@ -49,7 +49,8 @@ function adaptRequest (request: Http2ServerRequest, pair: Pair): void {
   Object.assign(request, { [kPair]: pair, emit: emitOfRequest })
   // The router has only GET routes. A plain assignment would change the headers of the request.
   Object.defineProperty(request, 'method', { ...PLAIN, value: 'GET' })
-  // Frames arrive and no body. So the request ends here, and no longer controls the stream.
+  // The bytes that arrive are frames, not a body. So the request ends, and no longer controls the
+  // stream.
   request.removeAllListeners('pause')
   request.removeAllListeners('resume')
   request.push(null)

@@ -1,5 +1,5 @@
 /**
- * An interface that hides from the rest of the plugin in which way an upgrade came:
+ * The two ways by which an upgrade can come, behind one interface for the rest of the plugin:
  *
  * | way    | the request is             | ws gets                  | file              |
  * |--------|----------------------------|--------------------------|-------------------|

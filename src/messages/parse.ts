@@ -35,7 +35,7 @@ export function createParser (fastify: FastifyInstance): Parse {
   }
 }
 
-/** The error of a text. The errors of Fastify would name the body of a request, not a message. */
+/** The error for a text that was refused. That of Fastify would name the body of a request. */
 function whyRefused (text: string): Error {
   try {
     JSON.parse(text)

@@ -5,7 +5,7 @@ const MAX_TEXT = 100
 
 /**
  * A wrong value in words, for the text of an error. The words are short and name only the class of
- * an object: its properties may be a password, and an object of a client may be of any size.
+ * an object: one of its properties may be a password, and an object of a client may be of any size.
  * Never throws.
  */
 export function describe (value: unknown): string {

@@ -29,7 +29,7 @@ export interface WebSocketStreamServerOptions
   maxSubscriptions?: number | undefined
 }
 
-/** Turns off the timer of ws, which `closing.ts` replaces. The types of ws lack the option. */
+/** Turns off the close timer of ws: `closing.ts` replaces it. The types of ws lack the option. */
 const NEVER = { closeTimeout: MAX_INT32 }
 
 /** The names of all options that the installed ws has. ws reads only own properties. */

@@ -31,7 +31,7 @@ export interface SocketStreamOptions {
   pauseTimeout?: number | undefined
   /**
    * Maximum of bytes that may be unsent to the peer when `socket.send` is called. If more are, the
-   * connection is closed with 1013. Data that is written to the stream waits there, without limit.
+   * connection is closed with 1013. The limit does not apply to data that waits in the stream.
    * Default: `false`, no limit.
    */
   maxBackpressure?: number | false | undefined

@@ -91,7 +91,7 @@ export class BrokerTopics {
     return joined
   }
 
-  /** The same for a further subscriber. If the topic waits for its retry, that is made at once. */
+  /** The same for a further subscriber. A retry that waits is made at once. */
   join (name: string): Promise<void> {
     return this.#unsettled.has(name) ? this.subscribe(name) : RESOLVED
   }
