@@ -70,8 +70,9 @@ function askOnce (
 }
 
 /**
- * The `verifyClient` that ws gets. ws asks it at the handshake, where an upgrade of a route has
- * passed already. Only an upgrade that the application hands to `server.handleUpgrade` is asked.
+ * The `verifyClient` that ws gets and calls at the handshake. An upgrade of a route has passed the
+ * check before that. It is made here only for an upgrade that the application hands to
+ * `server.handleUpgrade`.
  */
 export function skipVerified (verifyClient: VerifyClient): VerifyClient {
   return function (info: ClientInfo, answer: VerifyCallback): void {

@@ -34,7 +34,7 @@ export class RouteServer extends WebSocketStreamServer {
   /** All open connections. With `clientTracking: false`, ws does not keep them in `clients`. */
   readonly sockets: Set<StreamSocket>
 
-  /** The refusals of the application, once the server belongs to one. */
+  /** The counts of refusals: those of the application, once the server belongs to one. */
   refusals = new RefusalCounts()
 
   readonly #options: WebSocketStreamServerOptions
@@ -52,7 +52,7 @@ export class RouteServer extends WebSocketStreamServer {
   ) {
     const clients = new Set<StreamSocket>()
     super(options, undefined, { readText, clients })
-    // Called again only to set this option. The listeners that ws has added stay.
+    // The constructor is called again only to set this option. The listeners of ws stay.
     EventEmitter.call(this, CAPTURE_REJECTIONS)
     this.#options = options
     this.#source = source

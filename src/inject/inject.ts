@@ -115,8 +115,8 @@ function connectOver (
 }
 
 /**
- * Tells a session of HTTP/2 what the server is to know of its client. Node.js wraps a socket in
- * memory into one of its own, which has only the bytes.
+ * Gives a session of HTTP/2 the address of its client, and whether it is secure. Node.js wraps a
+ * socket in memory into a socket of its own, which has only the bytes.
  */
 function introduce (
   { socket }: Http2Session, server: Server, { remoteAddress = LOOPBACK }: InjectWebsocketInit

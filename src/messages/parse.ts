@@ -6,7 +6,7 @@ type ParseBody = (
   request: null, text: string, done: (error: Error | null, value: unknown) => void
 ) => void
 
-/** Makes a value of a text. @throws FST_WS_INVALID_MESSAGE */
+/** Parses a text. @throws FST_WS_INVALID_MESSAGE */
 export type Parse = (text: string) => unknown
 
 /**
@@ -51,7 +51,7 @@ function hasPlainKeys (text: string): boolean {
   return !text.includes('\\') && !text.includes('__proto__') && !text.includes('constructor')
 }
 
-/** Fastify's texts say that the body of a request is wrong; these say it of a message. */
+/** The error for a text that was refused. That of Fastify would name the body of a request. */
 function whyRefused (text: string): Error {
   try {
     JSON.parse(text)

@@ -46,7 +46,7 @@ export function toJson (value: unknown, stringify: (value: unknown) => unknown):
   throw new InvalidValueError(`${typeof value} has no JSON`)
 }
 
-/** As {@link toJson}, without a schema. */
+/** The JSON of a value, without a schema. @throws FST_WS_INVALID_VALUE */
 export function serialize (value: unknown): string {
   return toJson(value, JSON.stringify)
 }

@@ -82,7 +82,7 @@ export class ApplicationUpgrades {
 
   /**
    * Whether a route of the application takes the upgrade. A route for HTTP only claims nothing,
-   * because another listener may take upgrades of its path: Vite does of `/`, the path of the page.
+   * because another listener may take upgrades of its path: Vite takes those of `/`, for example.
    */
   claims (request: IncomingMessage): boolean {
     const routed = createRouted(this.#fastify, request)
@@ -135,7 +135,7 @@ export class ApplicationUpgrades {
     try {
       this.#fastify.routing(request, answer.raw)
     } catch (error) {
-      // A function of the application that runs before all hooks, as `rewriteUrl`, has thrown.
+      // A function of the application that runs before all hooks, such as `rewriteUrl`, has thrown.
       this.#log(error)
       answer.refuse(error)
     }

@@ -39,7 +39,7 @@ export function versionsOf (server: object, fastify: FastifyInstance): HttpVersi
 
 /** Has a server tell its clients that they may open WebSockets over HTTP/2 (RFC 8441). */
 export function offerExtendedConnect (server: object): void {
-  // Only HTTP/2 servers get here. The settings that they have already stay.
+  // The cast is safe: only HTTP/2 servers get here. Their earlier settings stay.
   const { updateSettings } = server as Http2Server
   updateSettings.call(server, { enableConnectProtocol: true })
 }

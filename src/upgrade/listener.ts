@@ -26,7 +26,7 @@ const UNCLAIMED_TIMEOUT = 10_000
 export class UpgradeListener {
   readonly #source: UpgradeSource
   readonly #unclaimed: UnclaimedUpgrades
-  /** By `routing`, which all instances of an application share. */
+  /** Applications, by the method `routing`, which all instances of an application share. */
   readonly #known = new WeakMap<object, ApplicationUpgrades>()
   /** The applications that take upgrades now, once for each registration of the plugin in them. */
   #attached: ApplicationUpgrades[] = []
@@ -37,7 +37,7 @@ export class UpgradeListener {
     this.#unclaimed = new UnclaimedUpgrades(unclaimedTimeout, this.#giveUp)
   }
 
-  /** The upgrades of the application that `fastify` is any instance of. */
+  /** The upgrades of the application that `fastify` belongs to. */
   upgradesOf (fastify: FastifyInstance): ApplicationUpgrades {
     const { routing } = fastify
     const upgrades = this.#known.get(routing) ?? new ApplicationUpgrades(this.#source, fastify)
@@ -47,7 +47,7 @@ export class UpgradeListener {
 
   /** Begins to take upgrades for one registration of the plugin. */
   attach (upgrades: ApplicationUpgrades): void {
-    // Our listener must be the first: what happens to a socket later is the work of another one.
+    // Our listener must be the first: then any later change of a socket comes from another one.
     if (this.#attached.length === 0) {
       this.#source.prependListener('upgrade', this.#onUpgrade)
       if (isHttp2(this.#source)) this.#source.prependListener('connect', this.#onConnect)
@@ -153,8 +153,8 @@ const listeners = new WeakMap<UpgradeSource, UpgradeListener>()
 /**
  * The one listener of a server.
  *
- * @param extendedConnect whether WebSockets over HTTP/2 are offered; undefined means only where the
- * server does not speak HTTP/1
+ * @param extendedConnect whether WebSockets over HTTP/2 are offered; if undefined, they are offered
+ * only where the server does not speak HTTP/1
  * @throws FST_WS_HTTP2_UNSUPPORTED
  */
 export function upgradeListenerOf (
