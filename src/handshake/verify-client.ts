@@ -30,7 +30,7 @@ export function askVerifyClient (
       onFailure(error)
     }
   }
-  askOnce(verifyClient, clientInfo(request), onVerified, onFailure)
+  verifyOnce(verifyClient, clientInfo(request), onVerified, onFailure)
 }
 
 /** The body of a refusal for which the application gives no message. */
@@ -44,7 +44,7 @@ function clientInfo (req: IncomingMessage): ClientInfo {
 }
 
 /** Calls `verifyClient` in any of its forms. Only its first answer or failure counts. */
-function askOnce (
+function verifyOnce (
   verifyClient: VerifyClient, info: ClientInfo,
   answer: VerifyCallback, fail: (error: unknown) => void
 ): void {
@@ -77,6 +77,6 @@ function askOnce (
 export function skipVerified (verifyClient: VerifyClient): VerifyClient {
   return function (info: ClientInfo, answer: VerifyCallback): void {
     if (upgradeOf(info.req)?.isVerified === true) answer(true)
-    else askOnce(verifyClient, info, answer, () => { answer(false, SERVER_ERROR) })
+    else verifyOnce(verifyClient, info, answer, () => { answer(false, SERVER_ERROR) })
   }
 }

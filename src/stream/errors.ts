@@ -107,8 +107,8 @@ export const InvalidValueError = createError<[reason: string, options?: { cause:
 /** Messages without a reader were dropped. Arguments: the bound in bytes. */
 export const UnreadOverflowError = createError<[bytes: number]>(
   'FST_WS_UNREAD_OVERFLOW',
-  'more than %d bytes of messages wait and nobody reads them: ' +
-  'they and what follows are dropped until somebody does', 0)
+  'more than %d bytes of messages wait without a reader: ' +
+  'they and the next messages are dropped until a reader comes', 0)
 
 /** Codes of this package, of the system and of Node.js streams that mean: the peer is gone. */
 const DISCONNECT_CODES = new Set<unknown>([
