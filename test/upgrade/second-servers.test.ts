@@ -125,9 +125,28 @@ test('a server belongs to the application by its listener, until close()', async
   stream.write(frame(TEXT, 'hello'))
   await readUntil(stream, Buffer.from('hello'))
   t.equal(second.listenerCount('connect'), 1)
-  await Promise.all([once(session, 'close'), stream.resume(), fastify.close()])
+  const closed = fastify.close()
+  await readUntil(stream, GOING_AWAY)
+  stream.write(frame(0x88, GOING_AWAY))
+  await Promise.all([once(session, 'close'), closed])
   t.equal(second.listenerCount('connect'), 0)
   t.equal(listening.hasSubscribers, false)
+})
+
+test('it offers only what the main server offers', async (t) => {
+  const fastify = createFastify(t, BOTH)
+  fastify.register(fastifyWebsocket, { handle: echo })
+  await listen(fastify)
+  const second = createServer()
+  for (const listener of fastify.server.listeners('request')) {
+    second.on('request', listener as () => void)
+  }
+  second.listen(0, '127.0.0.1')
+  await once(second, 'listening')
+  t.teardown(() => { second.close() })
+  const session = await openSession(t, portOf(second))
+  t.equal(session.remoteSettings.enableConnectProtocol, false)
+  t.equal(second.listenerCount('connect'), 1)
 })
 
 test('an application that never listens, or only over HTTP/1, watches no server', async (t) => {
