@@ -207,6 +207,9 @@ function onData (this: CarriedStream, chunk: Buffer): void {
 
 function onEnd (this: CarriedStream): void {
   this[kDuplex]?.push(null)
+  // After a reset without an error, Node.js waits for writes that can no longer end, and never
+  // closes the stream. In the next turn, for the reason that `cutOff` has.
+  if (this.closed) setImmediate(cutOff, this)
 }
 
 /** An `error` needs no answer here, because `close` follows. */

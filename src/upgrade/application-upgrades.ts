@@ -23,7 +23,8 @@ import type { UpgradeTransport } from '../handshake/upgrade-transport'
 /** A server which emits `upgrade`, or over HTTP/2 `connect`. */
 export type UpgradeSource = Pick<
   Server,
-  'prependListener' | 'off' | 'listenerCount' | 'emit' | 'maxHeadersCount' | 'maxRequestsPerSocket'
+  'prependListener' | 'once' | 'off' | 'listenerCount' | 'listeners' | 'emit' | 'maxHeadersCount' |
+  'maxRequestsPerSocket'
 >
 
 /** Takes upgrades of a server into the router of one Fastify application. */

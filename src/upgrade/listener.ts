@@ -15,6 +15,7 @@ import { takeConnect, type ConnectArguments } from './extended-connect'
 import { Http2UnsupportedError } from '../errors'
 import { isHttp2, offerExtendedConnect, versionsOf } from './http-server'
 import { RawSocket } from '../handshake/raw-socket'
+import { SecondServers } from './second-servers'
 import type { UpgradeTransport } from '../handshake/upgrade-transport'
 import { nextTick } from '../stream/next-tick'
 import { UnclaimedUpgrades } from './unclaimed'
@@ -26,6 +27,8 @@ const UNCLAIMED_TIMEOUT = 10_000
 export class UpgradeListener {
   readonly #source: UpgradeSource
   readonly #unclaimed: UnclaimedUpgrades
+  /** Null for a server that speaks only HTTP/1: Fastify passes its upgrades on. */
+  readonly #seconds: SecondServers | null
   /** Applications, by the method `routing`, which all instances of an application share. */
   readonly #known = new WeakMap<object, ApplicationUpgrades>()
   /** The applications that take upgrades now, once for each registration of the plugin in them. */
@@ -34,7 +37,15 @@ export class UpgradeListener {
   /** @param unclaimedTimeout milliseconds until an upgrade without an answer gets a 404 */
   constructor (source: UpgradeSource, unclaimedTimeout = UNCLAIMED_TIMEOUT) {
     this.#source = source
+    this.#seconds = isHttp2(source) ? new SecondServers(source) : null
     this.#unclaimed = new UnclaimedUpgrades(unclaimedTimeout, this.#giveUp)
+  }
+
+  /** Has the server, and those beside it, offer WebSockets over HTTP/2. */
+  offerHttp2 (): void {
+    if (this.#seconds === null) return
+    offerExtendedConnect(this.#source)
+    this.#seconds.isOffered = true
   }
 
   /** The upgrades of the application that `fastify` belongs to. */
@@ -50,7 +61,8 @@ export class UpgradeListener {
     // Our listener must be the first: then any later change of a socket comes from another one.
     if (this.#attached.length === 0) {
       this.#source.prependListener('upgrade', this.#onUpgrade)
-      if (isHttp2(this.#source)) this.#source.prependListener('connect', this.#onConnect)
+      if (this.#seconds !== null) this.#source.prependListener('connect', this.#onConnect)
+      this.#seconds?.begin()
     }
     this.#attached.push(upgrades)
   }
@@ -61,6 +73,7 @@ export class UpgradeListener {
     if (this.#attached.length > 0) return
     this.#source.off('upgrade', this.#onUpgrade)
     this.#source.off('connect', this.#onConnect)
+    this.#seconds?.end()
   }
 
   /**
@@ -162,9 +175,8 @@ export function upgradeListenerOf (
 ): UpgradeListener {
   const versions = versionsOf(source, fastify)
   if (versions === 'HTTP/2' && extendedConnect === false) throw new Http2UnsupportedError()
-  const isOffered = extendedConnect ?? versions === 'HTTP/2'
-  if (isOffered && versions !== 'HTTP/1') offerExtendedConnect(source)
   const listener = listeners.get(source) ?? new UpgradeListener(source)
   listeners.set(source, listener)
+  if (extendedConnect ?? versions === 'HTTP/2') listener.offerHttp2()
   return listener
 }
