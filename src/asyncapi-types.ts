@@ -15,8 +15,8 @@ export interface AsyncApiOptions extends JsonObject {
   /** Where the application runs, by name. */
   servers?: { [name: string]: { host: string, protocol: string, [key: string]: unknown } }
   /**
-   * Makes a JSON Schema of a schema that is none. Default: by the method that Standard JSON Schema
-   * defines, as Zod has it; other schemas are taken for JSON Schema.
+   * Makes a JSON Schema of each schema of a route. Default: calls the method that Standard JSON
+   * Schema defines, as Zod has it; a schema without that method is taken for JSON Schema.
    */
   toJsonSchema?: ((schema: unknown) => unknown) | undefined
 }

@@ -31,11 +31,11 @@ export interface ErrorMessage {
 
 /** How a connection has ended, as the log line has it. */
 export interface ConnectionEnd {
-  /** The close code: that of the peer, 1005 for none, 1006 for a lost connection. */
+  /** The close code of the peer, 1005 if it gave none, 1006 if the connection was lost. */
   code: number
   /** The close reason of the peer. */
   reason: string
-  /** Milliseconds. */
+  /** Milliseconds from the handshake to the end. */
   duration: number
   messagesReceived: number
   messagesSent: number

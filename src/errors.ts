@@ -51,7 +51,7 @@ export const Http2UnsupportedError = createError(
   'with `extendedConnect: false`, a server that speaks only HTTP/2 has no WebSockets: leave the ' +
   'option out, or serve HTTP/1, or HTTP/2 with `https.allowHTTP1`', 500, TypeError)
 
-/** Another plugin uses a name or a server that this one needs. Arguments: what, and what to do. */
+/** Another plugin uses a name or a server that this one needs. Arguments: the problem. */
 export const ClashError = createError<[problem: string, options?: { cause: unknown }]>(
   'FST_WS_CLASH', 'fastify-websocket clashes with another plugin: %s', 500)
 
@@ -69,7 +69,7 @@ export const InvalidSchemaError = createError<
 
 // --- Refused upgrades, before the 101 ---
 
-/** The upgrade request is not a WebSocket handshake. Arguments: what is wrong. */
+/** The upgrade request is not a WebSocket handshake. Arguments: the problem. */
 export const InvalidHandshakeError = createError<[problem: string]>(
   'FST_WS_INVALID_HANDSHAKE', 'invalid WebSocket handshake: %s', 400)
 

@@ -26,7 +26,7 @@ import type { ApplicationUpgrades } from './upgrade/application-upgrades'
 import { upgradeListenerOf, type UpgradeListener } from './upgrade/listener'
 import { createUpgradeServer, listen } from './upgrade/own-server'
 
-/** Milliseconds. */
+/** Milliseconds between two checks whether the server of the application still listens. */
 const SERVER_CHECK_INTERVAL = 50
 
 const TAKEN_SERVER =
@@ -42,7 +42,7 @@ export class Registration implements RoutePlugin {
   readonly server: RouteServer
   /** The HTTP server whose upgrades are taken. */
   readonly source: Server
-  /** What the upgrades for `handle` become, or null without a `handle`. */
+  /** Where the upgrades for `handle` go, or null without a `handle`. */
   handleTarget: WebsocketTarget | null | undefined = null
 
   readonly #fastify: FastifyInstance
@@ -50,7 +50,7 @@ export class Registration implements RoutePlugin {
   readonly #Scope: ScopeClass
   readonly #connections: OpenConnections
   readonly #report: ConnectionReport
-  /** By what routes have of their own, schemas or options: null for routes that have neither. */
+  /** The contexts, by the messages or options that a route has of its own; null for neither. */
   readonly #contexts = new Map<object | null, RouteContext>()
   readonly #ownServer: Server | null
   readonly #listener: UpgradeListener | null
@@ -108,7 +108,7 @@ export class Registration implements RoutePlugin {
       if (this.#settings.isByteMode) {
         throw new ConflictingOptionsError('options.objectMode: false', `schema of ${url}`)
       }
-      // Its handlers get no stream, so no message would be validated.
+      // Handlers of such a registration get no stream, so no message would be validated.
       if (this.#settings.isCompatible) {
         throw new ConflictingOptionsError('compatible', `schema of ${url}`)
       }
@@ -117,7 +117,7 @@ export class Registration implements RoutePlugin {
   }
 
   /**
-   * The server of the option `port` listens already, and is not to let clients in while `onReady`
+   * The server of the option `port` listens already, but it must let no client in while `onReady`
    * hooks of the application still run. If one of those hooks fails, `fastify.ready()` rejects.
    */
   #attachWhenReady (): void {
@@ -159,7 +159,7 @@ export class Registration implements RoutePlugin {
   ): void {
     const taken = target ?? this.handleTarget
     if (taken == null) {
-      // It was to be refused earlier, but another plugin may have replaced the hooks of the route.
+      // The hook of the route refuses such an upgrade, but another plugin may have replaced it.
       reply.callNotFound()
       return
     }
@@ -198,7 +198,7 @@ export class Registration implements RoutePlugin {
     const limitedServer = this.server.limitedTo(settings)
     const codec = target.messages?.compile(instance)
     return {
-      // `this` of the error handler.
+      // This instance is the `this` of the error handler.
       fastify: options.errorHandler == null ? this.#fastify : instance,
       server: this.server,
       limitedServer,
@@ -230,9 +230,9 @@ export class Registration implements RoutePlugin {
   }
 
   /**
-   * Closes the clients when the server of the application has stopped to listen. That comes after
-   * all `preClose` hooks, and ours has closed the clients then. But when a hook of the user has
-   * failed, Fastify leaves out the hooks behind it, and waits for open connections all the same.
+   * Closes the clients when the server of the application has stopped listening. Usually our
+   * `preClose` hook has done so before. But when a hook of the user has failed, Fastify leaves out
+   * the hooks after it, and waits for open connections all the same.
    */
   #watchServer (): void {
     this.#serverCheck = setInterval(async () => {
@@ -249,7 +249,7 @@ export class Registration implements RoutePlugin {
   }
 
   async close (): Promise<void> {
-    // It is done, unless a `preClose` hook of the user has failed.
+    // The clients are closed already, unless a `preClose` hook of the user has failed.
     await this.closeClients()
     await this.#broker?.close(this.#settings.shutdownTimeout)
     if (this.#isAttached && this.#upgrades !== null) this.#listener?.detach(this.#upgrades)

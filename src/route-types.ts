@@ -113,7 +113,7 @@ declare module 'fastify' {
       }
     ): FastifyInstance<RawServer, RawRequest, RawReply, Logger, TypeProvider>
 
-    /** Declares a route whose `websocket` is a variable, whose value decides what it takes. */
+    /** Declares a route whose `websocket` is a variable: it takes WebSockets or plain requests. */
     route<
       RouteGeneric extends RouteGenericInterface = RouteGenericInterface,
       ContextConfig = ContextConfigDefault,
@@ -136,16 +136,16 @@ declare module 'fastify' {
   }
 
   interface FastifySchema {
-    /** What the clients of a websocket route send. */
+    /** The schema of messages that the clients of a websocket route send. */
     incoming?: unknown
-    /** What is written to the stream of a websocket route. */
+    /** The schema of messages that are written to the stream of a websocket route. */
     outgoing?: unknown
   }
 
   interface RouteGenericInterface {
-    /** What is read from the stream of a websocket route, if no type provider says it. */
+    /** The type of chunks that are read from the stream of this route. Wins over a schema. */
     Incoming?: unknown
-    /** What is written to the stream of a websocket route, if no type provider says it. */
+    /** The type of chunks that are written to the stream of this route. Wins over a schema. */
     Outgoing?: unknown
   }
 

@@ -25,10 +25,10 @@ import type { TopicBroker } from './topics/broker'
 type SchemaOf<Schemas, Name extends keyof MessageSchemas> =
   Schemas extends { readonly [Key in Name]: infer Schema } ? Schema : undefined
 
-/** Values of messages without a schema, if those in the other direction have one: any JSON. */
+/** The type of messages without a schema: any JSON, if the other direction has a schema. */
 type Undescribed<OtherSchema, Chunk> = [OtherSchema] extends [undefined] ? Chunk : unknown
 
-/** What is read from the stream of a route: by its type parameters, or by its schema. */
+/** The chunks that are read from the stream of a route: by its type parameters or its schema. */
 type IncomingOf<RouteGeneric, Schemas, TypeProvider extends FastifyTypeProvider> =
   RouteGeneric extends { Incoming: infer Incoming }
     ? Incoming
@@ -36,7 +36,7 @@ type IncomingOf<RouteGeneric, Schemas, TypeProvider extends FastifyTypeProvider>
         ? Undescribed<SchemaOf<Schemas, 'outgoing'>, AnyChunk>
         : (TypeProvider & { schema: SchemaOf<Schemas, 'incoming'> })['validator']
 
-/** What is written to the stream of a route. */
+/** The chunks that are written to the stream of a route. */
 type OutgoingOf<RouteGeneric, Schemas, TypeProvider extends FastifyTypeProvider> =
   RouteGeneric extends { Outgoing: infer Outgoing }
     ? Outgoing
@@ -90,9 +90,9 @@ export type CompatibleHandler<RouteGeneric extends RouteGenericInterface = Route
   ) => unknown
 
 /**
- * As {@link WebsocketErrorHandler}, in a registration with `compatible: '@fastify/websocket'`.
+ * Like {@link WebsocketErrorHandler}, in a registration with `compatible: '@fastify/websocket'`.
  *
- * @param reply that of the upgrade, which has been sent
+ * @param reply the reply of the upgrade, which has been sent
  */
 export type CompatibleErrorHandler = (
   this: FastifyInstance,
@@ -100,7 +100,7 @@ export type CompatibleErrorHandler = (
 ) => unknown
 
 /**
- * A handler that the types of every websocket route take, those of `@fastify/websocket` too: see
+ * A handler that the types of every websocket route accept, also those of `@fastify/websocket`: see
  * `native` and `compatible`.
  */
 export type AdaptedHandler = (this: unknown, ...args: readonly unknown[]) => void
@@ -120,8 +120,8 @@ export type VerifyCallback = (
 ) => void
 
 /**
- * Decides whether a client may connect. A function with two parameters answers by the callback. One
- * with fewer answers by its return value, or by the value of the promise that it returns.
+ * Decides whether a client may connect. A function with two parameters answers by the callback. A
+ * function with fewer answers by its return value, or by the value of the promise that it returns.
  */
 export type VerifyClient = (info: ClientInfo, callback: VerifyCallback) => unknown
 
@@ -141,9 +141,9 @@ export type AllowedOrigin = string | RegExp
  * every message of the route is JSON, and its stream carries values.
  */
 export interface MessageSchemas {
-  /** What clients send. A message that does not fit is not delivered. */
+  /** The schema of messages that clients send. The stream does not get an invalid message. */
   incoming?: unknown
-  /** What is written to the stream. */
+  /** The schema of messages that are written to the stream. */
   outgoing?: unknown
 }
 
@@ -155,12 +155,12 @@ export interface WebsocketConnectionOptions {
    */
   heartbeat?: number | false | undefined
   /**
-   * The longest message that is accepted, in bytes; 0 is no limit. Default: the `bodyLimit` of
-   * Fastify, 1 MiB.
+   * The longest message that is accepted, in bytes; 0 means no limit. Default: the `bodyLimit` of
+   * Fastify, which is 1 MiB by default.
    */
   maxPayload?: number | undefined
   /**
-   * The most bytes that may be unsent to a peer when `socket.send` is called. With more, the
+   * Maximum of bytes that may be unsent to a peer when `socket.send` is called. With more, the
    * connection is closed with 1013. Default: `false`, no limit.
    */
   maxBackpressure?: number | false | undefined
@@ -185,8 +185,8 @@ export interface WebsocketServerOptions extends Omit<
    */
   server?: HttpServer | HttpsServer | Http2Server | Http2SecureServer | null | undefined
   /**
-   * Whether clients of HTTP/2 are offered WebSockets over it (RFC 8441). Default: `true` where the
-   * server speaks only HTTP/2, `false` where it may also speak HTTP/1. Without HTTP/2, it does
+   * Whether clients of HTTP/2 are offered WebSockets over HTTP/2 (RFC 8441). Default: `true` if the
+   * server speaks only HTTP/2, `false` if it may also speak HTTP/1. Without HTTP/2, the option does
    * nothing.
    */
   extendedConnect?: boolean | undefined
@@ -206,20 +206,20 @@ export interface WebsocketPluginOptions extends Omit<WebsocketConnectionOptions,
   /**
    * Milliseconds that a peer has to answer a close frame that has left the process. After that its
    * connection is terminated. While data is still unsent, a connection is terminated if the peer
-   * takes less than 1 KiB a second for as long. Default: 10000.
+   * takes less than 1 KiB a second for the same time. Default: 10000.
    */
   closeTimeout?: number | undefined
   /**
-   * The most connections at a time. Further upgrades get a 503; with 0, every upgrade does.
+   * Maximum number of open connections. Further upgrades get a 503; with 0, every upgrade does.
    * Default: `false`, no limit.
    */
   maxConnections?: number | false | undefined
   /**
    * Carries the topics to the other processes of the application: see `redisBroker` and
-   * `natsBroker`. Default: none, and topics reach the connections of this process.
+   * `natsBroker`. Default: none, and topics reach only the connections of this process.
    */
   broker?: TopicBroker | undefined
-  /** The most topics that one connection may be subscribed to. Default: 1000. */
+  /** Maximum number of topics that one connection may be subscribed to. Default: 1000. */
   maxSubscriptions?: number | undefined
   /**
    * The level at which the end of each connection is logged, with its close code, its duration, its
@@ -250,7 +250,7 @@ export interface CompatiblePluginOptions extends Omit<
 
 /** The server that `fastify.websocketServer` is. */
 export interface WebsocketServer extends WebSocketStreamServer {
-  /** What happens, in numbers: a new object, which does not change. */
+  /** Counts of connections, refusals and messages, in a new object that does not change. */
   stats (): WebsocketStats
 }
 

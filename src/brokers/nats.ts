@@ -1,6 +1,6 @@
 /**
- * Topics through NATS: a subject for each topic. The connection is the application's. The library
- * gives it its subscriptions back by itself.
+ * Topics through NATS: a subject for each topic. The connection belongs to the application. When it
+ * is back after an outage, the client library restores the subscriptions by itself.
  */
 import { InvalidOptionError } from '../stream/errors'
 import type { TopicBroker } from '../topics/broker'
@@ -13,13 +13,13 @@ export interface NatsSubscription {
   unsubscribe (): void
 }
 
-/** What a connection tells of itself. */
+/** An event in the life of a connection. */
 export interface NatsStatus {
   type: string
   error?: unknown
 }
 
-/** What a connection tells of itself from now on. Its type in the library lacks `stop`. */
+/** The events of a connection from now on. The type of the library lacks `stop`. */
 export interface NatsStatuses extends AsyncIterable<NatsStatus> {
   stop?: () => void
 }
@@ -38,11 +38,11 @@ export interface NatsConnection {
 /** Options of {@link natsBroker}. */
 export interface NatsBrokerOptions {
   /**
-   * A connection of `@nats-io/transport-node` 3. It stays the application's: it is never closed
-   * here. Make it with `maxReconnectAttempts: -1`, or it gives up for good after some 20 seconds.
+   * A connection of `@nats-io/transport-node` 3. The broker never closes it. Make it with
+   * `maxReconnectAttempts: -1`, or it gives up for good after some 20 seconds.
    */
   connection: NatsConnection
-  /** The subject of a topic is this and the encoded topic. Default: `'ws.'`. */
+  /** The subject of a topic is this prefix and the encoded topic. Default: `'ws.'`. */
   prefix?: string
 }
 
@@ -66,9 +66,9 @@ class NatsBroker implements TopicBroker {
   readonly #connection: NatsConnection
   readonly #prefix: string
   readonly #subscriptions = new Map<string, NatsSubscription>()
-  /** The topics whose `subscribe` is under way, and why the server has refused them. */
+  /** The topics whose `subscribe` is under way, each with the error of its refusal, or null. */
   readonly #asked = new Map<string, Error | null>()
-  /** The errors that `subscribe` rejects with. */
+  /** The errors that `subscribe` rejects with. They are not reported a second time. */
   readonly #told = new WeakSet<Error>()
   #receive: Open[0] = noop
   #report: Open[1] = noop
@@ -76,7 +76,7 @@ class NatsBroker implements TopicBroker {
   #statuses: NatsStatuses | null = null
   #isDown = false
   #isClosed = false
-  /** One answer of the server serves all topics that were subscribed in the same turn. */
+  /** One `flush` for all topics that are subscribed to in the same turn. */
   #flushing: Promise<void> | null = null
 
   constructor (connection: NatsConnection, prefix: string) {
@@ -105,7 +105,7 @@ class NatsBroker implements TopicBroker {
     if (type === 'error') this.#onError(toError(error))
     if (type !== 'reconnect') return
     this.#isDown = false
-    // The subscriptions have been sent; the answer says that the server has them.
+    // The library has sent the subscriptions. An answer to `flush` shows that the server has them.
     await this.#connection.flush().then(this.#gap, this.#report)
   }
 
@@ -120,7 +120,7 @@ class NatsBroker implements TopicBroker {
   }
 
   publish (topic: string, bytes: Uint8Array): void {
-    // The library would drop the message without a word.
+    // The library would drop the message without an error.
     if (this.#isDown) throw new Error('the connection to NATS is lost')
     this.#connection.publish(this.#subjectOf(topic), bytes)
   }
@@ -130,7 +130,7 @@ class NatsBroker implements TopicBroker {
     if (!this.#subscriptions.has(topic)) this.#subscriptions.set(topic, this.#add(topic))
     try {
       await this.#flush()
-      // The server has answered to the subscription before.
+      // The server has answered the subscription before it answered `flush`.
       const refusal = this.#asked.get(topic)
       if (refusal != null) throw refusal
     } finally {
@@ -155,7 +155,7 @@ class NatsBroker implements TopicBroker {
     })
   }
 
-  /** The library has removed the subscription. It has a status for the same error. */
+  /** The library has removed the subscription. It also emits a status with the same error. */
   #onRefused (topic: string, error: Error): void {
     this.#subscriptions.delete(topic)
     if (!this.#asked.has(topic)) return
@@ -169,8 +169,8 @@ class NatsBroker implements TopicBroker {
   }
 
   /**
-   * Dots separate the parts of a subject, and `*` and `>` stand for any: a client that may choose a
-   * topic must not be able to read all of them by such a name.
+   * Encodes the topic: dots separate the parts of a subject, and `*` and `>` stand for any part. A
+   * client that may choose a topic must not read all topics by such a name.
    */
   #subjectOf (topic: string): string {
     return this.#prefix + encodeURIComponent(topic).replace(/[^\w%-]/g, percentEncode)

@@ -1,10 +1,11 @@
 /**
- * Topics through Redis: a channel for each topic, with plain PUBLISH and SUBSCRIBE. The client is
- * the application's and publishes; a duplicate of it, made here, subscribes.
+ * Topics through Redis: a channel for each topic, with plain PUBLISH and SUBSCRIBE. The client of
+ * the application publishes. A duplicate of the client, made here, subscribes.
  *
- * There are two client libraries. ioredis gets its subscriptions back from here, in chunks: all at
- * once, as it would send them itself, the answers to some 800,000 channels are more than Redis
- * keeps for a client, and it cuts the client off. node-redis restores them by itself, all at once.
+ * There are two client libraries. When its connection is back, node-redis restores its
+ * subscriptions by itself, all at once. For ioredis, this file restores them in chunks. ioredis
+ * would also send them all at once: the answers to some 800,000 channels are more than Redis keeps
+ * for a client, and Redis would cut the client off.
  */
 import { InvalidOptionError } from '../stream/errors'
 import type { TopicBroker } from '../topics/broker'
@@ -15,7 +16,7 @@ const CHUNK_SIZE = 5000
 
 const DEFAULT_PREFIX = 'ws:'
 
-/** What both libraries have. */
+/** The methods that the clients of both libraries have. */
 interface Client {
   on (event: 'error', listener: (error: Error) => void): unknown
   on (event: 'ready', listener: () => void): unknown
@@ -46,7 +47,7 @@ export interface IoredisSubscriber extends Client {
 
 /** The methods of a node-redis client, 5 or later, that are used. */
 export interface NodeRedisClient extends Client {
-  /** Only node-redis writes its name in this way. */
+  /** Only node-redis spells the name of this method so. */
   pSubscribe: unknown
   duplicate (options: { disableOfflineQueue: false }): NodeRedisSubscriber
 }
@@ -64,12 +65,12 @@ export interface NodeRedisSubscriber extends Client {
 /** Options of {@link redisBroker}. */
 export interface RedisBrokerOptions {
   /**
-   * A client of ioredis 5 or 6, such as `fastify.redis`, or of node-redis 5 or later. It stays the
-   * application's: it is never closed here. It should not keep commands while it is offline, so
-   * that a publish fails then: `enableOfflineQueue: false`, or `disableOfflineQueue: true`.
+   * A client of ioredis 5 or 6, such as `fastify.redis`, or of node-redis 5 or later. The broker
+   * never closes it. It should not keep commands while it is offline, so that a publish then fails:
+   * `enableOfflineQueue: false`, or `disableOfflineQueue: true`.
    */
   client: IoredisClient | NodeRedisClient
-  /** The channel of a topic is this and the topic. Default: `'ws:'`. */
+  /** The channel of a topic is this prefix and the topic. Default: `'ws:'`. */
   prefix?: string
 }
 
@@ -98,7 +99,7 @@ type Open = Parameters<TopicBroker['open']>
 /** What the two brokers share. */
 abstract class RedisBroker<Subscriber extends Client> implements TopicBroker {
   protected abstract readonly client: Client
-  /** Null until it is opened. */
+  /** Null until `open` is called. */
   protected subscriber: Subscriber | null = null
   readonly #prefix: string
   #report: Open[1] = noop
@@ -133,7 +134,7 @@ abstract class RedisBroker<Subscriber extends Client> implements TopicBroker {
     if (!isFirst && await this.resubscribe()) this.#gap()
   }
 
-  /** False if the connection has been lost meanwhile. */
+  /** Restores the subscriptions. False if the connection has been lost meanwhile. */
   protected abstract resubscribe (): Promise<boolean>
 
   publish (topic: string, bytes: Buffer): Promise<unknown> {
@@ -157,7 +158,7 @@ abstract class RedisBroker<Subscriber extends Client> implements TopicBroker {
   close (): void {
     this.client.off('error', this.#report)
     if (this.subscriber === null) return
-    // Its end may be another error.
+    // The end of the subscriber may emit one more error.
     this.subscriber.on('error', noop)
     this.end(this.subscriber)
   }
@@ -177,7 +178,7 @@ class IoredisBroker extends RedisBroker<IoredisSubscriber> {
   }
 
   protected duplicate (): IoredisSubscriber {
-    // Whatever the options of the client are, the subscriber waits until Redis is there.
+    // Whatever the options of the client are, the subscriber waits until Redis can be reached.
     return this.client.duplicate({
       enableOfflineQueue: true,
       // The check sends INFO, which ioredis 5 refuses if the first subscription is faster.
@@ -204,7 +205,7 @@ class IoredisBroker extends RedisBroker<IoredisSubscriber> {
     return true
   }
 
-  /** For one forbidden channel, Redis refuses the whole command. Then each has one of its own. */
+  /** If one channel is forbidden, Redis refuses the command. Then each gets its own command. */
   async #restore (channels: string[]): Promise<void> {
     const wanted = this.#wantedOf(channels)
     if (wanted.length === 0) return
@@ -217,7 +218,7 @@ class IoredisBroker extends RedisBroker<IoredisSubscriber> {
     }
   }
 
-  /** Without the channels that were unsubscribed meanwhile. */
+  /** The channels that were not unsubscribed meanwhile. */
   #wantedOf (channels: string[]): string[] {
     return channels.filter((channel) => this.#channels.has(channel))
   }
@@ -256,7 +257,7 @@ class NodeRedisBroker extends RedisBroker<NodeRedisSubscriber> {
     subscriber.connect().catch(this.report)
   }
 
-  /** The subscriber is ready only when it has them. */
+  /** Nothing to do: the subscriber is ready only when it has its subscriptions back. */
   protected async resubscribe (): Promise<boolean> {
     return true
   }

@@ -1,19 +1,19 @@
 /**
- * A connection of a registration with `compatible: '@fastify/websocket'`. What that option changes
- * of the arguments of a handler and of an error handler is here; that text is a Buffer is decided
- * in `stream/text.ts`.
+ * A connection of a registration with `compatible: '@fastify/websocket'`. This file has the
+ * arguments that the option gives to handlers and error handlers. The option also makes text a
+ * Buffer: see `stream/text.ts`.
  */
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import type { StreamSocket } from '../stream/socket'
 import type { WebsocketErrorHandler, WebsocketHandler } from '../types'
 import { HandlerScope, type ConnectionContext } from './handler-scope'
 
-/** What makes the scope of an accepted upgrade. A registration chooses it once. */
+/** The class of the scope of an accepted upgrade. A registration chooses it once. */
 export type ScopeClass = new (
   context: ConnectionContext, socket: StreamSocket, request: FastifyRequest, reply: FastifyReply
 ) => HandlerScope
 
-/** Calls what the application gave as `@fastify/websocket` calls it. */
+/** Calls the functions of the application as `@fastify/websocket` calls them. */
 export class CompatibleScope extends HandlerScope {
   /** Kept only if the application has an error handler, which gets it. */
   readonly #reply: FastifyReply | null

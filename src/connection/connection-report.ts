@@ -1,8 +1,8 @@
 /**
- * What is told of the connections of routes besides numbers: messages on the diagnostics channels,
- * and one line in the log for the end of each connection.
+ * Reports on the connections of routes, in addition to the numbers of `stats()`: by messages on the
+ * diagnostics channels, and by one line in the log for the end of each connection.
  *
- * What the end needs is kept for a connection only if there is a subscriber for it, or if the log
+ * The data for the end of a connection is kept only if the channel has a subscriber, or the log
  * takes the line, when the connection opens.
  */
 import { isEnabled, logFields, type Level } from '../observe/log'
@@ -19,7 +19,7 @@ import type {
   CloseMessage, ConnectionEnd, ErrorMessage, GapMessage, OpenMessage
 } from '../channel-types'
 
-/** The text of the line. */
+/** The text of the line for the end of a connection. */
 const END_TEXT = 'websocket connection closed'
 
 /** Tells of the connections of one registration. */
@@ -32,7 +32,7 @@ export class ConnectionReport {
   }
 
   /**
-   * The settings for a new connection: its own, if its messages are to be counted apart.
+   * The settings for a new connection: its own, if it needs message counts of its own.
    *
    * @param shared the settings that its route gives to all connections
    */

@@ -28,11 +28,11 @@ export interface ConnectionContext {
   readonly streamSettings: StreamSettings
   readonly heartbeat: Heartbeat | null
   readonly report: ConnectionReport
-  /** In bytes. */
+  /** Bytes of the longest message; 0 means no limit. */
   readonly maxPayload: number
 }
 
-// What has been logged of a connection, a bit each.
+// Bits that say what has been logged of a connection.
 
 /** Something that its peer did wrong. */
 const FAULT = 1 << 0
@@ -68,8 +68,8 @@ export class HandlerScope extends AsyncResource implements ConnectionOwner, Puls
   }
 
   /**
-   * Listeners for `close` of the raw request, which `request.signal` of Fastify has, are called at
-   * the end of the connection. Only if there are any, the connection holds on to the request.
+   * Calls the `close` listeners of the raw request at the end of the connection: `request.signal`
+   * of Fastify has one. The connection keeps the request only if there is such a listener.
    */
   #watchListeners (raw: IncomingMessage): void {
     if (raw.listenerCount('close') > 0) {
@@ -99,13 +99,13 @@ export class HandlerScope extends AsyncResource implements ConnectionOwner, Puls
     return this.#context.heartbeat
   }
 
-  /** Tells that the connection has begun. Not done before a subclass is complete. */
+  /** Tells that the connection has begun. Called when the constructors of subclasses are done. */
   announce (request: FastifyRequest): void {
     const { report, streamSettings } = this.#context
     report.onOpen(this.stream, request, streamSettings)
   }
 
-  /** Runs the handler of a route, `instance` being the one that the route was declared on. */
+  /** Runs the handler of a route; `instance` is the one that the route was declared on. */
   run (handler: WebsocketHandler, instance: FastifyInstance, request: FastifyRequest): void {
     try {
       const result = this.callHandler(handler, instance, request)
@@ -122,7 +122,7 @@ export class HandlerScope extends AsyncResource implements ConnectionOwner, Puls
     return handler.call(instance, this.stream, request.raw, request)
   }
 
-  /** While a handler runs, messages wait for it longer: it may become a reader. */
+  /** While an asynchronous handler runs, messages wait longer, because it may still read them. */
   #follow (result: PromiseLike<unknown>): void {
     const inbox = inboxOf(this.socket)
     inbox.startHandling()
@@ -135,7 +135,7 @@ export class HandlerScope extends AsyncResource implements ConnectionOwner, Puls
     )
   }
 
-  /** Each error once, however many ways it takes to get here. */
+  /** Handles an error once, even if it is reported in several ways. */
   report (thrown: unknown): void {
     const error = toError(thrown)
     if (this.#reported?.has(error) === true) return
@@ -175,7 +175,7 @@ export class HandlerScope extends AsyncResource implements ConnectionOwner, Puls
   }
 
   onWarning (warning: Error): void {
-    // It comes once at most, and counts as the first fault of the peer: later ones are for `debug`.
+    // The warning comes at most once. It counts as the first fault, so later ones are for `debug`.
     this.#logged |= FAULT
     logError(this.#log, 'warn', warning, 'websocket messages dropped')
   }
@@ -185,7 +185,7 @@ export class HandlerScope extends AsyncResource implements ConnectionOwner, Puls
     this.emitDestroy()
   }
 
-  // Closed first: the logger is the application's, and it may throw or take its time.
+  // The connection is closed first, because a logger of the application may throw or take long.
   #closeAndLog (error: Error): void {
     // While this connection is open, an error such as "connection reset" is about another one, to a
     // database for example.
@@ -207,13 +207,13 @@ export class HandlerScope extends AsyncResource implements ConnectionOwner, Puls
     logError(this.#log, level, error, 'websocket peer broke a rule', limit)
   }
 
-  // The messages of one packet can make as many listeners reject before the connection is closed.
+  // Each message of one packet can make a listener reject before the connection is closed.
   #logFailure (error: Error): void {
     const level = this.#isFirst(FAILURE) ? 'error' : 'debug'
     logError(this.#log, level, error, 'websocket connection failed')
   }
 
-  /** A peer must not be able to fill the log: one line of a kind, and `debug` for the rest. */
+  /** A peer must not be able to fill the log: after one line of a kind, the rest is `debug`. */
   #isFirst (kind: number): boolean {
     const isFirst = (this.#logged & kind) === 0
     this.#logged |= kind

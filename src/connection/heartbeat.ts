@@ -1,5 +1,5 @@
 /**
- * Finds peers that are gone without a word, by pings, with one timer for all connections that have
+ * Finds peers that are gone without a close, by pings, with one timer for all connections that have
  * the same interval. The default interval is in `options/defaults.ts`.
  */
 import { UnresponsiveError } from '../stream/errors'
@@ -12,7 +12,7 @@ export interface Pulse {
   readonly socket: StreamSocket
   /** The progress of the socket at the last beat. */
   progress: number
-  /** Beats since then without progress; for a socket that is paused, the number is negative. */
+  /** Beats since the last progress; for a socket that is paused, the number is negative. */
   silence: number
 }
 
@@ -34,7 +34,7 @@ const DEAD = 1 + BEATS
 
 /**
  * The same for a connection that the application keeps paused, counted downwards. Nothing arrives
- * on it, so its peer is given 20 intervals, and a dead peer does not stay for ever.
+ * on it, so its peer has 20 intervals. Without this limit, a dead peer would stay for ever.
  */
 const DEAD_PAUSED = -20 * BEATS
 
@@ -49,13 +49,13 @@ export class Heartbeat {
   readonly #pulses: PulseSource
   #count = 0
   #timer: NodeJS.Timeout | null = null
-  /** How many are left until the checks of the last beat, or 0. */
+  /** How many turns are left until the checks of the last beat, or 0. */
   #turns = 0
 
   /**
    * @param interval a ping comes after this many milliseconds of silence at most, and the peer then
-   * has as long to answer
-   * @param pulses finds the connections that have this heartbeat: none needs a place in a list
+   * has the same time to answer
+   * @param pulses finds the connections that have this heartbeat, so it needs no list of its own
    */
   constructor (interval: number, pulses: PulseSource) {
     this.#interval = interval

@@ -11,7 +11,7 @@ import { closeClients } from './shutdown'
 export class OpenConnections {
   readonly #sockets: ReadonlySet<StreamSocket>
   readonly #maxConnections: number
-  /** By their intervals. */
+  /** The heartbeats, by their intervals. */
   readonly #heartbeats = new Map<number, Heartbeat>()
   #isClosing = false
   #closed: Promise<void> | null = null

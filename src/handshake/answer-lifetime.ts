@@ -30,7 +30,7 @@ export class AnswerLifetime {
     this.#refusals = refusals
   }
 
-  /** The answer may tell of this error. */
+  /** Notes the code of an error that is about to be answered. */
   protected noteError (thrown: unknown): void {
     const code = codeOf(thrown)
     this.#errorCode = typeof code === 'string' ? code : null

@@ -133,7 +133,7 @@ const ON_HEAD: Readonly<Record<AnswerState, readonly [of101: HeadVerdict, other:
 /** What else decides about a head. */
 export interface Head {
   readonly is101: boolean
-  /** The 101, or an error past Fastify, has begun: its head may come after another answer. */
+  /** The 101, or an error past Fastify, has begun: the head of another answer may come late. */
   readonly hasBegun: boolean
   /** Node.js has got the head of an answer already. */
   readonly headersSent: boolean

@@ -21,7 +21,7 @@ export type Send = FastifyReply['send']
 const ANSWERED_TWICE =
   'the upgrade has an answer already, so a second one is dropped; did a hook forget "return reply"?'
 
-/** What decides about the answers of a reply. */
+/** The object that decides about the answers of a reply. */
 export interface ReplyOwner {
   onSend (reply: FastifyReply, args: readonly unknown[]): FastifyReply
 }
@@ -31,7 +31,7 @@ type ClaimedReply = FastifyReply & { [kAnswer]: ReplyOwner }
 /** Replaces `send` of a reply, and returns the one that the reply had. */
 export function claimReply (reply: FastifyReply, owner: ReplyOwner): Send {
   const original = reply.send
-  // From here on it is one, and `send` takes any arguments.
+  // The next line makes it one, and its `send` takes any arguments.
   const claimed = reply as ClaimedReply
   claimed[kAnswer] = owner
   claimed.send = send
@@ -61,8 +61,8 @@ export function isSendInsideOnError (error: unknown): boolean {
 }
 
 /**
- * The reply, which can be awaited at once. An `onError` hook that awaits the reply itself would
- * wait for an answer that waits for the hook.
+ * The reply without its `then`, so that `await` does not wait for the answer. An `onError` hook
+ * that awaits the reply itself would wait for an answer that waits for the hook.
  */
 export function withoutThen (reply: FastifyReply): FastifyReply {
   return Object.create(reply, { then: { value: undefined } })

@@ -51,7 +51,7 @@ function isErrorStatus (status: unknown): status is number {
   return typeof status === 'number' && status >= 400 && status < 600
 }
 
-/** As in Fastify, headers of an error that cannot be sent do not change its answer. */
+/** Sets the headers of an error. As in Fastify, invalid ones do not change the answer. */
 function setErrorHeaders (response: ServerResponse, headers: unknown): void {
   try {
     setHeaders(response, headers)

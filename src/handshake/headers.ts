@@ -10,7 +10,7 @@ import { RETRY_AFTER } from '../protocol/retry-after'
 
 const SERVICE_UNAVAILABLE = 503
 
-/** Sets what `writeHead` was given behind the status: a reason or none, and headers or none. */
+/** Sets the arguments of `writeHead` after the status: a reason or none, and headers or none. */
 export function setHead (response: ServerResponse, rest: readonly unknown[]): void {
   setHeaders(response, rest.at(-1))
   const [reason] = rest

@@ -16,7 +16,7 @@ type Callback = (error?: Error | null) => void
 /**
  * Bytes that are written to the stream at a time, each time in a turn of the event loop. Node.js
  * tells only when a write has left as a whole, so a slow peer shows progress in steps of this size.
- * And a burst of this size, which the peer has room for, leaves at once.
+ * A burst up to this size leaves at once, if the peer has room for it.
  */
 const MAX_WRITE = 256 * 1024
 
@@ -33,7 +33,7 @@ export abstract class Http2Duplex extends Duplex {
   /** Why the head that was written could not be sent, or null. */
   headError: Error | null = null
 
-  /** Whether what comes on the stream may be read. */
+  /** Whether the bytes that arrive on the stream may be read. */
   protected mayRead = true
 
   #stream: CarriedStream | null = null
@@ -49,7 +49,7 @@ export abstract class Http2Duplex extends Duplex {
   /** Sends the head that was written. */
   protected abstract sendHead (head: HttpHead): void
 
-  /** Carries the bytes on a stream, which is not read before this Duplex is. */
+  /** Carries the bytes on a stream, which is read only when this Duplex is read. */
   protected attach (stream: CarriedStream): void {
     this.#stream = stream
     stream[kDuplex] = this
@@ -58,7 +58,7 @@ export abstract class Http2Duplex extends Duplex {
     if (stream.destroyed) this.destroy()
   }
 
-  /** Counts like that of a `net.Socket`: it includes what waits. */
+  /** Like the counter of a `net.Socket`, it includes bytes that wait. */
   get bytesWritten (): number {
     return this.#sent + this.writableLength
   }
@@ -144,7 +144,7 @@ export abstract class Http2Duplex extends Duplex {
     // When the end has been written, the stream closes by itself. If it were destroyed now, the
     // peer might not get that end.
     if (this.#stream !== null && this.headError === null && !this.writableFinished) {
-      // In the next turn: a reset takes back what has not left, and this turn may have sent some.
+      // In the next turn: a reset drops bytes that have not left, and this turn may have sent some.
       setImmediate(cutOff, this.#stream)
     }
     callback(error)
@@ -162,19 +162,21 @@ export abstract class Http2Duplex extends Duplex {
       this.destroy()
       return
     }
-    // A stream that was never read has ended without a listener.
+    // If the stream was never read, the listener for its `end` was not there yet.
     this.push(null)
     this.once('end', () => { this.destroy() })
   }
 }
 
 /**
- * Resets a stream at once. The code is one that Node.js holds back while it reads what the peer has
- * sent. Without an error code, as that of `destroy`, it would free the memory of the stream twice.
+ * Resets a stream, with an error code: Node.js holds such a reset back while it reads what the peer
+ * has sent. A reset without an error code, as that of `destroy`, would leave during the reading,
+ * and Node.js would free the memory of the stream twice.
  */
 export function cutOff (stream: Http2Stream): void {
   if (!stream.closed) stream.close(NGHTTP2_CANCEL)
-  // A session whose peer does not read could not send the reset, and the stream would stay open.
+  // If the peer does not read, the reset cannot be sent, and without this line the stream would
+  // stay open.
   stream.destroy()
 }
 
@@ -205,6 +207,9 @@ function onData (this: CarriedStream, chunk: Buffer): void {
 
 function onEnd (this: CarriedStream): void {
   this[kDuplex]?.push(null)
+  // After a reset without an error, Node.js waits for writes that can no longer end, and never
+  // closes the stream. In the next turn, for the reason that `cutOff` has.
+  if (this.closed) setImmediate(cutOff, this)
 }
 
 /** An `error` needs no answer here, because `close` follows. */

@@ -4,7 +4,7 @@
  * of HTTP/1: a GET without a body, and a response that may have the status 101.
  *
  * Node.js tells both of them when the stream closes. After the handshake that end belongs to the
- * WebSocket, so from then on they are muted: what Node.js emits on them is dropped.
+ * WebSocket, so from then on they are muted: the events that Node.js emits on them are dropped.
  */
 import { Http2ServerRequest, Http2ServerResponse } from 'node:http2'
 import { isConnectionHeader } from '../protocol/http-head'
@@ -13,7 +13,7 @@ import { cutOff } from './http2-duplex'
 import type { ResponseOwner } from './response'
 import { kAnswer } from './symbols'
 
-/** On a request and a response: what they share. */
+/** On a request and a response: the state that they share. */
 const kPair = Symbol('fastify-websocket.pair')
 
 /** The state of a request and its response. */
@@ -46,15 +46,16 @@ export function adaptPair (
 
 function adaptRequest (request: Http2ServerRequest, pair: Pair): void {
   Object.assign(request, { [kPair]: pair, emit: emitOfRequest })
-  // The router has only GET routes. Assigned, the property would change the headers.
+  // The router has only GET routes. A plain assignment would change the headers of the request.
   Object.defineProperty(request, 'method', { ...PLAIN, value: 'GET' })
-  // What arrives is frames, and no body. So the request ends, and it no longer controls the stream.
+  // The bytes that arrive are frames, not a body. So the request ends, and no longer controls the
+  // stream.
   request.removeAllListeners('pause')
   request.removeAllListeners('resume')
   request.push(null)
 }
 
-/** What a property is that was assigned. */
+/** The attributes of a property that was assigned. */
 const PLAIN = { configurable: true, enumerable: true, writable: true }
 
 function adaptResponse (
@@ -62,7 +63,7 @@ function adaptResponse (
 ): void {
   Object.defineProperties(response, {
     statusCode: { configurable: true, enumerable: true, get: getStatus, set: setStatus },
-    // HTTP/2 has none, and Node.js would warn.
+    // HTTP/2 has no status message, and Node.js would warn.
     statusMessage: { ...PLAIN, value: '' }
   })
   Object.assign(response, {
@@ -79,13 +80,13 @@ function adaptResponse (
   })
 }
 
-/** What Node.js still emits on both is dropped, because ws has the stream. */
+/** Drops the events that Node.js emits on both when the stream closes, because ws has it. */
 export function mute (request: Http2ServerRequest, response: Http2ServerResponse): void {
   // `adaptPair` has put it there.
   const { [kPair]: pair } = request as AdaptedRequest
   const { stream } = response
   pair.isSwitched = true
-  // The listeners of Node.js stand between these two.
+  // The listeners of Node.js run between these two.
   stream.prependListener('close', () => { pair.isClosing = true })
   stream.on('close', () => { pair.isClosing = false })
   Object.defineProperty(request, 'aborted', { ...PLAIN, value: false })
@@ -151,7 +152,7 @@ function end (this: AdaptedResponse, ...args: unknown[]): AdaptedResponse {
   return this
 }
 
-/** As that of HTTP/1, it does nothing after the handshake. */
+/** Like that of a response of HTTP/1, it does nothing after the handshake. */
 function destroy (this: AdaptedResponse): AdaptedResponse {
   if (!this[kPair].isSwitched) cutOff(this.stream)
   return this

@@ -56,8 +56,8 @@ class ServerDuplex extends Http2Duplex {
 
   /**
    * The peer may leave its side open, as Firefox does after the closing handshake. So the stream is
-   * closed. Not before: if a stream is destroyed between its `close` and its `finish`, Node.js 20
-   * sends empty frames for ever.
+   * closed, but only after its `finish`: if a stream is destroyed between its `close` and its
+   * `finish`, Node.js 20 sends empty frames for ever.
    */
   protected override onEnd (): void {
     setImmediate(closeStream, this.#carrier)
@@ -86,7 +86,7 @@ export class StreamUpgrade implements UpgradeTransport {
   }
 
   get request (): IncomingMessage {
-    // Fastify's types, like ours, name the class of HTTP/1 for both.
+    // Fastify's types, like ours, name the class of HTTP/1 for requests of both versions.
     return this.#request as unknown as IncomingMessage
   }
 
@@ -128,7 +128,7 @@ export class StreamUpgrade implements UpgradeTransport {
 
   createResponse (owner: ResponseOwner): ServerResponse {
     adaptPair(this.#request, this.#response, owner)
-    // As for the request.
+    // The types name the class of HTTP/1, as they do for the request.
     return this.#response as unknown as ServerResponse
   }
 
@@ -171,7 +171,7 @@ export class StreamUpgrade implements UpgradeTransport {
     // A hook may have corked the response, and a corked stream would hold the handshake back.
     while (stream.writableCorked > 0) stream.uncork()
     const duplex = new ServerDuplex(stream)
-    // ws refuses a request without these two.
+    // ws refuses a request without these two headers.
     Object.assign(headers, { upgrade: 'websocket', 'sec-websocket-key': KEY })
     let result: Result
     try {
@@ -180,7 +180,7 @@ export class StreamUpgrade implements UpgradeTransport {
       delete headers.upgrade
       delete headers['sec-websocket-key']
     }
-    // The refusal that follows is written to the stream itself.
+    // Before `#duplex` is set, because the refusal is written to the stream itself.
     if (duplex.headError !== null) throw duplex.headError
     this.#duplex = duplex
     return result
@@ -191,7 +191,7 @@ export class StreamUpgrade implements UpgradeTransport {
     closeSoon(response)
   }
 
-  /** Node.js has told the response already. */
+  /** Nothing to do: Node.js itself tells the response when the stream closes. */
   finishRefusal (): void {}
 
   endSoon (): void {
@@ -199,7 +199,7 @@ export class StreamUpgrade implements UpgradeTransport {
     cutOff(this.#stream)
   }
 
-  /** Node.js has told the request already. */
+  /** Nothing to do: Node.js itself tells the request when the stream closes. */
   endRequest (): void {}
 
   abort (): void {

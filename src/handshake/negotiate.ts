@@ -62,7 +62,7 @@ function parse<Result> (name: string, parseHeader: () => Result): Result {
   }
 }
 
-/** The option of a server, as far as subprotocols go. The types of ws do not know its null. */
+/** The option of a server for subprotocols. The types of ws do not know that it may be null. */
 interface ProtocolOptions {
   handleProtocols?: HandleProtocols | null | undefined
 }
@@ -84,7 +84,7 @@ export function askOnce (options: ProtocolOptions): void {
   Object.defineProperty(options, 'handleProtocols', { enumerable: true, get: () => asked, set })
 }
 
-/** Asks the `handleProtocols` of other options, whatever that is at the time. */
+/** Asks the `handleProtocols` that `other` has at the time of the question. */
 export function askThere (options: ProtocolOptions, other: ProtocolOptions): void {
   Object.defineProperty(options, 'handleProtocols', {
     enumerable: true,

@@ -64,7 +64,7 @@ export class RawSocket implements UpgradeTransport {
   }
 
   get bytesWritten (): number {
-    // The type Duplex lacks this counter of a `net.Socket`. The sockets of `injectWS` have it, too.
+    // The type Duplex lacks this counter of a `net.Socket`, which sockets of `injectWS` also have.
     return (this.socket as Partial<Socket>).bytesWritten ?? 0
   }
 
@@ -250,7 +250,7 @@ export class RawSocket implements UpgradeTransport {
 
   /**
    * Ends the socket, and destroys it if the client has not closed the connection after
-   * LINGER_TIMEOUT. What the client still sends is read and thrown away: closing a socket with
+   * LINGER_TIMEOUT. Bytes that the client still sends are read and dropped: closing a socket with
    * unread data resets the connection, and then the client may lose the answer.
    */
   endSoon (): void {

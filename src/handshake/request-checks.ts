@@ -20,8 +20,8 @@ const HOST = 'host'
 const HTTP = /^(h2c|HTTP\/.*|TLS\/.*)$/i
 
 /**
- * The number of headers that Node.js keeps of a request by default. It drops those behind and does
- * not say so.
+ * The number of headers that Node.js keeps of a request by default. It drops all further headers
+ * without saying so.
  */
 const DEFAULT_MAX_HEADERS = 1000
 
@@ -30,10 +30,10 @@ function askedProtocols ({ headers: { upgrade = '' } }: IncomingMessage): string
   return upgrade.split(',').map((protocol) => protocol.trim().toLowerCase())
 }
 
-/** What a request asks to switch to. `http` stands for nothing but other forms of HTTP. */
+/** The protocol that a request asks to switch to. `http` means only other forms of HTTP. */
 export type AskedProtocol = 'websocket' | 'http' | 'other'
 
-/** What a request of HTTP/1 asks to switch to. WebSocket is preferred, if it is in the list. */
+/** The protocol that a request of HTTP/1 asks for: WebSocket, if it is in the list. */
 export function protocolOf (request: IncomingMessage): AskedProtocol {
   if (request.headers.upgrade?.toLowerCase() === 'websocket') return 'websocket'
   const protocols = askedProtocols(request)

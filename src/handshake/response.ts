@@ -1,7 +1,7 @@
 /**
  * The raw response to an upgrade, which Fastify and the application write to. It is a
- * `ServerResponse` whose `writeHead`, `write` and `end` ask an owner first, because a 101 is to
- * become the handshake and a second answer is to be dropped. The owner is the `UpgradeAnswer`.
+ * `ServerResponse` whose `writeHead`, `write` and `end` ask an owner first, because a 101 has to
+ * become the handshake and a second answer has to be dropped. The owner is the `UpgradeAnswer`.
  */
 import { ServerResponse, type IncomingMessage } from 'node:http'
 import type { FastifyBaseLogger } from 'fastify'
@@ -9,9 +9,9 @@ import { logError } from '../observe/log'
 import { nextTick } from '../stream/next-tick'
 import { kAnswer } from './symbols'
 
-/** What decides about the writes to a response. */
+/** The object that decides about the writes to a response. */
 export interface ResponseOwner {
-  /** `rest` is what follows the status: a reason or none, and headers or none. */
+  /** `rest` are the arguments after the status: a reason or none, and headers or none. */
   onWriteHead (statusCode: number, rest: readonly unknown[]): void
   /** Whether a part of the body may be written now. */
   mayWrite (): boolean

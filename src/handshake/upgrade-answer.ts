@@ -40,7 +40,7 @@ export class UpgradeAnswer extends AnswerLifetime implements ResponseOwner, Repl
   #handshake: Handshake | null = null
   /** The status of the raw response when the route took the upgrade, or 101 when it accepted. */
   #status = OK
-  /** Whether the 101, or an error past Fastify, has begun, so that its head may come late. */
+  /** Whether the 101, or an error past Fastify, has begun. Another head may then come late. */
   #hasBegun = false
   /** What the next `raw.end` does. The `raw.writeHead` before it decides this. */
   #nextEnd: 'ends' | 'switches' | 'is dropped' = 'ends'
@@ -241,7 +241,7 @@ export class UpgradeAnswer extends AnswerLifetime implements ResponseOwner, Repl
 
   #writeRefusal (statusCode: number): void {
     if (!this.isRefused) this.#beginRefusal('refusing')
-    // Both throw for a second head: its end is not waited for twice, and it is not counted.
+    // Both calls throw for a second head, so a second head is neither watched nor counted.
     setRefusalHeaders(this.raw, statusCode)
     this.transport.writeHead(this.raw, statusCode)
     if (this.transport.socket.destroyed) return
@@ -268,7 +268,7 @@ export class UpgradeAnswer extends AnswerLifetime implements ResponseOwner, Repl
     this.transport.handOver(this.raw)
     this.settle()
     const log = this.#reply?.log
-    // Handlers keep the raw request, and with it this answer. The reply keeps Fastify's request.
+    // Handlers may keep the raw request, and with it this answer, but the reply should be freed.
     this.#send = null
     this.#reply = null
     emitFinish(this.raw, log)

@@ -1,5 +1,5 @@
 /**
- * What the rest of the plugin needs of the way by which an upgrade came. There are two ways:
+ * The two ways by which an upgrade can come, behind one interface for the rest of the plugin:
  *
  * | way    | the request is             | ws gets                  | file              |
  * |--------|----------------------------|--------------------------|-------------------|
@@ -55,7 +55,7 @@ export interface UpgradeTransport {
 
   // --- The request ---
 
-  /** Gets the request ready for the router. Returns the error of one that must not get there. */
+  /** Prepares the request for the router. Returns an error if the request must not reach it. */
   admit (maxHeadersCount: number | null): Error | null
   /** @throws FST_WS_INVALID_HANDSHAKE, FST_WS_UNSUPPORTED_VERSION */
   checkHandshake (): void
@@ -85,8 +85,8 @@ export interface UpgradeTransport {
   // --- Ends ---
 
   /**
-   * Has `perform` do the handshake of ws, with the Duplex for ws and what has arrived behind the
-   * request. Null, as its result, means that there is no connection.
+   * Calls `perform`, which does the handshake of ws, with the Duplex for ws and the bytes that have
+   * arrived behind the request. If `perform` returns null, there is no connection.
    */
   shakeHands<Result> (perform: (socket: Duplex, head: Buffer) => Result): Result
   /** The handshake is done: ws has the transport, and the response is finished. */

@@ -30,7 +30,7 @@ export function askVerifyClient (
       onFailure(error)
     }
   }
-  askOnce(verifyClient, clientInfo(request), onVerified, onFailure)
+  verifyOnce(verifyClient, clientInfo(request), onVerified, onFailure)
 }
 
 /** The body of a refusal for which the application gives no message. */
@@ -44,7 +44,7 @@ function clientInfo (req: IncomingMessage): ClientInfo {
 }
 
 /** Calls `verifyClient` in any of its forms. Only its first answer or failure counts. */
-function askOnce (
+function verifyOnce (
   verifyClient: VerifyClient, info: ClientInfo,
   answer: VerifyCallback, fail: (error: unknown) => void
 ): void {
@@ -70,12 +70,13 @@ function askOnce (
 }
 
 /**
- * The `verifyClient` that ws gets. ws asks it at the handshake, where an upgrade of a route has
- * passed already. Only an upgrade that the application hands to `server.handleUpgrade` is asked.
+ * The `verifyClient` that ws gets and calls at the handshake. An upgrade of a route has passed the
+ * check before that. It is made here only for an upgrade that the application hands to
+ * `server.handleUpgrade`.
  */
 export function skipVerified (verifyClient: VerifyClient): VerifyClient {
   return function (info: ClientInfo, answer: VerifyCallback): void {
     if (upgradeOf(info.req)?.isVerified === true) answer(true)
-    else askOnce(verifyClient, info, answer, () => { answer(false, SERVER_ERROR) })
+    else verifyOnce(verifyClient, info, answer, () => { answer(false, SERVER_ERROR) })
   }
 }

@@ -34,12 +34,13 @@ export class RouteServer extends WebSocketStreamServer {
   /** All open connections. With `clientTracking: false`, ws does not keep them in `clients`. */
   readonly sockets: Set<StreamSocket>
 
-  /** The refusals of the application, once the server belongs to one. */
+  /** The counts of refusals: those of the application, once the server belongs to one. */
   refusals = new RefusalCounts()
 
   readonly #options: WebSocketStreamServerOptions
   readonly #source: Server | null
-  readonly #limited = new Map<string, WebSocketStreamServer>()
+  readonly #limited = new Map<string, LimitedServer>()
+  #isClosing = false
   #hasClosed = false
 
   /**
@@ -49,13 +50,15 @@ export class RouteServer extends WebSocketStreamServer {
   constructor (
     options: WebSocketStreamServerOptions, source: Server | null, readText: ReadText = asString
   ) {
-    super(options, undefined, { readText })
-    // Called again only to set this option. The listeners that ws has added stay.
+    const clients = new Set<StreamSocket>()
+    super(options, undefined, { readText, clients })
+    // The constructor is called again only to set this option. The listeners of ws stay.
     EventEmitter.call(this, CAPTURE_REJECTIONS)
     this.#options = options
     this.#source = source
     askOnce(this.options)
-    this.sockets = this.clients ?? new Set()
+    this.sockets = clients
+    if (this.options.clientTracking === true) this.clients = clients
     this.on('headers', (lines, request) => {
       lines.push(...upgradeOf(request)?.handshakeHeaders ?? [])
     })
@@ -88,14 +91,18 @@ export class RouteServer extends WebSocketStreamServer {
     }
   }
 
-  /** The server for connections with these limits: this one, if it has the same limits. */
+  /** The server for connections with these limits. */
   limitedTo ({ maxPayload, maxBackpressure }: ServerLimits): WebSocketStreamServer {
-    const { maxPayload: ownPayload, maxBackpressure: ownBackpressure } = this.#options
-    if (maxPayload === ownPayload && maxBackpressure === ownBackpressure) return this
     const key = `${maxPayload}/${maxBackpressure}`
     const known = this.#limited.get(key)
     if (known !== undefined) return known
     const server = new LimitedServer(this, { ...this.#options, maxPayload, maxBackpressure })
+    const { maxPayload: ownPayload, maxBackpressure: ownBackpressure } = this.#options
+    // An application may change the options of this server.
+    if (maxPayload === ownPayload && maxBackpressure === ownBackpressure) {
+      server.options = this.options
+    }
+    if (this.#isClosing) server.close()
     this.#limited.set(key, server)
     return server
   }
@@ -103,7 +110,7 @@ export class RouteServer extends WebSocketStreamServer {
   override handleUpgrade (
     request: IncomingMessage, transport: Duplex, head: Buffer, callback: UpgradeCallback
   ): void {
-    super.handleUpgrade(request, transport, head, trackedBy(this.sockets, callback))
+    this.limitedTo(this.#options).handleUpgrade(request, transport, head, callback)
   }
 
   override close (callback?: (error?: Error) => void): void {
@@ -113,8 +120,14 @@ export class RouteServer extends WebSocketStreamServer {
       if (callback !== undefined) nextTick(callback)
       return
     }
-    super.close(callback)
+    if (callback !== undefined) this.once('close', callback)
+    if (this.#isClosing) return
+    this.#isClosing = true
     for (const server of this.#limited.values()) server.close()
+    // ws emits `close` when a server without connections is closed.
+    const closeWhenEmpty = (): void => { if (this.sockets.size === 0) super.close() }
+    closeWhenEmpty()
+    for (const socket of this.sockets) StreamSocket.whenClosed(socket, closeWhenEmpty)
   }
 
   /** An asynchronous listener of the application has rejected: fails the connection it got. */
@@ -127,28 +140,24 @@ export class RouteServer extends WebSocketStreamServer {
   }
 
   override emit (event: string | symbol, ...args: unknown[]): boolean {
-    // The limited servers emit `close` as well. Only the first of these events goes out.
-    if (event === 'close' && this.#hasClosed) return false
     this.#hasClosed ||= event === 'close'
     return super.emit(event, ...args)
   }
 }
 
-/** A server with limits of its own, which shares the clients and the events of a RouteServer. */
+/**
+ * Makes the connections of a RouteServer that have one set of limits, and gives it their events.
+ *
+ * ws keeps a callback for each connection that it tracks. This server tracks none: the settings of
+ * its connections have the set of the RouteServer, and each connection leaves it at its end.
+ */
 class LimitedServer extends WebSocketStreamServer {
   readonly #server: RouteServer
 
   constructor (server: RouteServer, options: WebSocketStreamServerOptions) {
-    super(options, undefined, server.streamSettings)
+    super({ ...options, clientTracking: false }, undefined, server.streamSettings)
     this.#server = server
     askThere(this.options, server.options)
-    this.clients = server.clients
-  }
-
-  override handleUpgrade (
-    request: IncomingMessage, transport: Duplex, head: Buffer, callback: UpgradeCallback
-  ): void {
-    super.handleUpgrade(request, transport, head, trackedBy(this.#server.sockets, callback))
   }
 
   override shouldHandle (request: IncomingMessage): boolean | Promise<boolean> {
@@ -156,7 +165,8 @@ class LimitedServer extends WebSocketStreamServer {
   }
 
   override emit (event: string | symbol, ...args: unknown[]): boolean {
-    return this.#server.emit(event, ...args)
+    // A RouteServer has an end of its own.
+    return event !== 'close' && this.#server.emit(event, ...args)
   }
 
   override listenerCount (event: string | symbol): number {
@@ -168,15 +178,4 @@ class LimitedServer extends WebSocketStreamServer {
 function ownerOf (connection: unknown): ConnectionOwner | null {
   const socket = connection instanceof SocketStream ? connection.socket : connection
   return socket instanceof StreamSocket ? socket[kOwner] : null
-}
-
-/** A callback that adds the connection to `sockets`, unless ws has, and then calls `callback`. */
-function trackedBy (sockets: Set<StreamSocket>, callback: UpgradeCallback): UpgradeCallback {
-  return (socket, request) => {
-    if (!sockets.has(socket)) {
-      sockets.add(socket)
-      StreamSocket.whenClosed(socket, () => { sockets.delete(socket) })
-    }
-    callback(socket, request)
-  }
 }

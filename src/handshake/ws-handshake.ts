@@ -5,8 +5,8 @@ import type { WebSocketStreamServer } from '../stream/server'
 import type { StreamSocket } from '../stream/socket'
 
 /**
- * Performs the handshake of an accepted upgrade. `head` is what arrived behind the request. Returns
- * a function that starts the connection, or null if there is none because the client has left.
+ * Performs the handshake of an accepted upgrade. `head` has the bytes that arrived behind the
+ * request. Returns a function that starts the connection, or null if the client has left.
  *
  * @throws an error that refuses the handshake after all
  */
@@ -22,19 +22,19 @@ export interface HandshakeServers {
   readonly checkRoom: () => void
 }
 
-/** What ws has made of a handshake: one of the two, or nothing if the client has left. */
+/** The result of a handshake by ws: one of the two is set, or none if the client has left. */
 interface HandshakeResult {
   socket: StreamSocket | null
   refusal: Error | null
 }
 
-/** The handshake by ws. `open` gets the WebSocket. */
+/** Creates the handshake, which ws performs. `open` gets the WebSocket. */
 export function createHandshake (
   { server, limitedServer, checkRoom }: HandshakeServers, request: IncomingMessage,
   open: (socket: StreamSocket) => void
 ): Handshake {
   return (transport, head) => {
-    // Since the first check, the `onSend` hooks may have taken their time.
+    // Checked again, because the `onSend` hooks may have taken time since the first check.
     checkRoom()
     const result: HandshakeResult = { socket: null, refusal: null }
     const onRefused = (error: Error): void => { result.refusal = error }

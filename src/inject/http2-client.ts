@@ -14,10 +14,10 @@ import { formatHead, isConnectionHeader, type HttpHead } from '../protocol/http-
 
 const OK = 200
 
-/** What a server puts behind the key, to show that it speaks WebSocket (RFC 6455 section 1.3). */
+/** A server hashes this text with the key of the client (RFC 6455 section 1.3). */
 const SUFFIX = '258EAFA5-E914-47DA-95CA-C5AB0DC85B11'
 
-/** What answers the request of a client. */
+/** The headers of the answer to a client. */
 type Answer = IncomingHttpHeaders & IncomingHttpStatusHeader
 
 /** A connection for one WebSocket over HTTP/2: see the header of this file. */
@@ -54,7 +54,7 @@ export class Http2ClientSocket extends Http2Duplex {
     else this.#session.once('remoteSettings', write)
   }
 
-  /** As of a `net.Socket`, for the timeout of a handshake. */
+  /** Like the method of a `net.Socket`; for the timeout of a handshake. */
   setTimeout (timeout: number): this {
     clearTimeout(this.#timer)
     if (timeout > 0) this.#timer = setTimeout(() => { this.emit('timeout') }, timeout)

@@ -13,7 +13,7 @@ import { InjectRefusedError } from '../errors'
 import { nextTick } from '../stream/next-tick'
 import { MemorySocket } from './memory-socket'
 import { connectOverHttp2, type Http2ClientSocket } from './http2-client'
-import { emitConnection, isSecure, offersHttp2 } from '../upgrade/http-server'
+import { emitConnection, isHttp2, isHttp2Wanted, isSecure } from '../upgrade/http-server'
 import type {
   InjectRefusal, InjectWebsocket, InjectWebsocketInit, InjectWebsocketOptions
 } from '../types'
@@ -60,7 +60,7 @@ export function createInject (
   return async (path = '/', init = {}, options = {}) => {
     await fastify.ready()
     const createTransport = () => {
-      const isOverHttp2 = offersHttp2(server, fastify, extendedConnect)
+      const isOverHttp2 = isHttp2(server) && isHttp2Wanted(server, fastify, extendedConnect)
       return isOverHttp2 ? connectHttp2InMemory(server, init) : connectInMemory(server, init)
     }
     return await connect(createTransport, path, init, options)
@@ -120,8 +120,8 @@ function connectHttp2InMemory (server: Server, init: InjectWebsocketInit): Http2
 }
 
 /**
- * Tells a session of HTTP/2 what the server is to know of its client. Node.js wraps a socket in
- * memory into one of its own, which has only the bytes.
+ * Gives a session of HTTP/2 the address of its client, and whether it is secure. Node.js wraps a
+ * socket in memory into a socket of its own, which has only the bytes.
  */
 function introduce (
   { socket }: Http2Session, server: Server, { remoteAddress = LOOPBACK }: InjectWebsocketInit

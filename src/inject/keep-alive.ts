@@ -7,7 +7,7 @@ let count = 0
 let timer: NodeJS.Timeout | undefined
 
 /**
- * Keeps the process alive until {@link release} has been called as often. Without this, Node.js
+ * Keeps the process alive until {@link release} has been called as often as this. Otherwise Node.js
  * would end in the middle of a test, because a socket in memory is no handle of the system.
  */
 export function hold (): void {

@@ -8,10 +8,10 @@ import { onNextTurn } from '../connection/next-turn'
 
 type Callback = (error?: Error | null) => void
 
-/** Bytes that wait for the reader before writes wait. A system keeps about as many for a socket. */
+/** Bytes that may wait for the reader before writes wait, about as many as in a system's buffer. */
 const SYSTEM_BUFFER = 64 * 1024
 
-/** As a chunk: the other side has ended. */
+/** In the place of a chunk: the other side has ended. */
 const END = null
 
 /** The properties of a TLS socket that HTTP servers read. */

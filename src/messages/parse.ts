@@ -6,7 +6,7 @@ type ParseBody = (
   request: null, text: string, done: (error: Error | null, value: unknown) => void
 ) => void
 
-/** Makes a value of a text. @throws FST_WS_INVALID_MESSAGE */
+/** Parses a text. @throws FST_WS_INVALID_MESSAGE */
 export type Parse = (text: string) => unknown
 
 /**
@@ -26,6 +26,13 @@ export function createParser (fastify: FastifyInstance): Parse {
     value = parsed
   }
   return (text) => {
+    if (hasPlainKeys(text)) {
+      try {
+        return JSON.parse(text)
+      } catch {
+        // The parser of Fastify decides: it takes a text that begins with a byte order mark.
+      }
+    }
     // The parser of Fastify calls back before it returns.
     parseBody(null, text, onParsed)
     if (failure !== null) throw whyRefused(text)
@@ -35,7 +42,16 @@ export function createParser (fastify: FastifyInstance): Parse {
   }
 }
 
-/** Fastify's texts say that the body of a request is wrong; these say it of a message. */
+/**
+ * Whether no key of a text can replace a prototype. Then the parser of Fastify does no more than
+ * `JSON.parse`, and takes a fifth longer.
+ */
+function hasPlainKeys (text: string): boolean {
+  // With a backslash, a key can be written in other letters.
+  return !text.includes('\\') && !text.includes('__proto__') && !text.includes('constructor')
+}
+
+/** The error for a text that was refused. That of Fastify would name the body of a request. */
 function whyRefused (text: string): Error {
   try {
     JSON.parse(text)

@@ -27,7 +27,7 @@ const METHOD = 'GET'
 export class RouteMessages {
   readonly schemas: MessageSchemas
   readonly #url: string
-  /** Those that the route was declared with. */
+  /** The compilers that the route was declared with. */
   readonly #compilers: OwnCompilers
 
   private constructor (schemas: MessageSchemas, options: RouteOptions) {
@@ -43,7 +43,7 @@ export class RouteMessages {
   }
 
   /**
-   * @param instance that the route was declared on, whose compilers are built
+   * @param instance the one that the route was declared on; Fastify has built its compilers
    * @throws FST_WS_INVALID_SCHEMA, FST_WS_ASYNC_VALIDATOR
    */
   compile (instance: FastifyInstance): Codec {

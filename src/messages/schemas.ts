@@ -15,7 +15,7 @@ export function readMessageSchemas (schema: unknown): MessageSchemas | null {
   return incoming == null && outgoing == null ? null : { incoming, outgoing }
 }
 
-/** The JSON Schema of a fluent one. Fastify calls `valueOf` only for schemas of its own names. */
+/** The JSON Schema of a fluent schema. Fastify makes it only for parts of requests and replies. */
 export function plainOf (schema: unknown): unknown {
   if (!isObject(schema)) return schema
   const isFluent = 'isFluentSchema' in schema || kFluent in schema

@@ -12,7 +12,7 @@ import { dropPromise } from '../stream/thenable'
 /** A function that a validator compiler of Fastify has made. */
 export interface Validator {
   (value: unknown, place?: unknown): unknown
-  /** What ajv has found wrong in the last value. */
+  /** The faults that ajv has found in the last value. */
   readonly errors?: unknown
   /** Only functions of ajv have it. */
   readonly schemaEnv?: unknown
@@ -21,7 +21,7 @@ export interface Validator {
 /** Returns the valid form of a value. @throws FST_WS_INVALID_MESSAGE, FST_WS_ASYNC_VALIDATOR */
 export type Validate = (value: unknown) => unknown
 
-/** Creates a function that validates by a validator. `url` is that of the route. */
+/** Creates the function that validates with `validator`. `url` is that of the route. */
 export function createValidate (validator: Validator, url: string): Validate {
   if (validator.schemaEnv === undefined) {
     return (value) => valueOf(ask(validator, value), value, validator, url)
@@ -40,7 +40,7 @@ export function createValidate (validator: Validator, url: string): Validate {
   }
 }
 
-/** A schema that refers to itself recurses as deep as a message is nested. */
+/** Calls the validator. With a schema that refers to itself, it recurses as deep as the message. */
 function ask (validator: Validator, value: unknown, place?: unknown): unknown {
   try {
     return validator(value, place)
@@ -60,7 +60,7 @@ function valueOf (answer: unknown, value: unknown, validator: Validator, url: st
   return 'value' in answer ? answer.value : value
 }
 
-/** @param found a list of what is wrong, or an error */
+/** @param found a list of faults, or an error */
 function refusalOf (found: unknown): Error {
   if (Array.isArray(found) && found.length > 0) {
     const text = found.slice(0, MAX_NAMED).map(textOf).join(', ').slice(0, MAX_TEXT)

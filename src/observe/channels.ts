@@ -1,7 +1,7 @@
 /**
  * The channels of `node:diagnostics_channel` on which a tracing agent or a metrics library learns
- * what happens. `channel-types.ts` says what each message has. Without a subscriber nothing is made
- * for a channel.
+ * what happens. `channel-types.ts` has the types of their messages. Without a subscriber, no
+ * message is created.
  */
 import { channel } from 'node:diagnostics_channel'
 

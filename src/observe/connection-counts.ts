@@ -1,11 +1,11 @@
-/** What has happened to the connections of a server. The numbers only grow. */
+/** Counts of the connections of a server. The numbers only grow. */
 export class ConnectionCounts {
   accepted = 0
-  /** Cut off because the peer did not answer a ping. */
+  /** Connections that were cut off because the peer did not answer a ping. */
   unresponsive = 0
-  /** Closed because the peer took too little of what was sent. */
+  /** Connections that were closed because the peer read too slowly. */
   tooSlow = 0
-  /** By close code. ws takes some 2000 codes from peers, so the map stays small. */
+  /** Connections that have ended, by close code. ws accepts only some 2000 different codes. */
   readonly #closed = new Map<number, number>()
 
   /** A connection has ended. */

@@ -4,8 +4,8 @@ import { inspect } from 'node:util'
 const MAX_TEXT = 100
 
 /**
- * A wrong value in words, for the text of an error: short, and of an object no more than its class.
- * An object may have a password among its properties, and one of a client may be of any size.
+ * A wrong value in words, for the text of an error. The words are short and name only the class of
+ * an object: one of its properties may be a password, and an object of a client may be of any size.
  * Never throws.
  */
 export function describe (value: unknown): string {

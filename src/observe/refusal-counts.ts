@@ -1,6 +1,6 @@
-/** How often upgrades were refused, by their answers. */
+/** How often upgrades were refused, by the kind of the answer: its status and its error code. */
 
-/** The most kinds of answers that are told apart. The codes are those of the application. */
+/** Maximum number of kinds that are counted separately. */
 const MAX_KINDS = 200
 
 /** How many upgrades got one kind of answer. */
@@ -18,7 +18,7 @@ export class RefusalCounts {
   add (statusCode: number, code: string | null): void {
     const key = `${statusCode} ${code}`
     const known = this.#counts.get(key)
-    // An application may make up codes without end.
+    // The codes may come from the application, in any number.
     if (known === undefined && code !== null && this.#counts.size >= MAX_KINDS) {
       this.add(statusCode, null)
       return

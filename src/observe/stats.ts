@@ -12,21 +12,21 @@ export interface WebsocketStats extends TrafficNumbers {
   /** Connections that were accepted. */
   accepted: number
   /**
-   * Upgrades that were refused, by status and code of the error. They are those of the application,
-   * because a refusal often comes before a registration has the upgrade.
+   * Upgrades that were refused, by status and code of the error. They are counted for the whole
+   * application, because an upgrade is often refused before it reaches a registration.
    */
   refused: RefusalCount[]
   /** Connections that have ended, by close code. */
   closed: Record<number, number>
   /** Connections that were cut off because the peer did not answer a ping. */
   unresponsive: number
-  /** Connections that were closed because the peer took too little of what was sent. */
+  /** Connections that were closed with 1013 because the peer read too slowly. */
   tooSlow: number
   /** Messages that wait now for a handler to read them. */
   messagesWaiting: number
   /** Messages that this process has published on topics. */
   published: number
-  /** Subscriptions of connections to topics now: one that has two topics counts twice. */
+  /** Subscriptions of connections to topics now: a connection with two topics counts twice. */
   subscriptions: number
   /** How often messages of other processes may have been lost. */
   gaps: number

@@ -1,8 +1,8 @@
-/** What has happened to the topics of a registration. All but `subscriptions` only grow. */
+/** Counts of the topics of a registration. All but `subscriptions` only grow. */
 export class TopicCounts {
   /** Messages that this process has published. */
   published = 0
-  /** Those of now: a connection and one of its topics each. */
+  /** The present subscriptions: a connection with two topics counts twice. */
   subscriptions = 0
   /** How often messages of other processes may have been lost. */
   gaps = 0

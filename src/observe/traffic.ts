@@ -1,7 +1,7 @@
 /**
  * How many messages went over the connections of a server, and how many bytes they had. Each
- * message adds to the numbers of its server. A connection that is to be told apart has numbers of
- * its own as well.
+ * message adds to the numbers of its server. A connection whose end is reported also has numbers of
+ * its own.
  */
 
 /** Numbers that only grow. Bytes are those of the payloads, uncompressed and without headers. */
@@ -12,7 +12,7 @@ export interface TrafficNumbers {
   bytesSent: number
   /** Messages that were received and that no reader has got. */
   messagesDropped: number
-  /** Messages of topics that were sent to a subscriber. They count among those sent as well. */
+  /** Messages of topics that were sent to a subscriber. They are part of `messagesSent`. */
   delivered: number
 }
 
@@ -58,7 +58,7 @@ export class Traffic {
     this.#sum?.drop(messages)
   }
 
-  /** A message of a topic was sent, which counts as one that was sent as well. */
+  /** A message of a topic was sent. It is counted by `send` as well. */
   deliver (): void {
     this.#add(DELIVERED, 1)
     this.#sum?.deliver()

@@ -2,7 +2,7 @@
 import { InvalidOptionError } from '../stream/errors'
 import { MAX_INT32 } from '../stream/settings'
 
-/** A rule for one option: its name, which values it may have, and those in words. */
+/** A rule for one option: its name, the check of its value, and the valid values in words. */
 export type Check = readonly [name: string, isValid: (value: unknown) => boolean, wanted: string]
 
 const MAX_PORT = 65_535

@@ -93,7 +93,7 @@ const PRE_CLOSE_HOOK =
 /** In the message of an error, the name of the whole object of options. */
 const ALL_OPTIONS = 'object of the plugin'
 
-/** The options of both kinds of registrations. Of handlers, one type stands for both kinds. */
+/** The options of both kinds of registrations. For handlers, one type stands for both kinds. */
 type PluginOptions = Omit<WebsocketPluginOptions, 'compatible'> &
   Partial<Pick<CompatiblePluginOptions, 'compatible' | 'preClose'>>
 
@@ -112,7 +112,7 @@ export interface PluginSettings {
   readonly maxConnections: number
   /** The level of the line for the end of a connection. */
   readonly closeLog: Level | false
-  /** For connections whose route has no options of its own. */
+  /** The settings of connections whose route has no options of its own. */
   readonly connection: ConnectionSettings
   /** The server whose upgrades are taken, or null for the server of the Fastify instance. */
   readonly server: NonNullable<WebsocketServerOptions['server']> | null
@@ -121,10 +121,10 @@ export interface PluginSettings {
   readonly noServer: boolean
   /** Undefined for the default, which depends on the server. */
   readonly extendedConnect: boolean | undefined
-  /** The streams are explicitly to carry bytes. */
+  /** The options say explicitly that streams carry bytes. */
   readonly isByteMode: boolean
   readonly verifyClient: VerifyClient | null
-  /** What carries topics to other processes, or null. */
+  /** The broker that carries topics to other processes, or null. */
   readonly broker: TopicBroker | null
   /** The options for ws and the streams. */
   readonly websocket: WebSocketStreamServerOptions
@@ -167,7 +167,7 @@ export function resolveOptions (
     server: server ?? null,
     listen: port === undefined ? null : { port, host, backlog },
     noServer: noServer ?? false,
-    // As in ws, an option that is null is not given either.
+    // As in ws, null means that the option is not given.
     extendedConnect: extendedConnect ?? undefined,
     isByteMode: !(options.objectMode ?? options.binary !== true),
     verifyClient: verifyClient ?? null,
@@ -217,7 +217,7 @@ function limitOf (value: number | false | undefined): number {
   return value === false ? Infinity : value ?? Infinity
 }
 
-/** Milliseconds, a little less than those after which `fastify.close()` would fail. */
+/** Milliseconds: a little less than the time after which `fastify.close()` would fail. */
 function shutdownLimit ({ initialConfig: { pluginTimeout } }: FastifyInstance): number {
   return pluginTimeout ? pluginTimeout * SHUTDOWN_SHARE : Infinity
 }

@@ -13,7 +13,7 @@ import { warnOfShortDelays } from './short-delays'
 import { MAX_INT32 } from '../stream/settings'
 import type { OriginCheck, WebsocketConnectionOptions } from '../types'
 
-/** The rules of these options. `maxPayload` is not here: its place in the plugin is `options`. */
+/** The rules of these options, except `maxPayload`: in the plugin, it belongs to `options`. */
 export const CONNECTION_OPTIONS: readonly Check[] = [
   ['heartbeat', isFalseOr(isInterval), `an integer from 1 to ${MAX_INT32} or false`],
   ['maxBackpressure', isFalseOr(isLimit), `${LIMIT} or false`],

@@ -7,7 +7,7 @@ const DELAYS = ['heartbeat', 'closeTimeout', 'pauseTimeout']
 /** Milliseconds. A shorter delay makes sense in tests, so it is a warning and not an error. */
 const MIN_USUAL_DELAY = 500
 
-/** The warnings so far. An option may be read more than once, and is warned of once. */
+/** The warnings so far. An option may be read more than once, but its warning comes once. */
 const given = new Set<string>()
 
 /** Warns once of each delay that looks like seconds. 0 and `false` do not. */

@@ -6,7 +6,7 @@ export function cutReason (text: string): string {
   const bytes = Buffer.from(text)
   let end = MAX_REASON
   if (bytes.length <= end) return bytes.toString()
-  // In UTF-8, a byte of the form 10xxxxxx goes on with the character of the bytes before it.
+  // In UTF-8, a byte of the form 10xxxxxx continues the character of the bytes before it.
   while ((Number(bytes[end]) & 0xc0) === 0x80) end--
   return bytes.toString('utf8', 0, end)
 }

@@ -59,7 +59,7 @@ export class FrameHeader {
     const lengthSize = short < LENGTH_IN_16_BITS ? 0 : short === LENGTH_IN_64_BITS ? 8 : 2
     const size = 2 + lengthSize + keySize
     if (available < size) return false
-    // As above.
+    // As above: there is a byte at this position.
     this.first = bytes[start] as number
     this.isMasked = isMasked
     this.size = size
@@ -71,9 +71,9 @@ export class FrameHeader {
 }
 
 /**
- * Whether a header of which only a part has arrived may be that of a message in one frame that is
- * not too long. A single byte may be the beginning of anything. A length of eight bytes is that of
- * a message that never arrives in one chunk.
+ * Whether a header, of which only a part has arrived, may belong to a message in one frame that is
+ * not too long. A single byte may begin any frame. A message whose length takes eight bytes is so
+ * long that it never arrives in one chunk.
  *
  * @param maxPayload bytes of the longest message; 0 is no limit
  */

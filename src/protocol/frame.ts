@@ -7,7 +7,7 @@ import { FINAL_BINARY, FINAL_TEXT, MAX_SHORT_PAYLOAD } from './pack'
 /** Says that the message is compressed (RFC 7692 section 6). */
 const COMPRESSED = 0x40
 
-/** Say that the length is in the next two bytes, or in the next eight. */
+/** These say that the length is in the next two bytes, or in the next eight. */
 const LENGTH_IN_16_BITS = 126
 const LENGTH_IN_64_BITS = 127
 
@@ -48,7 +48,7 @@ export function payloadOf (frame: Buffer): Buffer {
   return frame.subarray(short < LENGTH_IN_16_BITS ? 2 : short === LENGTH_IN_16_BITS ? 4 : 10)
 }
 
-/** A frame that is complete but for its payload. */
+/** A frame with its header, and with room for its payload. */
 function frameFor (firstByte: number, length: number): Buffer {
   if (length <= MAX_SHORT_PAYLOAD) {
     const frame = allocate(2 + length)

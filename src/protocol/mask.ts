@@ -1,15 +1,15 @@
 /**
- * The mask of the frames that a client sends (RFC 6455 section 5.3). A key is kept as an integer of
- * which the first byte of the key is the lowest. `turnKey` rotates it, so that the lowest byte is
+ * The mask of the frames that a client sends (RFC 6455 section 5.3). A key is kept as an integer
+ * whose lowest byte is the first byte of the key. `turnKey` rotates it, so that the lowest byte is
  * the one for the next byte of the payload.
  */
 
-/** Whether the words of this machine have their first byte lowest, as keys have. */
+/** Whether this machine is little-endian: then its words have the byte order of keys. */
 const IS_LITTLE_ENDIAN = new Uint8Array(Uint16Array.of(1).buffer)[0] === 1
 
 const BYTES_OF_A_WORD = 4
 
-/** The bits that are set in no ASCII character, for each byte of a word. */
+/** The highest bit of each byte of a word: no ASCII character has it. */
 const NOT_ASCII = 0x80808080 | 0
 
 /** The key that stands in `bytes` at `position`. */
@@ -17,7 +17,7 @@ export function readKey (bytes: Buffer, position: number): number {
   return bytes.readInt32LE(position)
 }
 
-/** The key for what comes after `count` bytes of a payload. */
+/** The key for the bytes that come after `count` bytes of a payload. */
 export function turnKey (key: number, count: number): number {
   const bits = (count % BYTES_OF_A_WORD) * 8
   return bits === 0 ? key : (key >>> bits) | (key << (32 - bits))
@@ -31,7 +31,7 @@ export function wordsOf ({ buffer }: Uint8Array): Int32Array {
 /**
  * Takes the mask off the bytes from `start` to `end`, in place.
  *
- * @param words the memory of `bytes`, of {@link wordsOf}: one for all frames of a chunk
+ * @param words the result of {@link wordsOf} for `bytes`, made once for all frames of a chunk
  * @param key the key for the byte at `start`
  * @returns whether all of these bytes are known to be ASCII now
  */
@@ -68,12 +68,12 @@ function unmaskBytes (bytes: Uint8Array, start: number, end: number, key: number
   return seen
 }
 
-/** Returns the bits that are set in any of the words. Unrolled, because large messages pay it. */
+/** Returns the bits that are set in any of the words. Unrolled for the speed of long messages. */
 function unmaskWords (words: Int32Array, start: number, end: number, key: number): number {
   let seen = 0
   let i = start
   for (; i + 4 <= end; i += 4) {
-    // As above.
+    // The same holds for these four.
     const a = (words[i] as number) ^ key
     const b = (words[i + 1] as number) ^ key
     const c = (words[i + 2] as number) ^ key

@@ -9,7 +9,7 @@
 
 /** Where the frames of a connection go when they are complete. */
 export interface FrameSink {
-  /** Frames, in Latin-1, that must be written before anything else is. */
+  /** Gets frames, in Latin-1, that must be written before anything else. */
   writeFrames (frames: string): void
 }
 
@@ -21,7 +21,7 @@ export const MAX_PACKED_PAYLOAD = 4 * 1024
 /** Longest header of a frame whose payload is that short (RFC 6455 section 5.2). */
 const MAX_HEADER = 4
 
-/** Payloads up to this length have it in the second byte of the frame. */
+/** Longest payload, in bytes, whose length fits into the second byte of the frame. */
 export const MAX_SHORT_PAYLOAD = 125
 
 /** Says that the length is in the next two bytes. */
@@ -33,11 +33,12 @@ export const FINAL_BINARY = 0x82
 
 const memory = Buffer.allocUnsafeSlow(MEMORY_SIZE)
 
-/** The frames from 0 to `end` are those of `owner`, and not written yet. */
+/** The frames in `memory` from 0 to here are packed and not written yet. */
 let end = 0
+/** The connection of these frames, null if there are none. */
 let owner: FrameSink | null = null
 
-/** Appends a text message of at most {@link MAX_PACKED_PAYLOAD} bytes, `byteLength` of them. */
+/** Appends a text message of `byteLength` bytes, at most {@link MAX_PACKED_PAYLOAD}. */
 export function packText (sink: FrameSink, text: string, byteLength: number): void {
   reserve(sink, byteLength)
   writeHeader(FINAL_TEXT, byteLength)

@@ -1,6 +1,6 @@
 /**
- * The record of one Fastify application, and its types. `registry.ts` keeps the
- * records of all applications of the process, `declared-route.ts` adds routes to a record, and
+ * The record of one Fastify application, and its types. `registry.ts` keeps the records of all
+ * applications of the process, `declared-route.ts` adds routes to a record, and
  * `upgrade-or-plain.ts` reads it when a request comes.
  *
  * Several copies of this library in one process share the records. So when a type in this file
@@ -19,9 +19,9 @@ export interface DeclaredRoute {
   readonly url: string
   readonly isWebsocket: boolean
   readonly constraints: object
-  /** As it was declared. */
+  /** The `schema` of the route, as it was declared. */
   readonly schema: FastifySchema | undefined
-  /** What its upgrades become, or null if it is no websocket route. */
+  /** Where its upgrades go, or null if it is no websocket route. */
   readonly target: WebsocketTarget | null
   /** Why it is not valid as a websocket route, or null. */
   readonly problem: Error | null
@@ -62,7 +62,7 @@ export interface Application {
   readonly takers: RouteTaker[]
   /** The instances whose new routes are recorded. */
   readonly watched: Set<FastifyInstance>
-  /** For a route that Fastify had taken before it was recorded: its upgrade filter, by handler. */
+  /** The upgrade filters of routes that Fastify had taken before they were recorded, by handler. */
   readonly filters: Map<unknown, onRequestHookHandler>
   /** Called when the application begins to close, before any hook of the user. */
   readonly onClosing: Array<() => void>

@@ -1,7 +1,7 @@
 /**
  * Records a route when it is declared: which handler takes its upgrades, and which error a wrong
- * declaration causes. The hook `onRoute` of `registry.ts` calls `adoptRoute` for
- * nearly every route; `late-load.ts` calls `adoptLate` for a route that Fastify has taken before.
+ * declaration causes. The hook `onRoute` of `registry.ts` calls `adoptRoute` for nearly every
+ * route; `late-load.ts` calls `adoptLate` for a route that Fastify has already taken.
  */
 import type { FastifyInstance, RouteOptions } from 'fastify'
 import { InvalidMethodError, InvalidWsHandlerError } from '../errors'
@@ -33,9 +33,9 @@ export function adoptRoute (
 }
 
 /**
- * Records a route that Fastify has already taken, from options that are as it was declared.
- * Returns a function that wraps its handler. Upgrades of a handler so wrapped are filtered by a
- * hook of the instance, because the route's own hooks can no longer change.
+ * Records a route that Fastify has already taken, from options equal to those of its declaration.
+ * Returns a function that wraps its handler. A hook of the instance filters the upgrades to such a
+ * handler, because the route's own hooks can no longer change.
  */
 export function adoptLate (
   instance: FastifyInstance, options: RouteOptions, application: Application

@@ -15,8 +15,8 @@ const UPGRADE = Symbol('upgrade')
 
 /**
  * Declares the route of the global `handle`: GET of any path below the prefix of `fastify`. Its
- * constraint lets only upgrades in, so it never collides with a `*` route of the user. Returns what
- * its upgrades become.
+ * constraint lets only upgrades in, so it never collides with a `*` route of the user. Returns the
+ * target of its upgrades.
  */
 export function declareGlobalRoute (
   fastify: FastifyInstance, handle: WebsocketHandler, schema: MessageSchemas | null

@@ -68,8 +68,8 @@ export class WebsocketPaths {
   }
 
   /**
-   * Finds the websocket route for `url`. Returns `url`, or `url` with a trailing slash more or less
-   * if the route is declared so, or null if there is no websocket route.
+   * Finds the websocket route for `url`. Returns `url`, or `url` with a trailing slash added or
+   * removed if the route is declared so, or null if there is no websocket route.
    */
   resolve (url: string): string | null {
     if (this.#fixed.has(url)) return url
@@ -81,7 +81,7 @@ export class WebsocketPaths {
     return exact?.isWebsocket === true ? url : null
   }
 
-  /** Whether a plugin wants the request, whose URL is what `resolve` returned. */
+  /** Whether a plugin wants the request, whose URL is a result of `resolve`. */
   claims (request: IncomingMessage): boolean {
     const { url = '/' } = request
     const plugins = this.#find(url)?.plugins ?? []

@@ -54,9 +54,9 @@ export function routesOf (fastify: FastifyInstance): DeclaredRoute[] {
 }
 
 const LATE_WARNING =
-  'fastify-websocket was loaded after this Fastify instance had declared GET routes, so it does ' +
-  'not know how, and refuses their upgrades. Load it before the instance is created, at the top ' +
-  'of the file, or declare the routes in a plugin or after ' +
+  'fastify-websocket was loaded after this Fastify instance had declared GET routes. It has not ' +
+  'seen their options, so it refuses their upgrades. Load it before the instance is created, at ' +
+  'the top of the file, or declare the routes in a plugin or after ' +
   '`await fastify.register(fastifyWebsocket)`.'
 
 const taker: RouteTaker = {
@@ -85,7 +85,7 @@ const taker: RouteTaker = {
 function logHttpOnly (request: FastifyRequest): void {
   const { url } = request.routeOptions
   logText(request.log, 'info',
-    `the route ${url} takes HTTP requests alone: declare it with \`websocket: true\` or a ` +
+    `the route ${url} takes no WebSockets: declare it with \`websocket: true\` or a ` +
     '`wsHandler` to accept WebSockets'
   )
 }

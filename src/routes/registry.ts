@@ -24,7 +24,7 @@ const CHANNEL = 'fastify.initialization'
 const kRegistry = Symbol.for('fastify-websocket.recorder.2')
 
 interface Registry {
-  /** By `routing`, which all instances of an application share. */
+  /** Applications, by the method `routing`, which all instances of an application share. */
   readonly applications: WeakMap<object, Application>
   readonly onInstance: (message: unknown) => void
 }
@@ -69,7 +69,8 @@ function watch (fastify: FastifyInstance): void {
   fastify.addHook('preClose', async () => {
     for (const onClosing of application.onClosing) onClosing()
   })
-  // Asynchronous: if Fastify closes before it is ready, it does not go on after a hook that is not.
+  // The hook is asynchronous, because after a synchronous one, a Fastify that is closed before it
+  // is ready would never continue.
   fastify.addHook('onReady', async () => {
     for (const onCompilers of application.onCompilers) onCompilers()
   })

@@ -7,11 +7,12 @@
  *
  * | state   | from                                   | what the peer has to do in `closeTimeout` |
  * |---------|----------------------------------------|-------------------------------------------|
- * | leaving | `close()`: the close frame is queued   | take `MIN_RATE`, in each such time        |
+ * | leaving | `close()`: the close frame is queued   | take data at `MIN_RATE` or faster         |
  * | left    | the close frame has left the process   | hang up                                   |
  * | hurried | `close()` of a peer that is too slow   | take everything and hang up               |
  *
- * A peer that does not do so is cut off. In the state `leaving`, data is lost, so the error
+ * A peer that does not do so is cut off. In the state `leaving`, `closeTimeout` begins again after
+ * each such time in which the peer was fast enough. A cut loses data in that state, so the error
  * FST_WS_CLOSE_TIMEOUT is reported. In the other states no error is reported: all data was sent, or
  * FST_WS_BACKPRESSURE has been reported before.
  *
@@ -24,8 +25,8 @@ import { kOutbox, kSettings } from './symbols'
 import type { StreamSettings } from './settings'
 
 /**
- * Bytes in a second that a peer has to take. Real links are faster: a peer below that only pretends
- * to read, so that this process keeps the unsent data in memory.
+ * Bytes per second that a peer has to take. Real links are faster: a slower peer only pretends to
+ * read, to make this process keep the unsent data in memory.
  */
 const MIN_RATE = 1024
 

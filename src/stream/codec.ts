@@ -41,12 +41,12 @@ export function toJson (value: unknown, stringify: (value: unknown) => unknown):
   } catch (cause) {
     throw new InvalidValueError(toError(cause).message, { cause })
   }
+  if (typeof text === 'string') return text
   if (dropPromise(text)) throw new InvalidValueError('its serializer is asynchronous')
-  if (typeof text !== 'string') throw new InvalidValueError(`${typeof value} has no JSON`)
-  return text
+  throw new InvalidValueError(`${typeof value} has no JSON`)
 }
 
-/** As {@link toJson}, without a schema. */
+/** The JSON of a value, without a schema. @throws FST_WS_INVALID_VALUE */
 export function serialize (value: unknown): string {
   return toJson(value, JSON.stringify)
 }

@@ -15,7 +15,7 @@ const SLAB_SIZE = 8 * 1024
 let slab = Buffer.allocUnsafeSlow(SLAB_SIZE)
 let used = 0
 
-/** The same data, in memory that is small. */
+/** Returns the data, or a copy in a small piece of memory if the data is short. */
 export function compact (data: Buffer): Buffer {
   if (data.length > MAX_COPIED || data.buffer.byteLength <= SLAB_SIZE) return data
   if (used + data.length > SLAB_SIZE) {

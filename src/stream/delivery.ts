@@ -15,7 +15,7 @@ export interface StreamReader {
   destroy (error: Error): void
 }
 
-/** The WebSocket of a connection, as far as it has readers. */
+/** The parts of a connection's WebSocket that a delivery needs. */
 export interface ReceivingSocket extends WebSocket {
   readonly [kStream]: StreamReader | null
   readonly [kOwner]: ConnectionOwner | null
@@ -36,7 +36,7 @@ export function deliver (socket: ReceivingSocket, data: Buffer, isBinary: boolea
     give.call(socket, data, isBinary)
     return
   }
-  // As `callFor` does it, without the array of arguments that each message would cost.
+  // Like `callFor`, but without an array of arguments for each message.
   try {
     owner.runInAsyncScope(give, socket, data, isBinary)
   } catch (error) {
@@ -45,7 +45,7 @@ export function deliver (socket: ReceivingSocket, data: Buffer, isBinary: boolea
 }
 
 /**
- * As {@link deliver}, in the context of the owner, which has been entered before.
+ * Like {@link deliver}, for a caller that has entered the context of the owner already.
  *
  * @param data a string only for readers of which {@link takesText} is true
  */
@@ -64,7 +64,7 @@ export function deliverHere (
   }
 }
 
-/** Whether all that read take a text as a string, so that it need not be bytes. */
+/** Whether all readers take a text message as a string, so that no Buffer is needed. */
 export function takesText (socket: ReceivingSocket): boolean {
   const demand = socket[kStream]?.[kDemand] ?? 'none'
   const hasListener = socket.listenerCount('message') > 0
@@ -73,14 +73,14 @@ export function takesText (socket: ReceivingSocket): boolean {
   return isStreamAlone && socket[kSettings].codec.takesText
 }
 
-/** As {@link takesText}, where `message` listeners get text as bytes. */
+/** Used instead of {@link takesText} where `message` listeners get text as Buffers. */
 export function takesNoText (): boolean {
   return false
 }
 
 /**
  * Whether the `emit` of ws has been replaced, by a tracing agent for example. Then the replacement
- * is to see each message, also one that only the stream reads.
+ * must get each message, also one that only the stream reads.
  */
 function isEmitWrapped (): boolean {
   return WebSocket.prototype.emit !== EventEmitter.prototype.emit
@@ -90,13 +90,14 @@ function give (this: ReceivingSocket, data: Buffer | string, isBinary: boolean):
   const reader = this[kStream]
   if (typeof data === 'string') {
     const hasListener = WebSocket.prototype.emit.call(this, 'message', data, isBinary)
-    // Without a listener it is for the stream alone. A replacement of `emit` may return nothing.
+    // Without a listener, only the stream gets the text. That does not apply to a replaced `emit`,
+    // which may return nothing although it has called a listener.
     if (!hasListener && !isEmitWrapped()) reader?.[kAccept](data, isBinary)
     return
   }
   const isReading = reader !== null && reader[kDemand] !== 'none'
   try {
-    // If the stream does not read, there are listeners: without a reader nothing is delivered.
+    // If the stream is not read, there are listeners: without a reader nothing is delivered.
     if (!isReading || this.listenerCount('message') > 0 || isEmitWrapped()) {
       // The types of ws lack 'blob'.
       const type = this.binaryType as BinaryType

@@ -19,25 +19,25 @@ import { writeEach, type WrittenChunk } from './write-each'
 
 type Listener = Parameters<EventEmitter['on']>[1]
 
-// The state of a stream, a bit each: an idle connection is to be small.
+// The state of a stream. The bits share one number, so that a connection takes little memory.
 
-/** It has been read, or is being read. */
+/** The stream has been read, or is being read. */
 const HAS_READER = 1 << 0
 /** The stream flows without a listener, so it throws away the messages that arrive. */
 const DRAINING = 1 << 1
-/** It has as much unread data as its reader allows. */
+/** The read buffer of the stream is full. */
 const FULL = 1 << 2
-/** The WebSocket is closed and has nothing more to give. */
+/** The WebSocket is closed and has no more messages for the stream. */
 const ENDED = 1 << 3
 
 const TEXT = { binary: false }
 const BINARY = { binary: true }
 
-/** What a Duplex gives its readers, as its types have it. */
+/** The type of a chunk that is read from any Duplex. */
 export type AnyChunk = ReturnType<Duplex['read']>
 
-/** Types that Duplex has for all its chunks alike. */
-// A part of a declaration has the type parameters of the whole.
+/** Gives `for await` the type of the chunks, which Duplex types as `any`. */
+// Both parts of a merged declaration must have the same type parameters.
 // eslint-disable-next-line @typescript-eslint/no-unused-vars
 export interface SocketStream<Incoming, Outgoing> {
   [Symbol.asyncIterator] (): NodeJS.AsyncIterator<Incoming>
@@ -54,11 +54,11 @@ export interface SocketStream<Incoming, Outgoing> {
  */
 export class SocketStream<Incoming = AnyChunk, Outgoing = unknown>
   extends OwnedDuplex<Outgoing> implements StreamReader {
-  /** The WebSocket below, of the class of ws. */
+  /** The WebSocket of the connection, an instance of the class of ws. */
   readonly socket: StreamSocket
 
   #state = 0
-  /** Undefined unless the connection is lost; null if it is lost and that is no error. */
+  /** Undefined until the connection is lost. Then the error, or null if the loss is no error. */
   #lost: Error | null | undefined
   #onFinal: Callback | null = null
   #onGone: Callback | null = null
@@ -106,12 +106,12 @@ export class SocketStream<Incoming = AnyChunk, Outgoing = unknown>
   }
 
   /**
-   * When the last `data` listener of a flowing stream has left, another one is expected, as between
-   * two `once('data')`: the messages wait for it.
+   * Whether the stream has a reader. A flowing stream whose last `data` listener was removed has
+   * none. Messages then wait for the next listener, as between two calls of `once('data')`.
    */
   get #isRead (): boolean {
     if (!this.#is(HAS_READER)) return false
-    // Something has called `read()` once, and may never do so again: nothing waits for it.
+    // `read()` was called, perhaps for the last time: a full stream must not hold the connection.
     if (this.readableFlowing === null && this.#is(FULL)) return this.listenerCount('readable') > 0
     return this.readableFlowing !== true || this.#is(DRAINING) || this.listenerCount('data') > 0
   }
@@ -136,8 +136,8 @@ export class SocketStream<Incoming = AnyChunk, Outgoing = unknown>
     return this
   }
 
-  // Duplex itself calls this when a `data` listener comes; called by the user without one, it
-  // throws away what arrives, as in any stream.
+  // Duplex itself calls this when a `data` listener is added. If the application calls it without a
+  // listener, messages are dropped, as in any stream.
   override resume (): this {
     super.resume()
     this.#mark(DRAINING, this.listenerCount('data') === 0)
@@ -145,7 +145,7 @@ export class SocketStream<Incoming = AnyChunk, Outgoing = unknown>
     return this
   }
 
-  // With `unknown`, the stream would not be a `NodeJS.ReadableStream`, as `node:readline` demands.
+  // With `unknown`, the stream would be no `NodeJS.ReadableStream`, which `node:readline` demands.
   override read (size?: number): AnyChunk {
     this.#mark(HAS_READER, true)
     const chunk: unknown = super.read(size)
@@ -249,7 +249,7 @@ export class SocketStream<Incoming = AnyChunk, Outgoing = unknown>
     else socket.close(closeCodeFor(error))
   }
 
-  /** The WebSocket is closed and all that it received has been handed over. */
+  /** The WebSocket is closed and has no more messages for this stream. */
   #onEnded (): void {
     if (this.#is(ENDED)) return
     this.#mark(ENDED, true)
@@ -259,7 +259,7 @@ export class SocketStream<Incoming = AnyChunk, Outgoing = unknown>
     else this.#close()
   }
 
-  /** The stream has no reader, so there is no end to wait for. */
+  /** The stream has no reader, so it closes at once and not when its end is read. */
   #close (): void {
     this.#finish()
     this.destroy()
@@ -272,7 +272,7 @@ export class SocketStream<Incoming = AnyChunk, Outgoing = unknown>
 
   #endNormally (): void {
     this.push(null)
-    // A reader that has stopped does not ask for the end, but may wait for `close`.
+    // A reader that has stopped reading does not read the end, but it may wait for `close`.
     if (this.readableLength === 0) super.read(0)
     this.#finish()
     this.end()

@@ -8,7 +8,7 @@ import { describe } from '../observe/described'
 
 /**
  * An option has a value of the wrong type or out of range.
- * Arguments: name, what it must be, what it is.
+ * Arguments: the name, the valid values in words, the value.
  */
 export class InvalidOptionError extends createError<[name: string, wanted: string, got: string]>(
   'FST_WS_INVALID_OPTION', 'invalid option %s: %s is expected, got %s', 500, TypeError) {
@@ -34,13 +34,13 @@ export const AbnormalCloseError = createError(
 export const UnresponsiveError = createError<[milliseconds: number]>(
   'FST_WS_UNRESPONSIVE', 'the peer has not answered a ping for %d ms', 0, Error, false)
 
-/** The peer is too slow for what is sent to it. Arguments: the limit in bytes. */
+/** The peer reads more slowly than messages are sent to it. Arguments: the limit in bytes. */
 export const BackpressureError = createError<[bytes: number]>(
   'FST_WS_BACKPRESSURE', 'more than %d bytes are still unsent to the peer', 0, Error, false)
 
 /**
- * The peer does not take what was sent before the close frame. Arguments: the milliseconds that it
- * had.
+ * The peer does not take the data that was sent before the close frame. Arguments: the milliseconds
+ * that it had.
  */
 export const CloseTimeoutError = createError<[milliseconds: number]>(
   'FST_WS_CLOSE_TIMEOUT',
@@ -68,7 +68,7 @@ export const InvalidTopicDataError = createError<[type: string]>(
 
 /** What {@link InvalidMessageError} has in addition to its text. */
 export interface InvalidMessageDetails {
-  /** What the validator found, if it gave a list. */
+  /** The faults that the validator found, if it gave a list. */
   readonly validation?: readonly unknown[]
   readonly cause?: unknown
 }
@@ -107,8 +107,8 @@ export const InvalidValueError = createError<[reason: string, options?: { cause:
 /** Messages without a reader were dropped. Arguments: the bound in bytes. */
 export const UnreadOverflowError = createError<[bytes: number]>(
   'FST_WS_UNREAD_OVERFLOW',
-  'more than %d bytes of messages wait and nobody reads them: ' +
-  'they and what follows are dropped until somebody does', 0)
+  'more than %d bytes of messages wait without a reader: ' +
+  'they and the next messages are dropped until a reader comes', 0)
 
 /** Codes of this package, of the system and of Node.js streams that mean: the peer is gone. */
 const DISCONNECT_CODES = new Set<unknown>([

@@ -10,13 +10,13 @@ const guarded = new WeakMap<object, Listener<never>>()
 
 /**
  * Makes a listener that calls `handler`. If the handler returns a promise that rejects, the
- * listener reports that; ws ignores the result of a handler. The same handler always gives the same
- * listener.
+ * listener reports the error: ws ignores the result of a handler. The same handler always gives the
+ * same listener.
  */
 export function guardHandler<E, Target> (
   handler: EventHandler<E>, report: (this: Target, error: unknown) => void
 ): Listener<E> {
-  // The cast says what the map holds: for each handler, its listener.
+  // The cast is safe: the map has for each handler its own listener.
   const existing = guarded.get(handler) as Listener<E> | undefined
   if (existing !== undefined) return existing
   const call = typeof handler === 'function' ? handler : handler.handleEvent.bind(handler)

@@ -1,8 +1,8 @@
 /**
- * Reads the frames of connections where they have arrived, in front of ws. A whole message without
- * an extension, which most frames are, goes to the inbox without ws. All other frames go to ws,
- * unmasked and with a key of zeros, which spares ws the unmasking; ws checks, joins and refuses
- * them.
+ * Reads the frames of connections before ws does, in the chunks in which they arrive. Most frames
+ * are a whole message without an extension: those messages go to the inbox and not to ws. All other
+ * frames go to ws, which checks, joins and refuses them. They are unmasked and have a key of zeros,
+ * so that ws need not unmask them.
  *
  * | after                             | the next bytes are                  | until               |
  * |-----------------------------------|-------------------------------------|---------------------|
@@ -34,10 +34,10 @@ import {
 import { kInbox, kOwner, kReadState, kSettings } from './symbols'
 import { Unfinished, type ReadState } from './unfinished'
 
-/** One header for all frames: none is needed any more when the next one is read. */
+/** One object for all headers: the last header is no longer needed when the next one is read. */
 const header = new FrameHeader()
 
-/** ws has refused a frame of a socket: what still comes is dropped. */
+/** Drops all bytes that still arrive for a socket, for example when ws has refused a frame. */
 export function stopReading (socket: ReadSocket): void {
   socket[kReadState] = 'over'
 }
@@ -48,7 +48,7 @@ export function onShown (socket: ReadSocket): void {
   const state = socket[kReadState]
   if (!(state instanceof Unfinished) || !state.isWaiting) return
   state.isWaiting = false
-  // When ws has finished with the frame.
+  // On the next tick, when ws has finished with the frame.
   nextTick(readOn, socket, state)
 }
 
@@ -67,12 +67,12 @@ export class FrameReader implements SocketReader {
   constructor (options: ReadingOptions) {
     this.#options = options
     const read = (transport: Duplex, chunk: Buffer): void => {
-      // The listeners are only on transports that have the symbol.
+      // The cast is safe: the listeners are only on transports that have the symbol.
       this.#read(transport as Transport, chunk)
     }
     this.#onData = function (chunk) { read(this, chunk) }
     this.#onClose = function () {
-      // All of it: without a size, a transport that flows gives its first chunk alone.
+      // With a size, because without one a flowing transport returns only its first chunk.
       const rest: Buffer | null = this.read(this.readableLength)
       if (rest !== null) read(this, rest)
       onEnd.call(this)
@@ -85,10 +85,10 @@ export class FrameReader implements SocketReader {
       skipUTF8Validation === options.skipUTF8Validation
   }
 
-  /** Takes the frames of a connection from ws, whose listener is the only one for `data`. */
+  /** Reads a connection in place of ws, if the only `data` listener is the usual one of ws. */
   attach (socket: ReadSocket, transport: Duplex): void {
     if (!replaceListener(transport, this.#onData)) return
-    // From here on it is one.
+    // The next lines make it one.
     const read = transport as Transport
     read[kSocket] = socket
     read[kReader] = this
@@ -103,7 +103,7 @@ export class FrameReader implements SocketReader {
   #read (transport: Transport, chunk: Buffer): void {
     const socket = transport[kSocket]
     const owner = socket[kOwner]
-    // Once for all messages of the chunk.
+    // The context of the owner is entered once for all messages of the chunk.
     if (owner === null) this.#readChunk(socket, transport, chunk)
     else owner.runInAsyncScope(this.#readChunk, this, socket, transport, chunk)
   }
@@ -114,7 +114,7 @@ export class FrameReader implements SocketReader {
     const bytes = state === null ? chunk : state.join(chunk)
     if (state !== null && state.isWaiting) {
       state.kept = bytes
-      // ws or the inbox has resumed it.
+      // ws or the inbox has resumed the transport too early.
       transport.pause()
       return
     }
@@ -139,7 +139,7 @@ export class FrameReader implements SocketReader {
     const { isWaiting, fragments, given } = unfinished
     const mayBeOurs = fragments === 0 && mayBeWhole(bytes, this.#options.maxPayload)
     if (isWaiting || mayBeOurs) return
-    // ws can refuse a frame before its header is whole.
+    // ws gets the part already, because it can refuse a frame before its header is whole.
     unfinished.given = bytes.length
     giveToWs(socket, transport, Buffer.from(bytes.subarray(given)))
   }
@@ -151,12 +151,12 @@ export class FrameReader implements SocketReader {
     const { maxPayload, isDeferred } = this.#options
     if (isDeferred || !header.isWholeMessage || !header.isMasked) return false
     const state = socket[kReadState]
-    // ws has a part of the message, or of the frame.
+    // Whether ws has got a part of the message, or of the frame.
     const isOfWs = state instanceof Unfinished && state.fragments + state.given > 0
     return !isOfWs && (header.length <= maxPayload || maxPayload === 0)
   }
 
-  /** Delivers the message at `start`. False if it is not valid: then ws is to refuse it. */
+  /** Delivers the message at `start`. False if it is not valid: then ws has to refuse it. */
   #take (socket: ReadSocket, bytes: Buffer, words: Int32Array, start: number): boolean {
     const payload = start + header.size
     const end = payload + header.length
@@ -169,7 +169,7 @@ export class FrameReader implements SocketReader {
     }
     const data = bytes.subarray(payload, end)
     if (isText && !isAscii && !this.#options.skipUTF8Validation && !isUtf8(data)) {
-      // It is without its mask now.
+      // The bytes are unmasked now, so ws has to find a key of zeros.
       bytes.fill(0, payload - KEY_SIZE, payload)
       return false
     }
@@ -181,13 +181,13 @@ export class FrameReader implements SocketReader {
 
   // --- Frames that ws gets ---
 
-  /** Gives ws what has arrived of the frame at `start`. Returns where the next frame begins. */
+  /** Gives ws the arrived part of the frame at `start`. Returns where the next frame begins. */
   #give (
     socket: ReadSocket, transport: Transport, bytes: Buffer, words: Int32Array, start: number
   ): number {
     const { first, isFinal, isMasked, size, length } = header
     if (!isMasked) {
-      // ws refuses it, and needs no more of the chunk for that.
+      // ws refuses a frame without a mask. All chunks after this one are dropped.
       giveToWs(socket, transport, bytes.subarray(start + this.#takeGiven(socket)))
       stopReading(socket)
       return bytes.length
@@ -195,7 +195,7 @@ export class FrameReader implements SocketReader {
     const payload = start + size
     const end = Math.min(payload + length, bytes.length)
     const given = this.#takeGiven(socket)
-    // ws takes the mask off itself where it has a part of the header already.
+    // If ws has got a part of the header already, ws takes the mask off itself.
     const key = given > 0 ? 0 : readKey(bytes, payload - KEY_SIZE)
     if (given === 0) {
       unmask(bytes, words, payload, end, key)
@@ -214,7 +214,7 @@ export class FrameReader implements SocketReader {
     return socket[kReadState] === 'over' ? bytes.length : end
   }
 
-  /** How many bytes of the header of a frame ws has got before the header was whole. */
+  /** Returns, and resets, how many bytes of a header ws has got before the header was whole. */
   #takeGiven (socket: ReadSocket): number {
     const state = socket[kReadState]
     if (!(state instanceof Unfinished)) return 0
@@ -261,7 +261,7 @@ export class FrameReader implements SocketReader {
   }
 
   readOn (socket: ReadSocket, unfinished: Unfinished): void {
-    // A reader keeps bytes of its own transports only.
+    // The cast is safe: a reader keeps only bytes of transports that it was attached to.
     const transport = unfinished.transport as Transport
     const kept = unfinished.takeKept()
     if (kept !== null) this.#read(transport, kept)
@@ -284,9 +284,9 @@ function isWaiting (state: ReadState): boolean {
   return state instanceof Unfinished && state.isWaiting
 }
 
-/** The transport has ended: ws gets what is left, as one chunk. */
+/** The transport has ended: ws gets the kept bytes, as one chunk. */
 function onEnd (this: Duplex): void {
-  // It is only on transports that have the symbol.
+  // The cast is safe: this listener is only on transports that have the symbol.
   const socket = (this as Transport)[kSocket]
   const state = socket[kReadState]
   stopReading(socket)

@@ -2,8 +2,8 @@
  * How ws gets bytes of a connection. The listener for `data` that ws has added to the transport is
  * taken off, and called here with the bytes that ws is to read.
  *
- * ws tells only on the next tick that it refuses a frame. But it shows a final frame that it takes
- * at once, as a `message`, a `ping` or a `pong`, unless it defers the frame.
+ * ws tells only on the next tick that it refuses a frame. But a final frame that it accepts, and
+ * does not defer, it shows at once: it emits a `message`, a `ping` or a `pong`.
  */
 import type { Duplex } from 'node:stream'
 
@@ -13,12 +13,12 @@ export type DataListener = (this: Duplex, chunk: Buffer) => void
 /** The listener of ws, the same for all transports; null until the first one is taken off. */
 let listenerOfWs: DataListener | null = null
 
-/** The socket whose bytes ws has got, until a frame of it shows itself. */
+/** The socket whose bytes ws is reading, or null once ws has shown a frame of that socket. */
 let awaited: object | null = null
 
 /**
- * Takes the listener of ws off a transport, after `listener` was put in its place. False if the
- * transport has another one than ws adds: a tracing agent may wrap it.
+ * Puts `listener` in the place of the listener of ws. False if the transport has a listener that is
+ * not the usual one of ws: a tracing agent may wrap it.
  */
 export function replaceListener (transport: Duplex, listener: DataListener): boolean {
   // The types of Node.js do not know the arguments of a listener.
@@ -29,7 +29,7 @@ export function replaceListener (transport: Duplex, listener: DataListener): boo
   return true
 }
 
-/** Gives ws bytes. Returns whether a frame of `socket` has shown itself meanwhile. */
+/** Gives bytes to ws. Returns whether ws has shown a frame of `socket` meanwhile. */
 export function giveToWs (socket: object, transport: Duplex, bytes: Buffer): boolean {
   const earlier = awaited
   awaited = socket
@@ -40,7 +40,7 @@ export function giveToWs (socket: object, transport: Duplex, bytes: Buffer): boo
   return isShown
 }
 
-/** A frame of a socket has shown itself. */
+/** ws has shown a frame of a socket. */
 export function show (socket: object): void {
   if (awaited === socket) awaited = null
 }

@@ -1,10 +1,11 @@
 /**
- * What arrives on a connection. No message is lost because its reader comes late: it waits, in
+ * The messages that arrive on a connection. A message without a reader is not lost: it waits, in
  * order and within a bound, for a `message` listener of the socket or for a reader of the stream.
- * `hold-or-drop.ts` decides whether messages flow, are held back or are dropped; this file does it.
+ * `hold-or-drop.ts` decides whether messages flow, are held back or are dropped. This file carries
+ * out the decision.
  *
- * A connection has an inbox only from when it first needs one, and an idle connection never does:
- * without an inbox nothing waits, nothing is paused and no handler runs.
+ * A connection gets an inbox when it first needs one. An idle connection needs none: without an
+ * inbox no message waits, the transport is not paused and no asynchronous handler runs.
  */
 import { WebSocket } from 'ws'
 import { deliver, demandOf, type ReceivingSocket } from './delivery'
@@ -37,7 +38,7 @@ export function onReaderChange (socket: InboxSocket): void {
   if (socket[kInbox] !== null || demandOf(socket) === 'full') inboxOf(socket).onReaderChange()
 }
 
-// The state of an inbox, a bit each: an idle connection is to be small.
+// The state of an inbox. The bits share one number, so that a connection takes little memory.
 
 // Why the transport is paused.
 const HELD = 1 << 0
@@ -48,9 +49,9 @@ const PAUSED_BY_USER = 1 << 1
 const HANDLING = 1 << 2
 /** `pauseTimeout` has passed without a reader, so that waiting has ended. */
 const WAITED_ENOUGH = 1 << 3
-/** They are dropped until there is a reader. */
+/** Messages are dropped until there is a reader. */
 const DROPPING = 1 << 4
-/** All are dropped, because the stream was destroyed. */
+/** All messages are dropped, because the stream was destroyed. */
 const DISCARDING = 1 << 5
 
 // Bookkeeping.
@@ -65,7 +66,7 @@ const CLOSED = 1 << 8
 export class Inbox {
   readonly #socket: InboxSocket
   #state = 0
-  /** Null while nothing waits. */
+  /** Null while no message waits. */
   #waiting: MessageQueue | null = null
   #pauseTimer: NodeJS.Timeout | null = null
 
@@ -95,7 +96,7 @@ export class Inbox {
     }
     if (this.#is(DELIVERING)) return
     this.#mark(DELIVERING, true)
-    // On the next tick, so that a listener never runs inside its own registration.
+    // On the next tick, so that a listener is never called while it is being added.
     nextTick(Inbox.#onDelivery, this)
   }
 
@@ -177,7 +178,7 @@ export class Inbox {
     this.#stopPauseTimer()
     if (isHeld === this.#is(HELD)) return
     this.#mark(HELD, isHeld)
-    // The methods of ws: those of the socket would call this inbox again.
+    // The methods of ws, because those of the socket would call this inbox again.
     if (isHeld) WebSocket.prototype.pause.call(this.#socket)
     else if (!this.#is(PAUSED_BY_USER)) WebSocket.prototype.resume.call(this.#socket)
   }
@@ -211,7 +212,7 @@ export class Inbox {
   #drop (): void {
     this.#mark(DROPPING, true)
     this.#setHeld(false)
-    // While the connection ends, what was kept may still be read; what comes now has no room.
+    // While the connection closes, waiting messages may still be read. Only new ones are dropped.
     if (!this.#isOpen) return
     this.#dropWaiting()
     if (this.#is(WARNED)) return
@@ -234,7 +235,7 @@ export class Inbox {
 
   // --- What the application does ---
 
-  /** The handler goes on after it has returned, and may become a reader. */
+  /** The handler has returned a promise. Until that settles, the handler may become a reader. */
   startHandling (): void {
     this.#mark(HANDLING, true)
   }
@@ -260,7 +261,7 @@ export class Inbox {
     this.onReaderChange()
   }
 
-  /** The stream was destroyed: what arrives from now on is thrown away, up to the close frame. */
+  /** The stream was destroyed: all messages are dropped until the close frame arrives. */
   discard (): void {
     this.#mark(DISCARDING, true)
     this.#dropWaiting()
@@ -270,13 +271,13 @@ export class Inbox {
 
   // --- The end ---
 
-  /** The connection is being closed: without a reader the transport is read up to the end. */
+  /** The connection is being closed: without a reader, the transport is no longer held. */
   letCloseArrive (): void {
     // The close frame comes after unread data. If the transport stays paused, ws never sees it.
     if (!this.#isAttended) this.#setHeld(false)
   }
 
-  /** The connection is closed. Readers get what waits for them before they are told so. */
+  /** The connection is closed. Readers get the waiting messages before they learn of the close. */
   close (): void {
     this.#mark(CLOSED, true)
     this.#stopPauseTimer()
@@ -285,7 +286,7 @@ export class Inbox {
 
   /** The listeners of `close` have been called. */
   finish (): void {
-    // A handler that is still running may read what was kept, but not for ever.
+    // A handler that still runs may read the waiting messages, until `pauseTimeout` has passed.
     if (this.#waiting !== null && this.#is(HANDLING)) this.#startPauseTimer()
     else this.#end()
   }

@@ -1,7 +1,7 @@
 /** The messages that wait in an inbox, as a linked list with its weight. */
 import { compact } from './compact'
 
-/** What a waiting message weighs beside its bytes, so that empty messages are not free. */
+/** Added to the bytes of each waiting message, so that empty messages are not free. */
 const MESSAGE_OVERHEAD = 64
 
 /** A message that waits for a reader. */
@@ -14,7 +14,7 @@ interface Link extends Message {
   next: Link | null
 }
 
-/** Messages that wait for a reader, never none. What has been taken is not held on to. */
+/** One or more messages that wait for a reader. A message that was taken can be freed. */
 export class MessageQueue {
   #oldest: Link
   #newest: Link

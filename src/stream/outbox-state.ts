@@ -1,9 +1,10 @@
 /**
- * The state of an outbox, a bit each, behind those of the tick: an idle connection is to be small.
+ * The bits in the state of an outbox, above those of the tick. They share one number, so that a
+ * connection takes little memory.
  */
 import { TICK_BITS } from './tick'
 
-/** The last frame was a fragment: what follows is part of the same message. */
+/** The last frame was a fragment: the next data frame is part of the same message. */
 export const FRAGMENTING = 1 << TICK_BITS
 
 /** This side has closed the connection, or cut it off. */
@@ -15,11 +16,11 @@ export const CLOSED_HERE = 1 << TICK_BITS + 1
  */
 export const LEFT = 1 << TICK_BITS + 2
 
-/** The application has cut the connection off, and what was unsent with it. */
+/** `terminate` has ended the connection: unsent data is lost on purpose. */
 export const TERMINATED = 1 << TICK_BITS + 3
 
-/** The peer was too far behind. */
+/** The connection was closed because its peer was too far behind. */
 export const SLOW = 1 << TICK_BITS + 4
 
-/** The peer can read messages that were compressed once for all. Set with the handshake. */
+/** The peer can read messages that were compressed once for all. Set at the handshake. */
 export const SHARES_DEFLATE = 1 << TICK_BITS + 5

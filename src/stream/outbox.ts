@@ -1,6 +1,6 @@
 /**
- * What is sent on a connection. What is short and common is packed into the frames of the tick, see
- * `tick.ts`; the rest is sent by ws, in order, behind what is packed.
+ * The messages that are sent on a connection. Short messages of the common types are packed, and
+ * leave together when the tick ends, see `tick.ts`. ws sends all others, in order, after these.
  */
 import type { Duplex } from 'node:stream'
 import { WebSocket } from 'ws'
@@ -19,7 +19,7 @@ import { suspect, type Suspect } from './slow-check'
 import { kOwner, kSettings } from './symbols'
 import { TickBatcher } from './tick'
 
-/** Called when something has been sent, or with the reason why not. */
+/** Called when a message, ping or pong has been sent, or with the error if that failed. */
 export type SendCallback = (error?: Error) => void
 
 /** The WebSocket of a connection, as its outbox sees it. */
@@ -31,7 +31,7 @@ export interface OutboxSocket extends WebSocket {
 /** See the header of this file. */
 export class Outbox extends TickBatcher implements Suspect {
   readonly #socket: OutboxSocket
-  /** Sends that ws carries out later, compressed messages and Blobs; what follows waits in ws. */
+  /** Compressed messages and Blobs that ws has still to send. All later frames wait behind them. */
   #unfinishedSends = 0
   #whenIdle: Array<() => void> | null = null
 
@@ -66,7 +66,7 @@ export class Outbox extends TickBatcher implements Suspect {
     this.sendInTick(data, options, callback)
   }
 
-  /** Sends what has been written to the stream, which controls its own flow. */
+  /** Sends a chunk of the stream. The stream limits by itself how much is unsent. */
   write (data: Data, options: SendOptions, callback?: SendCallback): void {
     this.startTick()
     this.sendInTick(data, options, callback)
@@ -77,9 +77,9 @@ export class Outbox extends TickBatcher implements Suspect {
     else if (!this.#pack(data, options)) this.#sendUnpacked(data, options)
   }
 
-  /** Packs a whole message that is short and of a common type. */
+  /** Packs a message that is whole, short and of a common type. False for any other. */
   #pack (data: Data, options: SendOptions): boolean {
-    // A fragment before it, or a message that ws sends later, is to leave first.
+    // Earlier fragments of a message, and messages that ws sends later, have to leave first.
     if (!this.isPacking || this.#is(FRAGMENTING) || this.hasUnfinished) return false
     if (!this.#isOpen || !isFinal(options) || options.mask === true) return false
     // For ws, `binary: undefined` means text, not "by the type of the data".
@@ -109,10 +109,10 @@ export class Outbox extends TickBatcher implements Suspect {
       WebSocket.prototype.send.call(this.#socket, kept, options, answer)
     }, isLate, callback)
     if (this.#isOpen) this.#socket[kSettings].traffic.send(sizeOf(kept), isFinal(options))
-    // After the call: when ws throws, it still waits for the rest of a message.
+    // After the call: a frame for which ws throws is not sent, so it does not end its message.
     if (isFinal(options)) this.endMessage()
     else this.state |= FRAGMENTING
-    // The application may change the bytes next. They are too many to copy, so they leave now.
+    // Long data is not copied. It leaves now, because the application may change it afterwards.
     if (isLong(data)) this.uncork()
   }
 
@@ -121,19 +121,19 @@ export class Outbox extends TickBatcher implements Suspect {
     this.state &= ~FRAGMENTING
   }
 
-  /** Whether ws sends something later, which what follows may not overtake. */
+  /** Whether ws has messages to send later. Frames that follow must not overtake these. */
   protected get hasUnfinished (): boolean {
     return this.#unfinishedSends > 0
   }
 
-  /** Sends a ping or a pong; `args` are those of ws. */
+  /** Sends a ping or a pong; `args` are the arguments of the method of ws. */
   sendControl (frame: 'ping' | 'pong', args: readonly unknown[]): void {
     this.startTick()
     this.cork()
-    // As in ws, the callback may be in the place of any of the three.
+    // As in ws, the callback may stand in the place of any of the three arguments.
     const position = args.findIndex((argument) => typeof argument === 'function')
     const [data, mask] = position < 0 ? args : args.slice(0, position)
-    // The casts say what was found, and what ws takes for a mask.
+    // The casts are safe: a callback was found by its type, and ws takes any value for a mask.
     const callback = args[position] as SendCallback | undefined
     this.#hand((answer) => {
       WebSocket.prototype[frame].call(this.#socket, keep(data), mask as boolean | undefined, answer)
@@ -141,8 +141,8 @@ export class Outbox extends TickBatcher implements Suspect {
   }
 
   /**
-   * Gives something to ws, whose callback is needed where it is carried out later, or where the
-   * application has one of its own.
+   * Gives a message, ping or pong to ws. ws gets a callback only if it sends later, which must be
+   * counted, or if the application has a callback.
    */
   #hand (
     send: (answer?: SendCallback) => void, isLate: boolean, callback?: SendCallback
@@ -172,7 +172,7 @@ export class Outbox extends TickBatcher implements Suspect {
     for (const callback of callbacks) this.onceFlushed(callback)
   }
 
-  /** A callback that says what has happened, and whose own failures are the owner's. */
+  /** Wraps `callback` for ws. Adds the error of a broken connection, and reports a thrown error. */
   #toAnswer (callback: SendCallback): SendCallback {
     const owner = this.#socket[kOwner]
     const guarded = owner === null ? callback : guardCallback(callback, owner)
@@ -180,8 +180,8 @@ export class Outbox extends TickBatcher implements Suspect {
   }
 
   /**
-   * The connection has broken before all messages had left. Node.js 20 gives no error to the
-   * callback of a write that was under way when the transport was destroyed.
+   * Whether the connection has broken before all messages had left. Node.js 20 gives no error to
+   * the callback of a write that was under way when the transport was destroyed.
    */
   #hasBroken (): boolean {
     return this.transport?.destroyed === true && !this.#is(LEFT)
@@ -205,7 +205,7 @@ export class Outbox extends TickBatcher implements Suspect {
     return this.unsentBytes > maxBackpressure
   }
 
-  /** Bytes that wait for the peer; NaN, which is more than no limit, without a transport. */
+  /** Bytes that wait for the peer. NaN without a transport: NaN is not greater than any limit. */
   protected get unsentBytes (): number {
     return Number(this.transport?.writableLength)
   }
@@ -263,28 +263,28 @@ export class Outbox extends TickBatcher implements Suspect {
     WebSocket.prototype.terminate.call(this.#socket)
   }
 
-  /** This side has sent a close frame or cut the connection off: its end is no surprise. */
+  /** Whether this side has sent a close frame or cut the connection off, so its end is no error. */
   get isClosedHere (): boolean {
     return this.#is(CLOSED_HERE)
   }
 
-  /** Of a connection that this side has ended, not by `terminate`: something has not left. */
+  /** Whether this side has ended the connection, not by `terminate`, and data has not left. */
   get hasUnsent (): boolean {
     return this.isClosedHere && !this.#is(LEFT | TERMINATED)
   }
 
-  /** Nothing is unsent, in the transport or in ws. */
+  /** Whether nothing is unsent, in the transport or in ws. */
   #isIdle (): boolean {
     return this.#unfinishedSends === 0 && this.transport?.writableLength === 0
   }
 
-  /** As {@link onceFlushed}; and until then the close frame counts as unsent. */
+  /** Like {@link onceFlushed}. Until then the close frame counts as unsent. */
   onceFinished (callback: () => void): void {
     this.state &= ~LEFT
     this.onceFlushed(callback)
   }
 
-  /** Calls back when all that was sent, a close frame too, has left the process, if it does. */
+  /** Calls back when all that was sent, also a close frame, has left the process, if it does. */
   onceFlushed (callback: () => void): void {
     if (this.#unfinishedSends > 0) {
       this.#whenIdle ??= []

@@ -1,6 +1,6 @@
 /**
- * A Duplex that belongs to a connection: its listeners and the callbacks of the application run for
- * the owner of the connection, which gets what they throw, and the errors of the stream.
+ * A Duplex that belongs to a connection. Its listeners run in the context of the connection's
+ * owner. The owner gets the errors that listeners and callbacks throw, and those of the stream.
  */
 import { EventEmitter } from 'node:events'
 import { Duplex } from 'node:stream'
@@ -11,10 +11,10 @@ import { callFor, type ConnectionOwner } from './owner'
 import type { StreamSettings } from './settings'
 import { kOwner, kSettings } from './symbols'
 
-/** Gets the error of a write or of an end, or nothing. */
+/** Called after a write or the end, with the error if it failed. */
 export type Callback = (error?: Error | null) => void
 
-/** The WebSocket of a Duplex, as far as it is needed here. */
+/** The parts of a WebSocket that its Duplex needs here. */
 interface OwnedSocket {
   readonly [kOwner]: ConnectionOwner | null
   readonly [kSettings]: StreamSettings
@@ -23,8 +23,8 @@ interface OwnedSocket {
 /**
  * See the header of this file. Without an owner it is a Duplex like any other.
  *
- * The signatures with `never` accept no value. They are for the compiler, for which a stream of
- * values is a `NodeJS.WritableStream` only with them, as `pipe` and `pipeline` demand.
+ * The signatures with `never` accept no value. Without them, the compiler would not take a stream
+ * of values for a `NodeJS.WritableStream`, which `pipe` and `pipeline` demand.
  */
 export abstract class OwnedDuplex<Outgoing = unknown> extends Duplex {
   abstract readonly socket: OwnedSocket
@@ -62,11 +62,11 @@ export abstract class OwnedDuplex<Outgoing = unknown> extends Duplex {
     const [chunk, encoding, callback] = args.map((argument) => {
       return typeof argument === 'function' ? this.#guard(argument as Callback) : argument
     })
-    // Duplex finds out what is what; its types want to be told.
+    // Duplex itself tells these arguments apart. Its TypeScript types want each in its own place.
     return super.end(chunk, encoding as BufferEncoding, callback as Callback)
   }
 
-  /** A callback that cannot throw where the connection has an owner to tell. */
+  /** If the connection has an owner, the owner gets the errors of the callback. */
   #guard<C extends Callback | undefined> (callback: C): C | Callback {
     const owner = this.socket[kOwner]
     return typeof callback === 'function' && owner !== null
@@ -75,14 +75,14 @@ export abstract class OwnedDuplex<Outgoing = unknown> extends Duplex {
   }
 
   override emit (event: string | symbol, ...args: unknown[]): boolean {
-    // The cast says what a stream emits; the type of `emit` does not.
+    // The cast is safe: a stream emits `error` only with an error.
     if (event === 'error') return this.#emitError(args[0] as Error)
     return this.#emitForOwner(event, args)
   }
 
   #emitForOwner (event: string | symbol, args: unknown[]): boolean {
     const owner = this.socket[kOwner]
-    // What is read is emitted in the context of the owner already, by the inbox or by the reader.
+    // `data` is emitted by the inbox or the frame reader, in the context of the owner already.
     if (event !== 'data' || owner === null) {
       return callFor(owner, super.emit, this, event, ...args) ?? true
     }
@@ -97,7 +97,7 @@ export abstract class OwnedDuplex<Outgoing = unknown> extends Duplex {
   #emitError (error: Error): boolean {
     const owner = this.socket[kOwner]
     if (!isAbort(error)) owner?.report(error)
-    // An error without a listener is thrown, but nothing that a peer does may be thrown.
+    // Without a listener, Node.js throws an error. An error that a peer causes must not be thrown.
     const isHandled = owner !== null || isDisconnect(error) || isProtocolError(error)
     if (isHandled && this.listenerCount('error') === 0) return false
     return this.#emitForOwner('error', [error])

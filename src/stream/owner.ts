@@ -3,8 +3,9 @@ import { EventEmitter } from 'node:events'
 import { kOwner } from './symbols'
 
 /**
- * What is responsible for a connection: it gets its errors, also those of throwing and rejecting
- * listeners, and runs the listeners in the context that the connection was accepted in.
+ * The object that is responsible for a connection. It gets the errors of the connection and those
+ * that listeners throw or reject with. Listeners run in its async context, in which the connection
+ * was accepted.
  */
 export interface ConnectionOwner extends Pick<AsyncResource, 'runInAsyncScope'> {
   /** Something went wrong on the connection. The same error may come more than once. */
@@ -29,8 +30,9 @@ export function setOwner (socket: OwnedSocket, owner: ConnectionOwner): void {
 }
 
 /**
- * Calls something of the application for a connection: in the context of its owner, which gets what
- * is thrown. Returns undefined then. Without an owner, the error is thrown.
+ * Calls a function of the application in the context of a connection's owner. If the function
+ * throws, the owner gets the error and the result is undefined. Without an owner, the error is
+ * thrown.
  */
 export function callFor<This, Args extends unknown[], Result> (
   owner: ConnectionOwner | null,

@@ -1,17 +1,17 @@
-/** What is to be known of a connection to read its frames: its options, socket and transport. */
+/** The types by which `frame-reader.ts` knows a connection: its options, socket and transport. */
 import type { Duplex } from 'node:stream'
 import type { InboxSocket } from './inbox'
 import type { kReadState } from './symbols'
 import type { ReadState, Unfinished } from './unfinished'
 
-/** What the messages of a server's connections may be, and how ws gives them. */
+/** The limits of the messages of a server's connections, and how ws emits messages. */
 export interface ReadingOptions {
-  /** Bytes of the longest message; 0 is no limit. */
+  /** Bytes of the longest message; 0 means no limit. */
   readonly maxPayload: number
-  /** Frames of a message; 0 is no limit. */
+  /** Maximum number of frames in a message; 0 means no limit. */
   readonly maxFragments: number
   readonly skipUTF8Validation: boolean
-  /** Whether the readers of a socket take text that need not be bytes. */
+  /** Whether the readers of a socket take text as a string, so that no Buffer is needed. */
   readonly takesText: (socket: ReadSocket) => boolean
   /** ws emits messages later than it gets them. */
   readonly isDeferred: boolean
@@ -19,7 +19,7 @@ export interface ReadingOptions {
 
 /** The reader of a socket's frames. */
 export interface SocketReader {
-  /** ws has shown the frame that it had got: reads what has been kept since. */
+  /** ws has shown the frame that it got last: reads the bytes that were kept since. */
   readOn (socket: ReadSocket, unfinished: Unfinished): void
   /** The connection is closed. */
   detach (transport: Duplex): void

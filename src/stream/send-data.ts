@@ -1,4 +1,4 @@
-/** What is to be known of data, and of the options beside it, before they are given to ws. */
+/** Checks the data and the options of a `send`, and copies short data, before ws gets them. */
 import { types } from 'node:util'
 import { WebSocket } from 'ws'
 import { MAX_PACKED_PAYLOAD } from '../protocol/pack'
@@ -9,7 +9,7 @@ export type Data = Parameters<WebSocket['send']>[0]
 /** The options of `send`. */
 export type SendOptions = Parameters<WebSocket['send']>[1]
 
-/** Whether a frame ends its message. As in ws, an option that is there and undefined says no. */
+/** Whether a frame ends its message. As in ws, `fin: undefined` means that it does not. */
 export function isFinal (options: SendOptions): boolean {
   return !('fin' in options) || options.fin === true
 }
@@ -19,12 +19,12 @@ function isBytes (data: unknown): data is NodeJS.ArrayBufferView | ArrayBufferLi
   return ArrayBuffer.isView(data) || types.isAnyArrayBuffer(data)
 }
 
-/** Bytes of the message that ws makes of what {@link keep} has returned. */
+/** Bytes of the message that ws makes of a result of {@link keep}. */
 export function sizeOf (data: unknown): number {
   if (isBytes(data)) return data.byteLength
   // An object that only looks like a Blob has no size.
   if (isReadLate(data)) return Number(data.size) || 0
-  // For ws, what is not there is an empty message.
+  // ws sends these values as an empty message.
   return data == null || data === false ? 0 : Buffer.byteLength(String(data))
 }
 
@@ -34,15 +34,15 @@ export function isLong (data: unknown): boolean {
 }
 
 /**
- * What to give to ws: a copy of short bytes. They wait for the end of the tick or for a slow peer,
- * and the application may use its buffer again at once.
+ * The data to give to ws: short bytes are copied. They may wait for the end of the tick or for a
+ * slow peer, but the application may change its buffer at once.
  *
  * @throws what ws throws for an object that has no bytes
  */
 export function keep<T> (data: T): T | Buffer {
   if (typeof data === 'object' && data !== null && !isBytes(data) && !isReadLate(data)) {
-    // As ws does it; done here, the bytes can be counted. The types of Node.js take fewer objects
-    // than the function.
+    // ws would do the same; done here, the bytes can be counted. The types of `Buffer.from` allow
+    // fewer objects than the function takes.
     return Buffer.from(data as never)
   }
   if (!isBytes(data) || isLong(data)) return data
@@ -58,10 +58,10 @@ export function isReadLate (data: unknown): data is { size?: unknown } {
   return typeof data === 'object' && data !== null && 'arrayBuffer' in data
 }
 
-/** The `send` that was looked at last. */
+/** The `send` that was checked last. */
 let knownSend: unknown = null
 
-/** Whether that is not the one of ws. */
+/** Whether `knownSend` is not the `send` of ws. */
 let isWrapped = false
 
 /**

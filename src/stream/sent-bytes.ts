@@ -1,20 +1,21 @@
-/** What has left the process of what was written to a transport, and when all of it has. */
+/** How many of the bytes written to a transport have left the process, and when all have left. */
 import type { Socket } from 'node:net'
 import { finished, type Duplex } from 'node:stream'
 
 /**
- * A private part of a socket of Node.js, which may be missing. Only here Node.js tells how much is
- * left of a write that is under way, and a large message to a slow peer is one write for minutes.
+ * A private part of a socket of Node.js, which may be missing. Only here Node.js tells how much of
+ * a write has left before the write is complete. A large message to a slow peer is one write that
+ * may take minutes.
  */
 interface Handle {
-  /** What the system has got and what waits for it, together. */
+  /** Bytes that the system has got and bytes that wait for it, together. */
   readonly bytesWritten?: number
   readonly writeQueueSize?: number
-  /** The handle below that of TLS: the one of TLS takes all at once, so its count says nothing. */
+  /** The handle below that of TLS: that of TLS takes all bytes at once, so its count is useless. */
   readonly _parent?: Handle | null
 }
 
-/** What a `net.Socket` counts. */
+/** The counters of a `net.Socket`. */
 interface Counters extends Pick<
   Socket, 'bytesRead' | 'bytesWritten' | 'readableLength' | 'writableLength'
 > {
@@ -22,7 +23,7 @@ interface Counters extends Pick<
 }
 
 /**
- * How many bytes of what was written to a transport have left the process. For a transport without
+ * How many of the bytes written to a transport have left the process. For a transport without
  * counters the number is negative, and only its growth means something.
  */
 export function sentBytes (transport: Duplex): number {
@@ -62,9 +63,9 @@ const EMPTY = Buffer.alloc(0)
 /** Calls back when all that was written to a transport has left the process, if it does. */
 export function onceWritten (transport: Duplex | null, callback: () => void): void {
   if (transport?.writableEnded === true) {
-    // After the end, which ws has sent when the peer ended first, nothing may be written.
+    // ws has ended the transport, because the peer ended first: nothing more may be written.
     const stop = finished(transport, { readable: false }, (error) => {
-      // Node.js leaves its listeners otherwise.
+      // Without this call, Node.js leaves its listeners on the transport.
       stop()
       if (error == null) callback()
     })

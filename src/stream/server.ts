@@ -22,17 +22,17 @@ import { checkData } from './topic-socket'
 /** Options of ws's `WebSocketServer` and of {@link SocketStream}. */
 export interface WebSocketStreamServerOptions
   extends Omit<ServerOptions<typeof StreamSocket>, 'WebSocket'>, SocketStreamOptions {
-  // The types of ws lack it.
-  /** Most answers to pings that may be unsent to the peer; 0 is no limit. Default: 60. */
+  // The types of ws lack this option.
+  /** Maximum number of answers to pings that may be unsent; 0 means no limit. Default: 60. */
   maxPendingAutoPongs?: number | undefined
-  /** Most topics that one connection may be subscribed to. Default: 1000. */
+  /** Maximum number of topics that one connection may be subscribed to. Default: 1000. */
   maxSubscriptions?: number | undefined
 }
 
-/** The `closeTimeout` of ws is replaced by that of the stream. The types of ws lack it. */
+/** Turns off the close timer of ws: `closing.ts` replaces it. The types of ws lack the option. */
 const NEVER = { closeTimeout: MAX_INT32 }
 
-/** The options of ws, as the installed version has them. It reads only own ones. */
+/** The names of all options that the installed ws has. ws reads only own properties. */
 export const WS_OPTIONS = Object.keys(new WebSocketServer({ noServer: true }).options)
 
 /** Why there is no option `WebSocket`. */
@@ -50,7 +50,7 @@ export type UpgradeCallback = (socket: StreamSocket, request: IncomingMessage) =
  */
 export class WebSocketStreamServer extends WebSocketServer<typeof StreamSocket> {
   readonly streamSettings: StreamSettings
-  /** By whether ws defers messages. */
+  /** The frame readers, by whether ws defers the frames of their connections. */
   readonly #readers = new Map<boolean, FrameReader>()
   /** Null if messages are not compressed. */
   readonly #deflate: SharedDeflate | null
@@ -58,7 +58,7 @@ export class WebSocketStreamServer extends WebSocketServer<typeof StreamSocket> 
   /**
    * @param onStream added as a listener of `stream`
    * @param shared what its connections have in common with those of another server
-   * @throws FST_WS_INVALID_OPTION, FST_WS_UNSUPPORTED_OPTION, and what ws throws for its own
+   * @throws FST_WS_INVALID_OPTION, FST_WS_UNSUPPORTED_OPTION, and what ws throws for its options
    */
   constructor (
     options: WebSocketStreamServerOptions = {}, onStream?: StreamListener,
@@ -67,7 +67,7 @@ export class WebSocketStreamServer extends WebSocketServer<typeof StreamSocket> 
     if ('WebSocket' in options && options.WebSocket != null) {
       throw new UnsupportedOptionError('WebSocket', OWN_CLASS)
     }
-    // Checked first: ws opens its port at once.
+    // Options are checked first, because the constructor of ws opens the port.
     const deflate = sharedDeflateOf(options.perMessageDeflate)
     const maxSubscriptions = checkNumber(
       'maxSubscriptions', options.maxSubscriptions, DEFAULT_MAX_SUBSCRIPTIONS)
@@ -109,20 +109,21 @@ export class WebSocketStreamServer extends WebSocketServer<typeof StreamSocket> 
       socket[kOutbox].attach(transport)
       socket[kSettings] = this.streamSettings
       this.streamSettings.counts.accepted++
+      this.streamSettings.clients?.add(socket)
       if (this.#deflate !== null && takeCanShare(this.#deflate)) socket[kOutbox].shareDeflate()
       if (isUnread) this.#readerFor(socket).attach(socket, transport)
       callback(socket, request)
     })
   }
 
-  /** The reader of the connections that have the extensions of a socket, or none. */
+  /** The frame reader for a socket, which depends on whether it has negotiated extensions. */
   #readerFor ({ extensions }: StreamSocket): FrameReader {
     const { maxPayload, maxFragments, skipUTF8Validation, allowSynchronousEvents } = this.options
-    // For ws, any value that is given and not true defers.
+    // As in ws: messages are deferred if the option is given and its value is falsy.
     const isSynchronous = allowSynchronousEvents === undefined || Boolean(allowSynchronousEvents)
     const isDeferred = extensions !== '' || !isSynchronous
     const options = {
-      // As ws counts them, in 32 bits.
+      // In 32 bits, as ws counts.
       maxPayload: Number(maxPayload) | 0,
       maxFragments: Number(maxFragments) | 0,
       skipUTF8Validation: skipUTF8Validation === true,
@@ -130,7 +131,7 @@ export class WebSocketStreamServer extends WebSocketServer<typeof StreamSocket> 
       isDeferred
     }
     const known = this.#readers.get(isDeferred)
-    // An application may change the options of a server.
+    // An application may have changed the options of the server since.
     if (known?.hasOptions(options) === true) return known
     const reader = new FrameReader(options)
     this.#readers.set(isDeferred, reader)

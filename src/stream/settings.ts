@@ -1,5 +1,6 @@
 /** The options of a stream: what the user gives, and its checked form with every default. */
 import type { DuplexOptions } from 'node:stream'
+import type { WebSocket } from 'ws'
 import { BYTES, MESSAGES, type Codec } from './codec'
 import { InvalidOptionError } from './errors'
 import { ConnectionCounts } from '../observe/connection-counts'
@@ -10,12 +11,12 @@ import { asString, type ReadText } from './text'
 /** Options of a {@link SocketStream}. */
 export interface SocketStreamOptions {
   /**
-   * Each chunk is a message of its own and text messages are strings, both ways. Default: `false`,
-   * a stream of bytes in which a message is binary and its boundaries mean nothing.
+   * Each chunk that is read or written is one message, and text messages are strings. Default:
+   * `false`, a stream of bytes: it sends binary messages, and does not keep where a message ends.
    */
   objectMode?: boolean | undefined
   /**
-   * `false` is another way to say `objectMode: true`; ignored beside `objectMode`.
+   * `false` means the same as `objectMode: true`. Ignored if `objectMode` is given.
    * Default: `true`.
    */
   binary?: boolean | undefined
@@ -30,30 +31,37 @@ export interface SocketStreamOptions {
    */
   pauseTimeout?: number | undefined
   /**
-   * Most bytes that may be unsent to the peer when `socket.send` is called: beyond, the connection
-   * is closed with 1013. What is written to the stream waits in it and is not limited by this.
+   * Maximum of bytes that may be unsent to the peer when `socket.send` is called. If more are, the
+   * connection is closed with 1013. The limit does not apply to data that waits in the stream.
    * Default: `false`, no limit.
    */
   maxBackpressure?: number | false | undefined
   /**
-   * Milliseconds that a peer has to answer a close frame, once that has left the process. Before, a
-   * peer that takes less than 1 KiB a second for as long is cut off. Default: 30000.
+   * Milliseconds that a peer has to answer a close frame, from when the frame has left the process.
+   * Before that, a peer is cut off if it takes less than 1 KiB a second in such a time.
+   * Default: 30000.
    */
   closeTimeout?: number | undefined
 }
 
 const DEFAULT_HIGH_WATER_MARK = 64 * 1024
 const DEFAULT_PAUSE_TIMEOUT = 10_000
-/** Milliseconds; the default of ws. The plugin has one of its own. */
+/** The default of ws, in milliseconds. The plugin has a default of its own. */
 const WS_CLOSE_TIMEOUT = 30_000
 
 /**
- * The longest delay of a Node.js timer, in milliseconds: a longer one would fire at once. And the
- * largest limit, in bytes, that ws takes: it counts in 32 bits.
+ * The longest delay of a Node.js timer, in milliseconds: a longer one would fire at once. Also the
+ * largest limit, in bytes, that ws takes: ws counts in 32 bits.
  */
 export const MAX_INT32 = 2 ** 31 - 1
 
-/** What streams of several settings have in common. Only this library gives it, and no user. */
+/** A set of open connections. */
+export interface Clients {
+  add (socket: WebSocket): unknown
+  delete (socket: WebSocket): boolean
+}
+
+/** What streams with different settings share. It is set by this library, never by users. */
 export interface SharedState {
   /** Counts the connections. */
   readonly counts: ConnectionCounts
@@ -63,17 +71,20 @@ export interface SharedState {
   readonly readText: ReadText
   /** The topics of the connections. */
   readonly topics: Hub
+  /** The open connections; null where the server of ws keeps them. */
+  readonly clients: Clients | null
 }
 
-/** What the streams of a new server have in common, as far as it is not given. */
+/** What the streams of a new server share. Parts that are not given are created. */
 export function createShared (
-  { counts, traffic, readText, topics }: Partial<SharedState> = {}
+  { counts, traffic, readText, topics, clients }: Partial<SharedState> = {}
 ): SharedState {
   return {
     counts: counts ?? new ConnectionCounts(),
     traffic: traffic ?? new Traffic(),
     readText: readText ?? asString,
-    topics: topics ?? new Hub()
+    topics: topics ?? new Hub(),
+    clients: clients ?? null
   }
 }
 
@@ -92,12 +103,13 @@ export class StreamSettings implements SharedState {
   readonly traffic: Traffic
   readonly readText: ReadText
   readonly topics: Hub
-  /** What the constructor of Duplex takes; its types do not know `captureRejections`. */
+  readonly clients: Clients | null
+  /** Options of the constructor of Duplex. Its types lack `captureRejections`. */
   readonly duplex: DuplexOptions & { captureRejections: boolean }
 
   /**
-   * @param shared what these streams have in common with those of other settings
-   * @param codec of a stream of values, which is in object mode whatever the options say
+   * @param shared what these streams share with those of other settings
+   * @param codec of a stream of values. Such a stream is always in object mode.
    * @throws FST_WS_INVALID_OPTION
    */
   constructor (
@@ -108,6 +120,7 @@ export class StreamSettings implements SharedState {
     this.traffic = shared.traffic
     this.readText = shared.readText
     this.topics = shared.topics
+    this.clients = shared.clients
     this.objectMode = codec !== null || (options.objectMode ?? options.binary === false)
     this.codec = codec ?? (this.objectMode ? MESSAGES : BYTES)
     const { highWaterMark, pauseTimeout, maxBackpressure, closeTimeout } = options
@@ -124,7 +137,7 @@ export class StreamSettings implements SharedState {
     }
   }
 
-  /** The same settings for one connection whose messages are also counted apart. */
+  /** The same settings for one connection that also has message counts of its own. */
   countedApart (): StreamSettings {
     const traffic = new Traffic(this.traffic)
     return Object.assign(Object.create(StreamSettings.prototype), this, { traffic })
@@ -141,7 +154,7 @@ export class StreamSettings implements SharedState {
 
 /** @throws FST_WS_INVALID_OPTION */
 export function checkNumber (name: string, value: number | undefined, fallback: number): number {
-  // As in ws, an option that is null is not given either.
+  // As in ws, null means that the option is not given.
   if (value == null) return fallback
   if (!Number.isInteger(value) || value < 0 || value > MAX_INT32) {
     throw new InvalidOptionError(name, `an integer from 0 to ${MAX_INT32}`, value)

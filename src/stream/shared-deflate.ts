@@ -9,7 +9,7 @@ import type { SharedDeflate } from '../protocol/deflate'
 /** The threshold of ws, in bytes. */
 const DEFAULT_THRESHOLD = 1024
 
-/** The size of the window without a parameter. */
+/** The size of the window if the parameter is missing, as a power of two. */
 const MAX_WINDOW_BITS = 15
 
 /** The smallest window of zlib: for 8 it takes 9, which a peer that asked for 8 cannot read. */
@@ -29,7 +29,7 @@ export function noteExtensions (lines: readonly string[]): void {
   extensions = lines.find((line) => line.toLowerCase().startsWith(prefix)) ?? ''
 }
 
-/** Whether the connection that was accepted last can read what is compressed for all. */
+/** Whether the connection that was accepted last can read messages that are compressed for all. */
 export function takeCanShare ({ windowBits }: SharedDeflate): boolean {
   const agreed = extensions
   extensions = ''

@@ -3,13 +3,13 @@ import type { StreamSettings } from './settings'
 /** Events that a WebSocket has and a stream has not. */
 const SOCKET_EVENTS = new Set<string | symbol>(['message', 'ping', 'pong'])
 
-/** Settings of servers that the warning was given for: one object serves a server's streams. */
+/** The settings that the warning was given for. The streams of a server share one object. */
 const warned = new WeakSet<StreamSettings>()
 
 /**
- * Warns when a listener is added to a stream for an event that only its socket emits, so that the
- * listener would wait for ever: other packages call the WebSocket a connection. The warning does
- * not go to the request's log, because an application without a logger needs it most.
+ * Warns when a listener is added to a stream for an event that only its socket emits: it is never
+ * called. Applications write this because in other packages the connection is the WebSocket. The
+ * warning does not go to the request's log, because an application without a logger needs it most.
  */
 export function warnOfSocketEvent (event: string | symbol, settings: StreamSettings): void {
   if (!SOCKET_EVENTS.has(event)) return

@@ -1,6 +1,6 @@
 /**
  * The WebSocket of a connection: ws's class, with an inbox for what arrives and an outbox for what
- * is sent. Here is what the application sees of it, its events and its errors, and how it ends.
+ * is sent. This file has its methods, events and errors for the application, and how it ends.
  */
 import { EventEmitter } from 'node:events'
 import { WebSocket, type EventListenerOptions, type WebSocketEventMap } from 'ws'
@@ -44,11 +44,11 @@ interface Closed {
   readonly reason: string
 }
 
-/** The `bufferedAmount` getter of ws, which the one of StreamSocket adds to. */
+/** The `bufferedAmount` getter of ws. The getter of StreamSocket adds the packed bytes. */
 const bufferedAmountOf = Object.getOwnPropertyDescriptor(WebSocket.prototype, 'bufferedAmount')?.get
 
 /**
- * A server-side ws `WebSocket` that loses no message: what arrives while nothing reads waits, in
+ * A server-side ws `WebSocket` that loses no message: without a reader, a message waits, in
  * order and within a bound, for a `message` listener or for a reader of the stream.
  */
 export class StreamSocket extends TopicSocket implements ClosingSocket {
@@ -59,18 +59,18 @@ export class StreamSocket extends TopicSocket implements ClosingSocket {
   [kReadState]: ReadState = null
   readonly [kOutbox] = new TopicOutbox(this)
   #binaryType: BinaryType = 'nodebuffer'
-  /** How the connection ends, and then how it has; null while it is open. */
+  /** Null while the connection is open, then its closing, and then how it has ended. */
   #ending: Closing | Closed | null = null
   #whenClosed: (() => void) | null = null
 
   static {
-    // ws declares its accessors as plain properties, and those a TypeScript subclass may not
-    // override with accessors.
+    // The types of ws declare accessors as plain properties. TypeScript does not let a subclass
+    // override such a property with an accessor.
     Object.defineProperties(this.prototype, {
       binaryType: {
         enumerable: true,
         get (this: StreamSocket) { return this.#binaryType },
-        // ws always yields Buffers, for the stream; listeners get the chosen type.
+        // ws itself always yields Buffers, which the stream needs. Listeners get the chosen type.
         set (this: StreamSocket, type: unknown) {
           if (isBinaryType(type)) this.#binaryType = type
         }
@@ -89,8 +89,8 @@ export class StreamSocket extends TopicSocket implements ClosingSocket {
   override on<E extends keyof SocketEvents> (event: E, listener: SocketListener<E>): this
   override on (event: string | symbol, listener: Listener): this
   override on (event: string | symbol, listener: Listener): this {
-    // The server of ws counts its clients by a listener that it adds before it hands the socket
-    // over. `removeAllListeners` of an application would remove it, so it is kept apart.
+    // The server of ws adds this listener before it hands the socket over, and counts its clients
+    // with it. It is kept apart, because `removeAllListeners` of an application would remove it.
     if (event === 'close' && this[kOutbox].transport === null) {
       StreamSocket.whenClosed(this, listener)
       return this
@@ -137,7 +137,7 @@ export class StreamSocket extends TopicSocket implements ClosingSocket {
         onShown(this)
         receive(this, args[0], args[1])
         return true
-      // The casts say what ws emits; the type of `emit` does not.
+      // The casts are safe: ws emits `close` with a code and a reason.
       case 'close': return this.#close(args[0] as number, args[1] as Buffer)
       case 'error': return this.#fail(args[0])
       case 'ping':
@@ -146,7 +146,7 @@ export class StreamSocket extends TopicSocket implements ClosingSocket {
     return this.#emitForOwner(event, args)
   }
 
-  /** True also when a listener has thrown, which the owner has been told then. */
+  /** Returns true also if a listener has thrown. Then the owner has got the error. */
   #emitForOwner (event: string | symbol, args: unknown[]): boolean {
     return callFor(this[kOwner], super.emit, this, event, ...args) ?? true
   }
@@ -164,7 +164,7 @@ export class StreamSocket extends TopicSocket implements ClosingSocket {
     if (this.readyState === this.CLOSING && this.#ending === null) this.#startClosing()
     this[kOwner]?.report(error)
     this[kStream]?.destroy(error)
-    // Without a listener an EventEmitter throws, and no error of a peer may do that.
+    // Without a listener, an EventEmitter throws the error. An error of a peer must not be thrown.
     return this.listenerCount('error') > 0 && this.#emitForOwner('error', [thrown])
   }
 
@@ -200,7 +200,7 @@ export class StreamSocket extends TopicSocket implements ClosingSocket {
 
   // --- The end ---
 
-  /** Close code of a closed connection: the peer's, 1005 for none, 1006 for a lost connection. */
+  /** Close code of the peer, once the connection is closed: 1005 for none, 1006 if it was lost. */
   get closeCode (): number | undefined {
     return this.#closed?.code
   }
@@ -223,8 +223,8 @@ export class StreamSocket extends TopicSocket implements ClosingSocket {
   }
 
   /**
-   * Closes the connection without a handshake. What was sent before, in this tick too, is handed
-   * to the system.
+   * Closes the connection without a closing handshake. All data that was sent before, also in this
+   * tick, is handed to the system.
    */
   override terminate (): void {
     this[kOutbox].terminate()
@@ -236,10 +236,9 @@ export class StreamSocket extends TopicSocket implements ClosingSocket {
     this[kOutbox].onceFlushed(() => { closing.leave() })
   }
 
-  /** Unlike a listener of `close`, the callback cannot be removed by the application. */
+  /** Calls back at the close. Unlike a listener, the callback cannot be removed by applications. */
   static whenClosed (socket: StreamSocket, callback: () => void): void {
     const earlier = socket.#whenClosed
-    // The one callback that every connection has, of ws, is kept as it is: that saves a closure.
     socket.#whenClosed = earlier === null
       ? callback
       : () => {
@@ -250,7 +249,9 @@ export class StreamSocket extends TopicSocket implements ClosingSocket {
 
   /** ws has closed the connection. */
   #close (code: number, reason: Buffer): boolean {
-    if (this.#closed === null) this[kSettings].counts.close(code)
+    const { counts, clients } = this[kSettings]
+    if (this.#closed === null) counts.close(code)
+    clients?.delete(this)
     if (this.#ending instanceof Closing) this.#ending.stop()
     this.#ending = { code, reason: reason.toString() }
     const { transport } = this[kOutbox]
@@ -269,8 +270,8 @@ export class StreamSocket extends TopicSocket implements ClosingSocket {
 }
 
 /**
- * Whether a message is as ws emits it. Any other comes from the application, a library that replays
- * one for example, and is passed on as it is.
+ * Whether a message is as ws emits it. Any other comes from the application, for example from a
+ * library that replays messages, and is passed on as it is.
  */
 function isReceived (args: unknown[]): args is [data: Buffer, isBinary: boolean] {
   return typeof args[1] === 'boolean' && ArrayBuffer.isView(args[0])

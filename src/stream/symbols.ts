@@ -3,13 +3,13 @@
  * and the stream, so members that are not for applications have symbols as names.
  */
 
-/** On a StreamSocket: what arrives. */
+/** On a StreamSocket: its inbox, or null. */
 export const kInbox = Symbol('fastify-websocket.inbox')
 
-/** On a StreamSocket: what the reading of its frames has left for the next chunk. */
+/** On a StreamSocket: the state of its frame reader between two chunks. */
 export const kReadState = Symbol('fastify-websocket.read-state')
 
-/** On a StreamSocket: what is sent. */
+/** On a StreamSocket: its outbox. */
 export const kOutbox = Symbol('fastify-websocket.outbox')
 
 /** On a StreamSocket: the Duplex made for it, or null. */
@@ -21,7 +21,7 @@ export const kOwner = Symbol('fastify-websocket.owner')
 /** On a StreamSocket: the settings of its server, or of the Duplex made for it. */
 export const kSettings = Symbol('fastify-websocket.settings')
 
-/** SocketStream getter: what its readers want. */
+/** SocketStream getter: the demand of its readers. */
 export const kDemand = Symbol('fastify-websocket.demand')
 
 /** SocketStream method: takes a message, or null at the end. */

@@ -6,8 +6,8 @@
  * |-----------|----------------------------------------|------------------------------------------|
  * | `BUSY`    | something was sent in this tick        | with the tick                            |
  * | `PACKING` | short messages of this tick are packed | with the tick                            |
- * | `CORKED`  | the transport is corked, behind what   | with the tick, or when a long message is |
- * |           | is packed so far                       | to leave                                 |
+ * | `CORKED`  | the transport is corked, after the     | with the tick, or when a long message    |
+ * |           | packed frames were written             | has to leave                             |
  */
 import type { Duplex } from 'node:stream'
 import { flushPacked, type FrameSink } from '../protocol/pack'
@@ -17,10 +17,10 @@ const BUSY = 1 << 0
 const PACKING = 1 << 1
 const CORKED = 1 << 2
 
-/** How many bits of `state` the frames of a tick have. */
+/** How many bits of `state` this class uses. */
 export const TICK_BITS = 3
 
-/** Those that have sent something in this tick. */
+/** The connections that have sent something in this tick. */
 let busy: TickBatcher[] = []
 
 /** See the header of this file. */
@@ -30,7 +30,7 @@ export abstract class TickBatcher implements FrameSink {
   /** The lowest `TICK_BITS` bits belong to this class, the higher bits to its subclass. */
   protected state = 0
 
-  /** Whether short messages may be packed. Asked once in a tick. */
+  /** Whether short messages may be packed. Read once in a tick. */
   protected abstract get mayPack (): boolean
 
   protected get isPacking (): boolean {
@@ -59,7 +59,7 @@ export abstract class TickBatcher implements FrameSink {
     if (isCorked) this.transport?.uncork()
   }
 
-  /** Writes the packed frames, and keeps what follows back until the end of the tick. */
+  /** Writes the packed frames, and keeps back all later writes until the end of the tick. */
   protected cork (): void {
     flushPacked(this)
     if ((this.state & (BUSY | CORKED)) !== BUSY) return
@@ -67,7 +67,7 @@ export abstract class TickBatcher implements FrameSink {
     this.transport?.cork()
   }
 
-  /** Lets what was kept back leave in the middle of the tick. */
+  /** Lets the writes that were kept back leave before the end of the tick. */
   protected uncork (): void {
     this.state &= ~CORKED
     this.transport?.uncork()

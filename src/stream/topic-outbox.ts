@@ -1,6 +1,6 @@
 /**
  * The outbox of a connection as a subscriber of topics. The frame of a published message is made
- * once and written to each connection: behind what it has packed in this tick, and corked until the
+ * once and written to each connection: after the frames packed in this tick, and corked until the
  * end of the tick. If the frame must not be written now, this happens to the message:
  *
  * | when                                                       | the message                    |
@@ -20,7 +20,7 @@ import { isSendWrapped } from './send-data'
 import { suspect } from './slow-check'
 import { kSettings } from './symbols'
 
-/** Each message that is compressed is compressed only once, for all connections. */
+/** ws does not compress these messages, because it would do so for each connection again. */
 const TEXT = { binary: false, compress: false }
 const BINARY = { binary: true, compress: false }
 
@@ -28,7 +28,7 @@ const BINARY = { binary: true, compress: false }
 export class TopicOutbox extends Outbox implements Subscriber {
   subscriptions: Subscriptions | null = null
 
-  /** The handshake has agreed on a compression that lets connections share what is compressed. */
+  /** The peer can read messages that are compressed once for many connections. */
   shareDeflate (): void {
     this.state |= SHARES_DEFLATE
   }

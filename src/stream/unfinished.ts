@@ -1,23 +1,23 @@
 /**
- * What is left over from one chunk of a connection until the next chunk arrives. Most connections
- * never have any: their chunks end where a frame ends.
+ * The rest of a chunk of a connection, kept until the next chunk arrives. Most connections never
+ * have one: their chunks end where a frame ends.
  */
 import type { Duplex } from 'node:stream'
 
 /** See the header of this file. */
 export class Unfinished {
   readonly transport: Duplex
-  /** Bytes from the beginning of a frame on: a part of its header, or what has to wait for ws. */
+  /** Bytes from the beginning of a frame on: a part of its header, or bytes that wait for ws. */
   kept: Buffer | null = null
   /** How many of these bytes ws has got: it can refuse a frame before the header is whole. */
   given = 0
-  /** Bytes that are missing of the payload of a frame that ws gets. */
+  /** How many bytes are missing of the payload of a frame that ws gets. */
   missing = 0
-  /** The key for these bytes. */
+  /** The mask key for the missing bytes. */
   key = 0
   /** The first byte of the header of this frame. */
   first = 0
-  /** Frames of a message that ws has got, without the last one. */
+  /** How many frames ws has got of a message whose last frame has not arrived. */
   fragments = 0
   /** ws has got a final frame, and has not shown it yet. */
   isWaiting = false
@@ -26,14 +26,14 @@ export class Unfinished {
     this.transport = transport
   }
 
-  /** The bytes that were kept, which are kept no longer. */
+  /** Returns the kept bytes and forgets them. */
   takeKept (): Buffer | null {
     const { kept } = this
     this.kept = null
     return kept
   }
 
-  /** A chunk with the bytes in front of it that were kept. */
+  /** Returns a chunk with the kept bytes in front of it. */
   join (chunk: Buffer): Buffer {
     const kept = this.takeKept()
     return kept === null ? chunk : Buffer.concat([kept, chunk])

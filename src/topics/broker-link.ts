@@ -34,18 +34,18 @@ export class BrokerLink implements HubLink {
   })
 
   #state: 'unopen' | 'open' | 'closed' = 'unopen'
-  /** A failure has been logged. An outage ends with a gap, or with a call that succeeds. */
+  /** Whether an outage has been logged. It ends with a gap, or with a call that succeeds. */
   #isFailing = false
   /**
-   * The last publish has failed. Behind a gap the next one may fail as well, in the same outage: a
-   * broker may publish on another connection than the one that is back.
+   * Whether the last publish has failed. The next one may fail in the same outage even after a gap:
+   * a broker may publish on another connection than the one that is back.
    */
   #isPublishFailing = false
   readonly #onPublished = (): void => { this.#isPublishFailing = false }
   readonly #onNotPublished = (): void => { this.#isPublishFailing = true }
   /** Counts the failures that have been reported. */
   #failures = 0
-  /** Messages that were none. */
+  /** How many messages from the broker were dropped because they could not be read. */
   #dropped = 0
 
   /** @param onGap called when messages of other processes may be missing */
@@ -100,12 +100,12 @@ export class BrokerLink implements HubLink {
   async #ask (call: () => unknown, isKnown = false): Promise<void> {
     const failures = this.#failures
     await this.#call(call, isKnown)
-    // The answer to a call that began before the last failure may have been under way when the
-    // broker failed.
+    // A call that began before the last failure does not end the outage: its answer may have been
+    // under way when the broker failed.
     if (failures === this.#failures) this.#isFailing = false
   }
 
-  /** Its success ends no outage: `unsubscribe` may succeed while a client library is offline. */
+  /** Success ends no outage here: `unsubscribe` may succeed while a client library is offline. */
   async #call (call: () => unknown, isKnown = false): Promise<void> {
     if (this.#state !== 'open') throw new BrokerError(`it is ${this.#state}`)
     try {
@@ -118,7 +118,7 @@ export class BrokerLink implements HubLink {
 
   // --- From the broker ---
 
-  /** Never throws into the code of the broker, whatever that has called it with. */
+  /** Never throws into the code of the broker, whatever arguments the broker gives. */
   #receive (name: string, bytes: Uint8Array): void {
     if (this.#state !== 'open') return
     try {
@@ -135,7 +135,7 @@ export class BrokerLink implements HubLink {
     }
     if (this.#publisher.hasSent(received)) return
     const { payload, isText, isVolatile, publisher, count } = received
-    // A client library may send again what was under way when a connection to its broker broke.
+    // When a connection to the broker breaks, a client library may send messages a second time.
     if (publisher !== null && !this.#hub.isNewer(name, publisher, count)) return
     this.#hub.receive(name, payload, isText, isVolatile)
   }
@@ -145,7 +145,7 @@ export class BrokerLink implements HubLink {
     logError(this.#log, 'warn', new ForeignMessageError(name), 'websocket topics: message dropped')
   }
 
-  /** Of an outage, and of a topic that the broker refuses, one line is for operators. */
+  /** Logs an outage, or a topic that the broker refuses, as `error` once, and then as `debug`. */
   #report (thrown: unknown, isKnown = false): void {
     if (this.#state === 'closed') return
     const level = this.#isFailing || isKnown ? 'debug' : 'error'
@@ -187,7 +187,7 @@ export class BrokerLink implements HubLink {
   }
 }
 
-/** What a call returns, throws or rejects with. */
+/** Awaits a call, and rejects also if the call throws. */
 async function answerOf (call: () => unknown): Promise<void> {
   await call()
 }

@@ -3,8 +3,8 @@
  * because two of them at once could take effect in either order. A `subscribe` that has failed is
  * made again, as long as the topic has subscribers.
  *
- * A topic takes no memory here while the broker has it as its subscribers want it. Any other topic
- * has one of these states:
+ * A topic takes no memory here while the broker has what the subscribers of the topic want. Any
+ * other topic has one of these states:
  *
  * | state     | what is under way   | next, if it is wanted               | next, if it is not |
  * |-----------|---------------------|-------------------------------------|--------------------|
@@ -26,7 +26,7 @@ export const MAX_RETRY_DELAY = 30_000
 
 /** The calls to a broker, which reject if it fails. */
 export interface TopicCalls {
-  /** @param isRetry whether the last one for this topic has failed */
+  /** @param isRetry whether the last `subscribe` for this topic has failed */
   subscribe (name: string, isRetry: boolean): Promise<void>
   unsubscribe (name: string): Promise<void>
 }
@@ -91,7 +91,7 @@ export class BrokerTopics {
     return joined
   }
 
-  /** The same for a further subscriber. A topic that waits for its retry is asked for at once. */
+  /** The same for a further subscriber. A retry that waits is made at once. */
   join (name: string): Promise<void> {
     return this.#unsettled.has(name) ? this.subscribe(name) : RESOLVED
   }
@@ -123,7 +123,7 @@ export class BrokerTopics {
       )
       return
     }
-    // After a failure, messages that the broker still brings go nowhere.
+    // A failure counts as done: messages that the broker still brings have no subscriber here.
     const onLeft = (): void => { this.#onLeft(topic) }
     this.#calls.unsubscribe(topic.name).then(onLeft, onLeft)
   }
@@ -140,7 +140,8 @@ export class BrokerTopics {
     topic.isBusy = false
     topic.retryDelay = Math.min(Math.max(topic.retryDelay * 2, MIN_RETRY_DELAY), MAX_RETRY_DELAY)
     topic.reject(error)
-    // Some client libraries subscribe all the same, when they are connected again.
+    // If it is no longer wanted, `unsubscribe` is called all the same: some client libraries carry
+    // out a failed `subscribe` when they are connected again.
     if (topic.isWanted) this.#wait(topic)
     else this.#work(topic)
   }
@@ -151,7 +152,7 @@ export class BrokerTopics {
       this.#work(topic)
       return
     }
-    // It may have had a subscriber meanwhile.
+    // A subscriber may have come and left meanwhile, and wait for this promise.
     topic.resolve()
     this.#unsettled.delete(topic.name)
   }
@@ -178,7 +179,7 @@ export class BrokerTopics {
     }
   }
 
-  /** No call is made again, and no promise waits longer. */
+  /** Makes no more retries, and rejects all promises that still wait. */
   close (): void {
     this.#isClosed = true
     for (const topic of this.#unsettled.values()) {

@@ -1,7 +1,7 @@
 /**
- * What carries topics from process to process: Redis, NATS, or one that an application writes. A
- * method may return a promise. What it throws or rejects with never reaches the code that publishes
- * as an exception: the promise of that call rejects with FST_WS_BROKER, and the failure is logged.
+ * Carries topics from process to process: through Redis, NATS, or a broker that an application
+ * writes. A method may return a promise. If a method throws or rejects, the code that publishes
+ * gets no exception: the promise of its call rejects with FST_WS_BROKER, and the failure is logged.
  *
  * `subscribe` and `unsubscribe` for one topic are called one after the other, so a promise of them
  * must settle. A `subscribe` that fails is called again later.
@@ -26,6 +26,6 @@ export interface TopicBroker {
   subscribe (topic: string): unknown
   /** This process has lost the last subscriber of a topic. */
   unsubscribe (topic: string): unknown
-  /** Ends what the broker itself has opened, and nothing that it was given. */
+  /** Closes connections that the broker has opened, but none that the application gave it. */
   close (): unknown
 }

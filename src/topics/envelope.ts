@@ -1,10 +1,10 @@
 /**
- * How a message travels between processes: what it is, which publisher it comes from, and the count
- * of the messages of that publisher.
+ * The form in which a message travels between processes: in front of the message are its kind, its
+ * publisher, and the count of the messages of that publisher.
  *
  * | bytes | meaning                                                           |
  * |-------|-------------------------------------------------------------------|
- * | 1     | the kind: text or binary, volatile or not. No UTF-8 begins so     |
+ * | 1     | the kind: text or binary, volatile or not. No UTF-8 has this byte |
  * | 8     | the publisher: random bytes, new each time that a broker is opened |
  * | 6     | the count, an unsigned integer, most significant byte first       |
  * | rest  | the message                                                       |
@@ -58,7 +58,7 @@ export class Publisher {
   }
 }
 
-/** Reads what a broker has brought; null if it is no message. */
+/** Reads bytes that a broker has brought. Returns null if they are no message. */
 export function unwrap (bytes: Uint8Array): Received | null {
   const buffer = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength)
   const kind = buffer[0] ?? 0

@@ -2,7 +2,7 @@
 import createError from '@fastify/error'
 import { describe } from '../observe/described'
 
-/** A name that no topic can have. Arguments: what it is. */
+/** A name that no topic can have. Arguments: the name. */
 export class InvalidTopicError extends createError<[got: string]>(
   'FST_WS_INVALID_TOPIC',
   'a topic is a well-formed string of 1 to 256 characters, got %s', 500, TypeError) {
@@ -16,7 +16,7 @@ export const TooManySubscriptionsError = createError<[limit: number]>(
   'FST_WS_TOO_MANY_SUBSCRIPTIONS',
   'the connection is subscribed to %d topics already, and may not be to more', 0)
 
-/** The broker has failed, or is not open. Arguments: what has happened, and its error. */
+/** The broker has failed, or is not open. Arguments: the problem, and the error of the broker. */
 export const BrokerError = createError<[problem: string, options?: { cause: unknown }]>(
   'FST_WS_BROKER', 'the broker of the topics has failed: %s', 0)
 

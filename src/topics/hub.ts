@@ -1,6 +1,6 @@
 /**
- * The topics of one registration: a hub over subscribers, which knows nothing of WebSockets. What
- * is published reaches the subscribers of this process at once, and those of other processes
+ * The topics of one registration: a hub over subscribers, which knows nothing of WebSockets. A
+ * published message reaches the subscribers of this process at once, and those of other processes
  * through a link to a broker, if there is one.
  */
 import { TopicCounts } from '../observe/topic-counts'
@@ -33,7 +33,7 @@ export interface HubLink {
   unsubscribe (name: string): void
 }
 
-/** What a hub is made with. */
+/** Options of a {@link Hub}. */
 export interface HubOptions {
   /** Topics that one subscriber may have. Default: 1000. */
   readonly maxSubscriptions?: number
@@ -57,7 +57,7 @@ export class Hub {
     this.#deflate = deflate ?? null
   }
 
-  /** From now on other processes are reached, also for topics that have subscribers already. */
+  /** From now on, reaches other processes, also for topics that have subscribers already. */
   linkTo (link: HubLink): void {
     this.#link = link
     for (const name of this.#topics.keys()) link.subscribe(name).catch(() => {})
@@ -95,7 +95,7 @@ export class Hub {
   }
 
   /**
-   * Whether there was a subscription.
+   * Ends a subscription. Returns whether there was one.
    *
    * @throws FST_WS_INVALID_TOPIC
    */
@@ -139,7 +139,7 @@ export class Hub {
     return this.#find(name)?.size ?? 0
   }
 
-  /** A topic that has subscribers. A name that is known needs no check. */
+  /** A topic that has subscribers. Only the name of an unknown topic has to be checked. */
   #find (name: string): Topic | undefined {
     const topic = this.#topics.get(name)
     if (topic === undefined) checkName(name)
@@ -186,7 +186,7 @@ export class Hub {
     this.#deliver(topic, this.#toMessage(payload, isText, isVolatile), null)
   }
 
-  /** Whether a message of another process comes after all that it has published on the topic. */
+  /** Whether a message comes after all earlier messages of its publisher on the topic. */
   isNewer (name: string, publisher: string, count: number): boolean {
     return this.#topics.get(name)?.isNewer(publisher, count) === true
   }

@@ -1,12 +1,12 @@
 import { createCompressedFrame, createFrame, payloadOf } from '../protocol/frame'
 import { deflateOnce, type SharedDeflate } from '../protocol/deflate'
 
-/** What is published: a string becomes a text message, bytes a binary one. */
+/** The data of a message: a string becomes a text message, bytes become a binary one. */
 export type TopicData = string | Uint8Array
 
-/** A published message. Its frames are made when they are needed first, and serve all. */
+/** A published message. Its frame, and its compressed frame, are made once for all subscribers. */
 export class TopicMessage {
-  /** Whether it may be left out where the subscriber is slow. */
+  /** Whether the message is left out for slow subscribers. */
   readonly isVolatile: boolean
   readonly isText: boolean
   /** The message in a frame. */
@@ -16,7 +16,7 @@ export class TopicMessage {
   readonly #deflate: SharedDeflate | null
   #deflatedFrame: Buffer | null = null
 
-  /** @param deflate how it is compressed, or null if it is not */
+  /** @param deflate how the message is compressed, or null if it is not */
   constructor (
     data: TopicData, isText: boolean, isVolatile: boolean, deflate: SharedDeflate | null
   ) {

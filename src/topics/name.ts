@@ -3,7 +3,7 @@ import { InvalidTopicError } from './errors'
 /** Characters, as JavaScript counts them. */
 const MAX_LENGTH = 256
 
-/** Half of a pair of surrogates. It has no UTF-8, so two such names could be one at a broker. */
+/** Half of a surrogate pair. It has no UTF-8, so two such names could become one at a broker. */
 const LONE_SURROGATE = /\p{Surrogate}/u
 
 /** @throws FST_WS_INVALID_TOPIC */

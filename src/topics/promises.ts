@@ -1,6 +1,6 @@
 /** The promises of topics. None of them can end the process if it is not awaited. */
 
-/** One for all that is done at once. */
+/** One promise for all calls that are done at once. */
 export const RESOLVED = Promise.resolve()
 
 /** A promise that is rejected. */

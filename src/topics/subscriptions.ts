@@ -1,7 +1,7 @@
 /**
- * The subscriptions of a hub. A topic has a list of its subscribers, and a subscriber one of its
- * topics, with its place in the list of each. So a subscription costs two pointers and a number,
- * and ends without a search in the list of a topic, which may be long.
+ * The subscriptions of a hub. A topic has a list of its subscribers. A subscriber has a list of its
+ * topics, with its place in the list of each topic. So a subscription costs two pointers and a
+ * number, and ends without a search in the list of a topic, which may be long.
  */
 import type { TopicMessage } from './message'
 
@@ -13,7 +13,7 @@ const MAX_PUBLISHERS = 1024
 
 /** Gets the messages of topics. */
 export interface Subscriber {
-  /** Null until it is subscribed first. Only the hub changes it. */
+  /** Null until the first subscription. Only the hub changes it. */
   subscriptions: Subscriptions | null
   /** Sends a message. Never throws. */
   deliver (message: TopicMessage): void
@@ -62,7 +62,7 @@ export class Subscriptions {
     this.#heldBytes += message.frame.length
   }
 
-  /** The messages that were held, which are held no longer; null if there are none. */
+  /** Returns the messages that were held and forgets them; null if there are none. */
   release (): TopicMessage[] | null {
     const held = this.#held
     this.#held = null
@@ -90,9 +90,9 @@ export class Subscriptions {
 /** A topic that has subscribers. */
 export class Topic {
   readonly name: string
-  /** The only one, or a list: most topics of some applications have one. */
+  /** The only subscriber, or a list: in some applications most topics have only one. */
   #subscribers: Subscriber | Subscriber[]
-  /** By the publishers of other processes: the count of the last message. */
+  /** The count of the last message of each publisher in another process. */
   #counts: Map<string, number> | null = null
 
   constructor (name: string, first: Subscriber) {
@@ -129,14 +129,14 @@ export class Topic {
     return subscribers.length > 0
   }
 
-  /** Delivers to those that are subscribed now, but for one. */
+  /** Delivers to all present subscribers but `except`. */
   deliver (message: TopicMessage, except: Subscriber | null): void {
     if (!Array.isArray(this.#subscribers)) {
       if (this.#subscribers !== except) this.#subscribers.deliver(message)
       return
     }
     const subscribers = this.#subscribers
-    // Those that are added meanwhile are behind the last one.
+    // Subscribers that are added meanwhile come after these, and do not get the message.
     const count = subscribers.length
     for (let i = 0; i < count; i++) {
       const subscriber = subscribers[i]
@@ -144,7 +144,7 @@ export class Topic {
     }
   }
 
-  /** Whether a message comes after all that have come from its publisher. If so, it is the last. */
+  /** Whether a message is newer than all before it from its publisher. If so, its count is kept. */
   isNewer (publisher: string, count: number): boolean {
     this.#counts ??= new Map()
     const last = this.#counts.get(publisher)

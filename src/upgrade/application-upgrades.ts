@@ -23,7 +23,8 @@ import type { UpgradeTransport } from '../handshake/upgrade-transport'
 /** A server which emits `upgrade`, or over HTTP/2 `connect`. */
 export type UpgradeSource = Pick<
   Server,
-  'prependListener' | 'off' | 'listenerCount' | 'emit' | 'maxHeadersCount' | 'maxRequestsPerSocket'
+  'prependListener' | 'once' | 'off' | 'listenerCount' | 'listeners' | 'emit' | 'maxHeadersCount' |
+  'maxRequestsPerSocket'
 >
 
 /** Takes upgrades of a server into the router of one Fastify application. */
@@ -82,7 +83,7 @@ export class ApplicationUpgrades {
 
   /**
    * Whether a route of the application takes the upgrade. A route for HTTP only claims nothing,
-   * because another listener may take upgrades of its path: Vite does of `/`, the path of the page.
+   * because another listener may take upgrades of its path: Vite takes those of `/`, for example.
    */
   claims (request: IncomingMessage): boolean {
     const routed = createRouted(this.#fastify, request)
@@ -135,7 +136,7 @@ export class ApplicationUpgrades {
     try {
       this.#fastify.routing(request, answer.raw)
     } catch (error) {
-      // A function of the application that runs before all hooks, as `rewriteUrl`, has thrown.
+      // A function of the application that runs before all hooks, such as `rewriteUrl`, has thrown.
       this.#log(error)
       answer.refuse(error)
     }

@@ -12,18 +12,18 @@ import type { UpgradeTransport } from '../handshake/upgrade-transport'
 
 const NOT_IMPLEMENTED = 501
 
-/** What a listener of `connect` gets, over HTTP/1 or over HTTP/2. */
+/** The arguments of a listener of `connect`, over HTTP/1 or over HTTP/2. */
 export type ConnectArguments =
   [request: IncomingMessage, socket: Duplex, head: Buffer] |
   [request: Http2ServerRequest, response: Http2ServerResponse]
 
 /**
- * The upgrade that a `connect` event is, or null. Anything else belongs to the other listeners of
- * the event. If there are none, it is refused.
+ * Returns the upgrade of a `connect` event, or null if the event is no upgrade. Then the other
+ * listeners of the event have to answer it. If there are none, it is refused.
  */
 export function takeConnect (args: ConnectArguments, isAlone: boolean): UpgradeTransport | null {
   if (args.length === 3) {
-    // As Node.js does without a listener.
+    // Node.js does the same if there is no listener.
     if (isAlone) args[1].destroy()
     return null
   }

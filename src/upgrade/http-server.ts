@@ -38,20 +38,19 @@ export function versionsOf (server: object, fastify: FastifyInstance): HttpVersi
 }
 
 /**
- * Whether clients of a server are to learn that they may open WebSockets over HTTP/2.
+ * Whether a server is to offer WebSockets over HTTP/2, if it speaks HTTP/2 at all.
  *
  * @param extendedConnect the option; undefined means only where the server does not speak HTTP/1
  */
-export function offersHttp2 (
+export function isHttp2Wanted (
   server: object, fastify: FastifyInstance, extendedConnect: boolean | undefined
 ): boolean {
-  const versions = versionsOf(server, fastify)
-  return versions !== 'HTTP/1' && (extendedConnect ?? versions === 'HTTP/2')
+  return extendedConnect ?? versionsOf(server, fastify) === 'HTTP/2'
 }
 
 /** Has a server tell its clients that they may open WebSockets over HTTP/2 (RFC 8441). */
 export function offerExtendedConnect (server: object): void {
-  // Only HTTP/2 servers get here. The settings that they have already stay.
+  // The cast is safe: only HTTP/2 servers get here. Their earlier settings stay.
   const { updateSettings } = server as Http2Server
   updateSettings.call(server, { enableConnectProtocol: true })
 }

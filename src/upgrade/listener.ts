@@ -13,8 +13,9 @@ import type { Duplex } from 'node:stream'
 import { ApplicationUpgrades, type UpgradeSource } from './application-upgrades'
 import { takeConnect, type ConnectArguments } from './extended-connect'
 import { Http2UnsupportedError } from '../errors'
-import { isHttp2, offerExtendedConnect, offersHttp2, versionsOf } from './http-server'
+import { isHttp2, isHttp2Wanted, offerExtendedConnect, versionsOf } from './http-server'
 import { RawSocket } from '../handshake/raw-socket'
+import { SecondServers } from './second-servers'
 import type { UpgradeTransport } from '../handshake/upgrade-transport'
 import { nextTick } from '../stream/next-tick'
 import { UnclaimedUpgrades } from './unclaimed'
@@ -26,7 +27,9 @@ const UNCLAIMED_TIMEOUT = 10_000
 export class UpgradeListener {
   readonly #source: UpgradeSource
   readonly #unclaimed: UnclaimedUpgrades
-  /** By `routing`, which all instances of an application share. */
+  /** Null for a server that speaks only HTTP/1: Fastify passes its upgrades on. */
+  readonly #seconds: SecondServers | null
+  /** Applications, by the method `routing`, which all instances of an application share. */
   readonly #known = new WeakMap<object, ApplicationUpgrades>()
   /** The applications that take upgrades now, once for each registration of the plugin in them. */
   #attached: ApplicationUpgrades[] = []
@@ -34,10 +37,18 @@ export class UpgradeListener {
   /** @param unclaimedTimeout milliseconds until an upgrade without an answer gets a 404 */
   constructor (source: UpgradeSource, unclaimedTimeout = UNCLAIMED_TIMEOUT) {
     this.#source = source
+    this.#seconds = isHttp2(source) ? new SecondServers(source) : null
     this.#unclaimed = new UnclaimedUpgrades(unclaimedTimeout, this.#giveUp)
   }
 
-  /** The upgrades of the application that `fastify` is any instance of. */
+  /** Has the server, and those beside it, offer WebSockets over HTTP/2. */
+  offerHttp2 (): void {
+    if (this.#seconds === null) return
+    offerExtendedConnect(this.#source)
+    this.#seconds.isOffered = true
+  }
+
+  /** The upgrades of the application that `fastify` belongs to. */
   upgradesOf (fastify: FastifyInstance): ApplicationUpgrades {
     const { routing } = fastify
     const upgrades = this.#known.get(routing) ?? new ApplicationUpgrades(this.#source, fastify)
@@ -47,10 +58,11 @@ export class UpgradeListener {
 
   /** Begins to take upgrades for one registration of the plugin. */
   attach (upgrades: ApplicationUpgrades): void {
-    // Our listener must be the first: what happens to a socket later is the work of another one.
+    // Our listener must be the first: then any later change of a socket comes from another one.
     if (this.#attached.length === 0) {
       this.#source.prependListener('upgrade', this.#onUpgrade)
-      if (isHttp2(this.#source)) this.#source.prependListener('connect', this.#onConnect)
+      if (this.#seconds !== null) this.#source.prependListener('connect', this.#onConnect)
+      this.#seconds?.begin()
     }
     this.#attached.push(upgrades)
   }
@@ -61,6 +73,7 @@ export class UpgradeListener {
     if (this.#attached.length > 0) return
     this.#source.off('upgrade', this.#onUpgrade)
     this.#source.off('connect', this.#onConnect)
+    this.#seconds?.end()
   }
 
   /**
@@ -153,16 +166,17 @@ const listeners = new WeakMap<UpgradeSource, UpgradeListener>()
 /**
  * The one listener of a server.
  *
- * @param extendedConnect whether WebSockets over HTTP/2 are offered; undefined means only where the
- * server does not speak HTTP/1
+ * @param extendedConnect whether WebSockets over HTTP/2 are offered; if undefined, they are offered
+ * only where the server does not speak HTTP/1
  * @throws FST_WS_HTTP2_UNSUPPORTED
  */
 export function upgradeListenerOf (
   source: UpgradeSource, fastify: FastifyInstance, extendedConnect: boolean | undefined
 ): UpgradeListener {
-  if (offersHttp2(source, fastify, extendedConnect)) offerExtendedConnect(source)
-  else if (versionsOf(source, fastify) === 'HTTP/2') throw new Http2UnsupportedError()
+  const isWanted = isHttp2Wanted(source, fastify, extendedConnect)
+  if (!isWanted && versionsOf(source, fastify) === 'HTTP/2') throw new Http2UnsupportedError()
   const listener = listeners.get(source) ?? new UpgradeListener(source)
   listeners.set(source, listener)
+  if (isWanted) listener.offerHttp2()
   return listener
 }

@@ -11,7 +11,7 @@ const UPGRADE_HEADERS = new Set(['upgrade', 'http2-settings'])
 /** A line break inside a header line. The parser of Node.js lets one through in a lenient mode. */
 const LINE_BREAK = /[\r\n]/
 
-/** Settings of an HTTP server. For `maxHeadersCount`, null and 0 are the default. */
+/** Settings of an HTTP server. For `maxHeadersCount`, null and 0 stand for the default. */
 type ServerLimits = Pick<Server, 'maxHeadersCount' | 'maxRequestsPerSocket'>
 
 /**

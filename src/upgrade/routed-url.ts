@@ -19,7 +19,7 @@ const STRATEGY = 'fastifyWebsocketUrl'
 /** Thrown to end the dispatch of a request before a hook or a handler sees it. */
 const STOP = new Error('the URL is known')
 
-/** What a property is that was assigned. */
+/** The attributes of a property that was assigned. */
 const PLAIN = { configurable: true, enumerable: true, writable: true }
 
 type RequestListener = (request: IncomingMessage) => void

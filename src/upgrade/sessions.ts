@@ -5,7 +5,7 @@ import type { UpgradeSession } from '../handshake/upgrade-transport'
  * and a client may keep an idle one for ever.
  */
 export class Sessions {
-  /** With their connections. */
+  /** The open sessions, each with its connection. */
   readonly #open = new Map<UpgradeSession, { destroy (): unknown }>()
 
   add (session: UpgradeSession): void {
@@ -21,7 +21,7 @@ export class Sessions {
     for (const session of this.#open.keys()) session.close()
   }
 
-  /** Cuts off what is left. */
+  /** Cuts off the connections of all sessions that are left. */
   destroy (): void {
     for (const connection of this.#open.values()) connection.destroy()
   }

@@ -233,9 +233,9 @@ for (const closeLog of [false, 'trace'] as const) {
       },
       server: { logger: logs.logger }
     })
-    const client = await connect(t, origin)
-    t.equal(settings[0], fastify.websocketServer.streamSettings)
-    client.close()
+    const clients = [await connect(t, origin), await connect(t, origin)]
+    t.equal(settings[0], settings[1])
+    for (const client of clients) client.close()
     await until(() => fastify.websocketServer.stats().open === 0)
     t.strictSame(endsIn(logs), [])
   })
@@ -243,11 +243,12 @@ for (const closeLog of [false, 'trace'] as const) {
 
 test('without a logger nothing is kept for the line', async (t) => {
   const settings: StreamSettings[] = []
-  const { fastify, origin } = await serve(t, {
+  const { origin } = await serve(t, {
     plugin: { handle ({ socket }) { settings.push(socket[kSettings]) } }
   })
   await connect(t, origin)
-  t.equal(settings[0], fastify.websocketServer.streamSettings)
+  await connect(t, origin)
+  t.equal(settings[0], settings[1])
 })
 
 /** How a peer ends a connection. */

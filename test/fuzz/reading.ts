@@ -29,7 +29,7 @@ export interface Told {
 }
 
 /** Turns of the event loop in which ws emits all messages of a case, one in each. */
-const LATE = 100
+export const LATE = 100
 
 /** A transport whose other end is the test. */
 export class Wire extends Duplex {
@@ -112,11 +112,13 @@ async function read (
   return { messages, others, sent: Buffer.concat(wire.sent).toString('hex') }
 }
 
-async function turns (count: number): Promise<void> {
+/** Lets the event loop turn so many times. */
+export async function turns (count: number): Promise<void> {
   for (let i = 0; i < count; i++) await turn()
 }
 
-function act (socket: WebSocket, action: Action): void {
+/** Does what a listener does with a message. */
+export function act (socket: WebSocket, action: Action): void {
   switch (action) {
     case 'pauses':
       socket.pause()

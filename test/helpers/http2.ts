@@ -23,9 +23,11 @@ export async function serveHttp2 (
 
 /** Begins a session that is cut off with the test. */
 export async function openSession (
-  t: Teardown, port: number, scheme = 'http'
+  t: Teardown, port: number, scheme = 'http', host = '127.0.0.1'
 ): Promise<ClientHttp2Session> {
-  const session = connect(`${scheme}://127.0.0.1:${port}`, { ca: CERTIFICATE.cert })
+  const session = connect(`${scheme}://${host}:${port}`, {
+    ca: CERTIFICATE.cert, servername: 'localhost'
+  })
   session.on('error', () => {})
   t.teardown(() => { session.destroy() })
   await once(session, 'remoteSettings')

@@ -2,8 +2,14 @@
 
 const TYPES = { DATA: 0, HEADERS: 1, RST_STREAM: 3, SETTINGS: 4, GOAWAY: 7, WINDOW_UPDATE: 8 }
 
+// The names of an object are known to be these.
+const NAMES = Object.keys(TYPES) as Array<keyof typeof TYPES>
+
 export const END_STREAM = 0x01
 export const END_HEADERS = 0x04
+export const PADDED = 0x08
+/** Of SETTINGS. */
+export const ACK = 0x01
 
 /** What a client begins with: the preface, and settings that change nothing. */
 export const OPENING = Buffer.concat([
@@ -59,20 +65,49 @@ function text (value: string): Buffer {
   return Buffer.concat([Buffer.from([...length, rest]), bytes])
 }
 
-/** The frames that a server has sent: type, stream and payload. */
-export function http2FramesOf (bytes: Buffer) {
-  const frames: Array<{ type: string | undefined, stream: number, payload: Buffer }> = []
-  for (let start = 0; start + 9 <= bytes.length;) {
-    const end = start + 9 + bytes.readUIntBE(start, 3)
-    const code = bytes.readUInt8(start + 3)
-    frames.push({
-      type: Object.entries(TYPES).find(([, value]) => value === code)?.[0],
-      stream: bytes.readUInt32BE(start + 5),
-      payload: bytes.subarray(start + 9, end)
-    })
-    start = end
+/** A frame that a server has sent. */
+export interface Http2Frame {
+  /** Undefined for a type that no test needs. */
+  readonly type: keyof typeof TYPES | undefined
+  readonly stream: number
+  readonly flags: number
+  readonly payload: Buffer
+}
+
+const HEAD_LENGTH = 9
+
+/** Finds the frames in what a server sends. */
+export class Http2Frames {
+  #rest: Buffer = Buffer.alloc(0)
+
+  /** The frames that are complete with this chunk. */
+  push (chunk: Buffer): Http2Frame[] {
+    const frames: Http2Frame[] = []
+    let rest = Buffer.concat([this.#rest, chunk])
+    while (rest.length >= HEAD_LENGTH) {
+      const end = HEAD_LENGTH + rest.readUIntBE(0, 3)
+      if (rest.length < end) break
+      frames.push(readFrame(rest.subarray(0, end)))
+      rest = rest.subarray(end)
+    }
+    this.#rest = rest
+    return frames
   }
-  return frames
+}
+
+function readFrame (bytes: Buffer): Http2Frame {
+  const code = bytes.readUInt8(3)
+  return {
+    type: NAMES.find((name) => TYPES[name] === code),
+    flags: bytes.readUInt8(4),
+    stream: bytes.readUInt32BE(5),
+    payload: bytes.subarray(HEAD_LENGTH)
+  }
+}
+
+/** All complete frames that a server has sent. */
+export function http2FramesOf (bytes: Buffer): Http2Frame[] {
+  return new Http2Frames().push(bytes)
 }
 
 /** Codes of errors (RFC 9113 section 7), by which a server ends a stream or the session. */

@@ -309,3 +309,31 @@ test('close() cuts off a connection whose client never ends it', async (t) => {
   await closed
   t.equal(fastify.websocketServer.clients.size, 0)
 })
+
+for (const [name, first] of Object.entries({
+  'a close frame': frame(0x88, Buffer.from([0x03, 0xe8])),
+  'a message that is answered': HELLO,
+  'half a frame': HELLO.subarray(0, 3)
+})) {
+  test(`a reset without an error ends a WebSocket at once, behind ${name}`, async (t) => {
+    let isClosed = false
+    const { fastify } = await serve(t, {
+      server: H2C,
+      plugin: {
+        // Longer than the test may take.
+        closeTimeout: 120_000,
+        heartbeat: false,
+        handle (...args) {
+          args[0].socket.on('close', () => { isClosed = true })
+          Reflect.apply(echo, undefined, args)
+        }
+      }
+    })
+    const client = new RawClient(t, portOf(fastify.server))
+    client.write(Buffer.concat([OPENING, askFrame(1, '/')]))
+    await until(() => http2FramesOf(client.received).some(({ type }) => type === 'HEADERS'))
+    client.write(Buffer.concat([http2Frame('DATA', 1, first), resetFrame(1, NO_ERROR)]))
+    await until(() => isClosed)
+    t.equal(fastify.websocketServer.clients.size, 0)
+  })
+}

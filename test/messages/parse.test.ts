@@ -5,6 +5,7 @@ import { createFastify } from '../helpers/servers'
 
 const PROTO = '{"a":1,"__proto__":{"b":2}}'
 const CONSTRUCTOR = '{"a":1,"constructor":{"prototype":{"b":2}}}'
+const ESCAPED = '{"a":1,"\\u005f_proto__":{"b":2}}'
 const FORBIDDEN = { code: 'FST_WS_INVALID_MESSAGE', closeCode: 1008 }
 
 const OPTIONS: ReadonlyArray<readonly [
@@ -28,7 +29,14 @@ for (const [options, proto, constructor] of OPTIONS) {
 
 test('a parser works on after a text that it has refused', async (t) => {
   const parse = createParser(createFastify(t))
+  t.throws(() => parse(ESCAPED), FORBIDDEN)
   t.throws(() => parse('{'), { closeCode: 1007, message: 'message is not valid JSON' })
   t.same(parse('{"a":[1]}'), { a: [1] })
   t.equal(parse('null'), null)
+})
+
+test('a text may begin with a byte order mark, as a body may', (t) => {
+  const parse = createParser(createFastify(t))
+  t.same(parse('\ufeff{"a":1}'), { a: 1 })
+  t.end()
 })

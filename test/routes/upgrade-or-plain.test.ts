@@ -157,14 +157,14 @@ test('an upgrade of an HTTP-only route is a 404, and the log says why', async (t
   })
   t.equal((await refused(t, `${origin}/rooms/7`)).statusCode, 404)
   const { level } = await logs.find(
-    'the route /rooms/:room takes HTTP requests alone: declare it with `websocket: true` or a ' +
+    'the route /rooms/:room takes no WebSockets: declare it with `websocket: true` or a ' +
     '`wsHandler` to accept WebSockets'
   )
   t.equal(level, INFO)
   const before = logs.lines.length
   t.equal((await refused(t, `${origin}/nowhere`)).statusCode, 404)
   t.strictSame(
-    logs.lines.slice(before).filter(({ msg }) => msg.includes('HTTP requests alone')), []
+    logs.lines.slice(before).filter(({ msg }) => msg.includes('takes no WebSockets')), []
   )
 })
 

@@ -5,7 +5,7 @@ export interface Address {
   readonly parameters: readonly string[]
 }
 
-/** Begins a parameter, a colon that is none, or a wildcard. */
+/** Matches an escaped colon, a parameter without its pattern, or a wildcard. */
 const SPECIAL = /::|:([A-Za-z0-9_]+)|\*/g
 
 /** Writes `/rooms/:room` as `/rooms/{room}`, without the pattern of a parameter. */
@@ -19,7 +19,7 @@ export function addressOf (url: string): Address {
   return { address, parameters }
 }
 
-/** Takes out what the router reads as a pattern, and the mark of an optional parameter. */
+/** Removes the patterns of parameters, and the `?` of an optional parameter. */
 function withoutPatterns (url: string): string {
   let depth = 0
   let result = ''

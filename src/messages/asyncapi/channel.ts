@@ -12,7 +12,7 @@ import type {
 /** The version of the WebSockets bindings of AsyncAPI that the document follows. */
 const BINDING_VERSION = '0.1.0'
 
-/** A channel and what belongs to it. */
+/** A channel and its operations. */
 export interface DescribedRoute {
   readonly id: string
   readonly channel: AsyncApiChannel

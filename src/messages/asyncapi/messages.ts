@@ -4,9 +4,9 @@ import type { Names } from './names'
 
 /** The schema of one side of a channel, and where it is used. */
 export interface Side {
-  /** As the route declares it. */
+  /** The schema as the route declares it. */
   readonly schema: unknown
-  /** For a message without a name of its own. */
+  /** The name for a message without a name of its own. */
   readonly name: 'incoming' | 'outgoing'
   readonly channel: string
   readonly shared: Readonly<Record<string, unknown>>

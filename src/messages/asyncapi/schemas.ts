@@ -23,7 +23,7 @@ interface Root {
   readonly shared: SharedSchemas
 }
 
-/** The schema in JSON Schema's own form, from a library that says it (Standard JSON Schema). */
+/** A schema of a library that can make a JSON Schema of it (Standard JSON Schema). */
 interface StandardSchema {
   readonly '~standard': { readonly jsonSchema: { input (options: object): unknown } }
 }
@@ -110,7 +110,7 @@ function toStandardJson (schema: unknown): unknown {
   // The messages on the wire are the input of a schema, before the schema transforms them.
   if (isStandard(schema)) return schema['~standard'].jsonSchema.input(TARGET)
   const plain = plainOf(schema)
-  // This function does not know the form of an object of a class, and its members may be a circle.
+  // The form of an object of a class is unknown, and its members may refer to the object itself.
   return isRecord(plain) && Object.getPrototypeOf(plain) !== Object.prototype ? {} : plain
 }
 
