@@ -54,8 +54,9 @@ export abstract class Http2Duplex extends Duplex {
     this.#stream = stream
     stream[kDuplex] = this
     stream.on('error', onError)
+    stream.on('aborted', onAborted)
     stream.on('close', onClose)
-    if (stream.destroyed) this.destroy()
+    if (stream.closed) this.destroy()
   }
 
   /** Counts like that of a `net.Socket`: it includes what waits. */
@@ -156,6 +157,9 @@ export abstract class Http2Duplex extends Duplex {
     return this.push(chunk) || this.destroyed
   }
 
+  /** The stream is reset before its end was written. */
+  followReset (): void {}
+
   /** The stream is closed. What has arrived before stays readable. */
   followClose (isEnded: boolean): void {
     if (!isEnded || this.readableEnded) {
@@ -169,12 +173,18 @@ export abstract class Http2Duplex extends Duplex {
 }
 
 /**
- * Resets a stream at once. The code is one that Node.js holds back while it reads what the peer has
- * sent. Without an error code, as that of `destroy`, it would free the memory of the stream twice.
+ * Resets a stream. The code is one that Node.js holds back while it reads what the peer has sent.
+ * Without an error code, as that of `destroy`, it would free the memory of the stream twice.
  */
 export function cutOff (stream: Http2Stream): void {
   if (!stream.closed) stream.close(NGHTTP2_CANCEL)
-  // A session whose peer does not read could not send the reset, and the stream would stay open.
+  // A session whose peer does not read could not send the reset, and the stream would stay open. In
+  // the next turn: while Node.js 22 reads, it ends the process if the stream has an answer that it
+  // was about to send.
+  setImmediate(destroy, stream)
+}
+
+function destroy (stream: Http2Stream): void {
   stream.destroy()
 }
 
@@ -209,6 +219,10 @@ function onEnd (this: CarriedStream): void {
 
 /** An `error` needs no answer here, because `close` follows. */
 function onError (): void {}
+
+function onAborted (this: CarriedStream): void {
+  this[kDuplex]?.followReset()
+}
 
 function onClose (this: CarriedStream): void {
   this[kDuplex]?.followClose(this.readableEnded)
