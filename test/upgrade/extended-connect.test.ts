@@ -66,9 +66,17 @@ test('a server of a serverFactory, or the option server, can be one of HTTP/2', 
 
 test('a CONNECT that asks for no WebSocket gets a 501', async (t) => {
   const { session } = await serveHttp2(t, { plugin: { handle: echo } })
-  const tunnel = session.request({ ':method': 'CONNECT', ':authority': 'example.com:443' })
-  t.equal((await answerTo(tunnel)).status, 501)
-  t.equal((await answerTo(ask(session, '/', { ':protocol': 'connect-udp' }))).status, 501)
+  const requests = [
+    () => session.request({ ':method': 'CONNECT', ':authority': 'example.com:443' }),
+    () => ask(session, '/', { ':protocol': 'connect-udp' })
+  ]
+  for (const send of requests) {
+    const stream = send()
+    const closed = once(stream, 'close')
+    t.equal((await answerTo(stream)).status, 501)
+    // The client has not ended its side.
+    await closed
+  }
 })
 
 test('another listener of connect keeps what is not ours', async (t) => {
