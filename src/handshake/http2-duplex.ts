@@ -180,8 +180,8 @@ export abstract class Http2Duplex extends Duplex {
 export function cutOff (stream: Http2Stream): void {
   if (!stream.closed) stream.close(NGHTTP2_CANCEL)
   // If the peer does not read, the reset cannot be sent, and without this line the stream would
-  // stay open. In the next turn: if the stream has an answer that is about to leave while Node.js 22
-  // reads, the process would end.
+  // stay open. In the next turn: if an answer is about to leave while Node.js 22 reads, the process
+  // would end.
   setImmediate(destroy, stream)
 }
 
@@ -216,9 +216,6 @@ function onData (this: CarriedStream, chunk: Buffer): void {
 
 function onEnd (this: CarriedStream): void {
   this[kDuplex]?.push(null)
-  // After a reset without an error, Node.js waits for writes that can no longer end, and never
-  // closes the stream. In the next turn, for the reason that `cutOff` has.
-  if (this.closed) setImmediate(cutOff, this)
 }
 
 /** An `error` needs no answer here, because `close` follows. */
