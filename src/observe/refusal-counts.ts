@@ -1,6 +1,9 @@
 /** How often upgrades were refused, by their answers. */
 
-/** The most kinds of answers that are told apart. The codes are those of the application. */
+/**
+ * Kinds from which on a code that is new counts as null: an application may make up codes without
+ * end. A kind with the code null is always counted apart, and there is at most one for each status.
+ */
 const MAX_KINDS = 200
 
 /** How many upgrades got one kind of answer. */
@@ -18,7 +21,6 @@ export class RefusalCounts {
   add (statusCode: number, code: string | null): void {
     const key = `${statusCode} ${code}`
     const known = this.#counts.get(key)
-    // An application may make up codes without end.
     if (known === undefined && code !== null && this.#counts.size >= MAX_KINDS) {
       this.add(statusCode, null)
       return
