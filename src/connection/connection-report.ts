@@ -70,8 +70,8 @@ export class ConnectionReport {
         duration: Math.round(performance.now() - start),
         messagesReceived,
         messagesSent,
-        bytesReceived: received - before.received,
-        bytesSent: sent - before.sent
+        frameBytesReceived: received - before.received,
+        frameBytesSent: sent - before.sent
       }
       if (this.#closeLog !== false) logFields(log, this.#closeLog, end, END_TEXT)
       if (!closeChannel.hasSubscribers) return

@@ -246,7 +246,7 @@ export class UpgradeAnswer extends AnswerLifetime implements ResponseOwner, Repl
     this.transport.writeHead(this.raw, statusCode)
     if (this.transport.socket.destroyed) return
     this.#watchRefusal()
-    this.countRefusal(statusCode)
+    this.countRefusal(statusCode, this.#reply?.request ?? null)
   }
 
   /** While a refusal is written, the client may leave or stop reading. */

@@ -26,6 +26,11 @@ export interface WebsocketStats extends TrafficNumbers {
   messagesWaiting: number
   /** Messages that this process has published on topics. */
   published: number
+  /**
+   * Volatile messages of topics that were left out for a subscriber, which had too much unsent: a
+   * message that two subscribers miss counts twice.
+   */
+  skipped: number
   /** Subscriptions of connections to topics now: one that has two topics counts twice. */
   subscriptions: number
   /** How often messages of other processes may have been lost. */

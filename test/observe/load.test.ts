@@ -33,6 +33,7 @@ function createKnown (): Known {
     delivered: 0,
     messagesWaiting: 0,
     published: 0,
+    skipped: 0,
     subscriptions: 0,
     gaps: 0
   }

@@ -4,6 +4,7 @@ import { test, type Test } from 'tap'
 import fastifyWebsocket from '../../src/index'
 import { RefusalCounts } from '../../src/observe/refusal-counts'
 import { connect, refused } from '../helpers/client'
+import { ERROR, Logs } from '../helpers/logs'
 import { echo, serve, type Served } from '../helpers/plugin'
 import { RawClient, upgradeHead } from '../helpers/raw'
 import { portOf } from '../helpers/servers'
@@ -151,11 +152,36 @@ for (const [what, { statusCode, code, declare, plugin }] of Object.entries(REFUS
       t.strictSame(fastify.websocketServer.stats().refused, [{ statusCode, code, count }])
       t.equal(messages.length, count)
       const [message] = messages.slice(-1)
-      t.match(message, { statusCode, code, request: { url: '/path' } })
+      t.match(message, { statusCode, code, request: { url: '/path' }, id: `req-${count}` })
+      t.equal(message?.route, statusCode === 404 ? null : '/*')
       if (what.includes('onSend hook')) break
     }
   })
 }
+
+test('a refusal is told with its route, and with the id that the log has', async (t) => {
+  const messages = listen(t)
+  const logs = new Logs()
+  const { origin } = await serve(t, {
+    server: { logger: logs.logger, genReqId: () => 'my id' },
+    declare (fastify) {
+      fastify.register(async (instance) => {
+        instance.addHook('preHandler', async () => { throw coded('NO') })
+        instance.get('/:room', { websocket: true }, echo)
+      }, { prefix: '/rooms' })
+    }
+  })
+  await refused(t, `${origin}/rooms/one`)
+  t.match(messages, [{ code: 'NO', id: 'my id', route: '/rooms/:room' }])
+  t.match(await logs.find('NO'), { level: ERROR, reqId: 'my id', err: { code: 'NO' } })
+})
+
+test('an upgrade whose URL Fastify cannot decode has neither id nor route', async (t) => {
+  const messages = listen(t)
+  const { origin } = await serve(t, { plugin: { handle: echo } })
+  t.equal((await refused(t, `${origin}/%zz`)).statusCode, 400)
+  t.match(messages, [{ statusCode: 400, code: null, id: null, route: null }])
+})
 
 test('a refusal after an answer that was overtaken has the code of its own error', async (t) => {
   const { fastify, origin } = await serve(t, {

@@ -31,6 +31,7 @@ const NOTHING: Stats = {
   messagesWaiting: 0,
   published: 0,
   delivered: 0,
+  skipped: 0,
   subscriptions: 0,
   gaps: 0
 }
