@@ -253,16 +253,16 @@ test('without a logger nothing is kept for the line', async (t) => {
 const ENDS: Record<string, (client: RawClient) => void> = {
   'a close frame': ({ socket }) => { socket.write(frame(0x88)) },
   'two close frames': ({ socket }) => { socket.write(Buffer.concat([frame(0x88), frame(0x88)])) },
-  'a reset': ({ socket }) => { socket.resetAndDestroy() },
+  'a reset': (client) => { client.reset() },
   'an end without a close frame': ({ socket }) => { socket.end() },
   'a frame that breaks a rule': ({ socket }) => { socket.write(frame(0xff)) },
-  'a message that the handler throws at, and a reset': ({ socket }) => {
-    socket.write(frame(0x81, 'throw'))
-    socket.resetAndDestroy()
+  'a message that the handler throws at, and a reset': (client) => {
+    client.write(frame(0x81, 'throw'))
+    client.reset()
   },
-  'a close frame and a reset': ({ socket }) => {
-    socket.write(frame(0x88))
-    socket.resetAndDestroy()
+  'a close frame and a reset': (client) => {
+    client.write(frame(0x88))
+    client.reset()
   }
 }
 

@@ -8,6 +8,7 @@ import { ERROR, Logs } from '../helpers/logs'
 import { echo, serve, type Served } from '../helpers/plugin'
 import { RawClient, upgradeHead } from '../helpers/raw'
 import { portOf } from '../helpers/servers'
+import { testOnce } from '../helpers/test-once'
 
 /** What the channel tells while the test runs. */
 function listen (t: Test): fastifyWebsocket.RefusedMessage[] {
@@ -214,7 +215,7 @@ test('an upgrade while the application closes is counted', async (t) => {
   ])
 })
 
-test('an answer that the application writes to the socket itself is not counted', async (t) => {
+testOnce('an answer that the application writes to the socket itself is not counted', async (t) => {
   const messages = listen(t)
   const { fastify } = await serve(t, {
     plugin: { handle: echo },
@@ -237,12 +238,15 @@ for (const isError of [true, false]) {
   const answer = isError ? 'an error' : 'a payload'
   test(`a client that leaves before its answer, ${answer}, is not counted`, async (t) => {
     const messages = listen(t)
+    let onAsk = (): void => {}
+    const asked = new Promise<void>((resolve) => { onAsk = resolve })
     let onAnswer = (): void => {}
     const answered = new Promise<void>((resolve) => { onAnswer = resolve })
     const { fastify } = await serve(t, {
       plugin: { handle: echo },
       declare (fastify) {
         fastify.addHook('onRequest', async ({ raw }, reply) => {
+          onAsk()
           await new Promise((resolve) => { raw.once('close', resolve) })
           setImmediate(onAnswer)
           if (isError) throw coded('NO', 401)
@@ -251,14 +255,16 @@ for (const isError of [true, false]) {
       }
     })
     const client = new RawClient(t, portOf(fastify.server))
-    client.socket.write(upgradeHead('/'), () => { client.socket.resetAndDestroy() })
+    client.write(upgradeHead('/'))
+    await asked
+    client.reset()
     await answered
     t.match(fastify.websocketServer.stats(), { open: 0, accepted: 0, refused: [] })
     t.strictSame(messages, [])
   })
 }
 
-test('a request for h2c that is served as plain HTTP is not counted', async (t) => {
+testOnce('a request for h2c that is served as plain HTTP is not counted', async (t) => {
   const { fastify } = await serve(t, {
     plugin: { handle: echo }, declare (fastify) { fastify.get('/plain', () => 'plain') }
   })
