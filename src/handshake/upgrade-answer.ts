@@ -245,7 +245,7 @@ export class UpgradeAnswer extends AnswerLifetime implements ResponseOwner, Repl
     setRefusalHeaders(this.raw, statusCode)
     if (!this.transport.writeHead(this.raw, statusCode)) return
     this.#watchRefusal()
-    this.countRefusal(statusCode)
+    this.countRefusal(statusCode, this.#reply?.request ?? null)
   }
 
   /** While a refusal is written, the client may leave or stop reading. */
