@@ -21,6 +21,13 @@ export interface RefusedMessage {
   statusCode: number
   /** The code of the error behind the answer, or null. */
   code: string | null
+  /** The id of the request, `reqId` in the log; null for a URL that Fastify cannot decode. */
+  id: string | null
+  /**
+   * The URL of the route as it was declared; that of the global `handle` ends in `/*`. Null without
+   * a route.
+   */
+  route: string | null
 }
 
 /** A message of the diagnostics channel `fastify-websocket.error`. */
@@ -39,9 +46,14 @@ export interface ConnectionEnd {
   duration: number
   messagesReceived: number
   messagesSent: number
-  /** Bytes of the network connection after the handshake, with the headers of frames. */
-  bytesReceived: number
-  bytesSent: number
+  /**
+   * Bytes of all frames, also of pings, pongs and close frames: with their headers, and compressed
+   * where messages are. Not with what TLS and HTTP/2 add. `bytesReceived` of `stats()` counts the
+   * payloads of messages instead.
+   */
+  frameBytesReceived: number
+  /** The same for the frames that were sent. */
+  frameBytesSent: number
 }
 
 /** A message of the diagnostics channel `fastify-websocket.close`. */

@@ -7,7 +7,6 @@
  */
 import { isEnabled, logFields, type Level } from '../observe/log'
 import { closeChannel, errorChannel, gapChannel, openChannel } from '../observe/channels'
-import { UnresponsiveError } from '../stream/errors'
 import type { SocketStream } from '../stream/duplex'
 import { countedBytes } from '../stream/sent-bytes'
 import type { StreamSettings } from '../stream/settings'
@@ -71,8 +70,8 @@ export class ConnectionReport {
         duration: Math.round(performance.now() - start),
         messagesReceived,
         messagesSent,
-        bytesReceived: received - before.received,
-        bytesSent: sent - before.sent
+        frameBytesReceived: received - before.received,
+        frameBytesSent: sent - before.sent
       }
       if (this.#closeLog !== false) logFields(log, this.#closeLog, end, END_TEXT)
       if (!closeChannel.hasSubscribers) return
@@ -82,7 +81,6 @@ export class ConnectionReport {
   }
 
   onError (connection: SocketStream, error: Error): void {
-    if (error instanceof UnresponsiveError) connection.socket[kSettings].counts.unresponsive++
     if (!errorChannel.hasSubscribers) return
     const message: ErrorMessage = { connection, error }
     errorChannel.publish(message)
@@ -91,7 +89,6 @@ export class ConnectionReport {
 
 /** Messages of other processes may be missing on the topics of a registration. */
 export function reportGap (server: RouteServer): void {
-  server.streamSettings.topics.counts.gaps++
   if (gapChannel.hasSubscribers) {
     const message: GapMessage = { server }
     gapChannel.publish(message)

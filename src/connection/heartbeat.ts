@@ -4,7 +4,7 @@
  */
 import { UnresponsiveError } from '../stream/errors'
 import type { StreamSocket } from '../stream/socket'
-import { kOutbox } from '../stream/symbols'
+import { kOutbox, kSettings } from '../stream/symbols'
 import { onNextTurn } from './next-turn'
 
 /** A connection, as its heartbeat sees it. */
@@ -110,6 +110,7 @@ export class Heartbeat {
   }
 
   #cutOff (socket: StreamSocket): void {
+    socket[kSettings].counts.unresponsive++
     socket.terminate()
     socket.emit('error', new UnresponsiveError(this.#interval))
   }

@@ -3,6 +3,7 @@
  * callbacks that wait until it is settled, and the count of refusals. `UpgradeAnswer` extends it by
  * the answer itself.
  */
+import type { FastifyRequest } from 'fastify'
 import { refusedChannel } from '../observe/channels'
 import { RefusalCounts } from '../observe/refusal-counts'
 import { codeOf } from '../observe/thrown'
@@ -36,12 +37,19 @@ export class AnswerLifetime {
     this.#errorCode = typeof code === 'string' ? code : null
   }
 
-  /** A refusal with this status is about to be written. */
-  protected countRefusal (statusCode: number): void {
-    const { request } = this.transport
-    this.#refusals.add(statusCode, this.#errorCode)
+  /**
+   * A refusal with this status is about to be written.
+   *
+   * @param routed the request of Fastify, or null if there is none
+   */
+  protected countRefusal (statusCode: number, routed: FastifyRequest | null): void {
+    const code = this.#errorCode
+    this.#refusals.add(statusCode, code)
     if (!refusedChannel.hasSubscribers) return
-    const message: RefusedMessage = { request, statusCode, code: this.#errorCode }
+    const { request } = this.transport
+    const id = routed?.id ?? null
+    const route = routed?.routeOptions.url ?? null
+    const message: RefusedMessage = { request, statusCode, code, id, route }
     refusedChannel.publish(message)
   }
 

@@ -54,8 +54,9 @@ export abstract class Http2Duplex extends Duplex {
     this.#stream = stream
     stream[kDuplex] = this
     stream.on('error', onError)
+    stream.on('aborted', onAborted)
     stream.on('close', onClose)
-    if (stream.destroyed) this.destroy()
+    if (stream.closed) this.destroy()
   }
 
   /** Like the counter of a `net.Socket`, it includes bytes that wait. */
@@ -156,6 +157,9 @@ export abstract class Http2Duplex extends Duplex {
     return this.push(chunk) || this.destroyed
   }
 
+  /** The stream is reset before its end was written. */
+  followReset (): void {}
+
   /** The stream is closed. What has arrived before stays readable. */
   followClose (isEnded: boolean): void {
     if (!isEnded || this.readableEnded) {
@@ -176,7 +180,12 @@ export abstract class Http2Duplex extends Duplex {
 export function cutOff (stream: Http2Stream): void {
   if (!stream.closed) stream.close(NGHTTP2_CANCEL)
   // If the peer does not read, the reset cannot be sent, and without this line the stream would
-  // stay open.
+  // stay open. In the next turn: if an answer is about to leave while Node.js 22 reads, the process
+  // would end.
+  setImmediate(destroy, stream)
+}
+
+function destroy (stream: Http2Stream): void {
   stream.destroy()
 }
 
@@ -207,13 +216,14 @@ function onData (this: CarriedStream, chunk: Buffer): void {
 
 function onEnd (this: CarriedStream): void {
   this[kDuplex]?.push(null)
-  // After a reset without an error, Node.js waits for writes that can no longer end, and never
-  // closes the stream. In the next turn, for the reason that `cutOff` has.
-  if (this.closed) setImmediate(cutOff, this)
 }
 
 /** An `error` needs no answer here, because `close` follows. */
 function onError (): void {}
+
+function onAborted (this: CarriedStream): void {
+  this[kDuplex]?.followReset()
+}
 
 function onClose (this: CarriedStream): void {
   this[kDuplex]?.followClose(this.readableEnded)

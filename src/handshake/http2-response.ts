@@ -6,6 +6,7 @@
  * Node.js tells both of them when the stream closes. After the handshake that end belongs to the
  * WebSocket, so from then on they are muted: the events that Node.js emits on them are dropped.
  */
+import { validateHeaderName, validateHeaderValue } from 'node:http'
 import { Http2ServerRequest, Http2ServerResponse } from 'node:http2'
 import { isConnectionHeader } from '../protocol/http-head'
 import { SWITCHING } from './answer-state'
@@ -45,7 +46,7 @@ export function adaptPair (
 }
 
 function adaptRequest (request: Http2ServerRequest, pair: Pair): void {
-  Object.assign(request, { [kPair]: pair, emit: emitOfRequest })
+  Object.assign(request, { [kPair]: pair, destroy: destroyRequest, emit: emitOfRequest })
   // The router has only GET routes. A plain assignment would change the headers of the request.
   Object.defineProperty(request, 'method', { ...PLAIN, value: 'GET' })
   // The bytes that arrive are frames, not a body. So the request ends, and no longer controls the
@@ -123,15 +124,27 @@ function setStatus (this: AdaptedResponse, status: number): void {
   if (!this.is101) Reflect.set(Http2ServerResponse.prototype, 'statusCode', status, this)
 }
 
-/** A header that HTTP/2 forbids is dropped: Node.js would throw when the answer is written. */
 function setHeader (this: AdaptedResponse, name: string, value: number | string | string[]): void {
-  if (isConnectionHeader(name)) return
+  if (!checkHeader(name, value)) return
   Http2ServerResponse.prototype.setHeader.call(this, name, value)
 }
 
 function appendHeader (this: AdaptedResponse, name: string, value: string | string[]): void {
-  if (isConnectionHeader(name)) return
+  if (!checkHeader(name, value)) return
   Http2ServerResponse.prototype.appendHeader.call(this, name, value)
+}
+
+/**
+ * False for a header that HTTP/2 forbids: Node.js would throw when the answer is written. Over
+ * HTTP/2 it does not check values, and a line break would end the header in what ws writes.
+ *
+ * @throws ERR_INVALID_CHAR, ERR_INVALID_HTTP_TOKEN, ERR_HTTP_INVALID_HEADER_VALUE
+ */
+function checkHeader (name: string, value: unknown): boolean {
+  validateHeaderName(name)
+  // The type demands a text. Node.js checks any value as the text that it becomes.
+  validateHeaderValue(name, value as string)
+  return !isConnectionHeader(name)
 }
 
 function writeHead (this: AdaptedResponse, status: number, ...rest: unknown[]): AdaptedResponse {
@@ -140,7 +153,7 @@ function writeHead (this: AdaptedResponse, status: number, ...rest: unknown[]): 
 }
 
 function write (this: AdaptedResponse, ...args: unknown[]): boolean {
-  if (!this[kAnswer].mayWrite()) return false
+  if (!this[kAnswer].mayWrite() || this.stream.closed) return false
   if (!this.headersSent) this.writeHead(this.statusCode)
   // The owner may have answered with an error instead.
   if (this.writableEnded) return false
@@ -149,6 +162,15 @@ function write (this: AdaptedResponse, ...args: unknown[]): boolean {
 
 function end (this: AdaptedResponse, ...args: unknown[]): AdaptedResponse {
   this[kAnswer].onEnd(args)
+  return this
+}
+
+/**
+ * Like that of a request of HTTP/1, it cuts the client off unless the request was read. The method
+ * of Node.js leaves the stream open, and ends the process if it is given an error.
+ */
+function destroyRequest (this: AdaptedRequest): AdaptedRequest {
+  if (!this.readableEnded) cutOff(this.stream)
   return this
 }
 
@@ -165,6 +187,8 @@ export function writeHeadOfStream (response: Http2ServerResponse, status: number
 
 /** Ends a response as any response does, without asking the owner. */
 export function endOfStream (response: Http2ServerResponse, args: unknown[]): void {
+  // No head is ever sent on it, so Node.js and the owner would ask each other for one.
+  if (response.stream.closed) return
   if (!response.headersSent) response.writeHead(response.statusCode)
   // The owner may have answered with an error instead.
   if (response.writableEnded) return

@@ -55,6 +55,15 @@ class ServerDuplex extends Http2Duplex {
   }
 
   /**
+   * Nothing can be written any more. After a reset without an error, Node.js would still keep the
+   * stream until all is read and written, which may be never. What arrived before the reset is read
+   * in this turn.
+   */
+  override followReset (): void {
+    setImmediate(destroyDuplex, this)
+  }
+
+  /**
    * The peer may leave its side open, as Firefox does after the closing handshake. So the stream is
    * closed, but only after its `finish`: if a stream is destroyed between its `close` and its
    * `finish`, Node.js 20 sends empty frames for ever.
@@ -141,8 +150,18 @@ export class StreamUpgrade implements UpgradeTransport {
     return statusCode >= OK && statusCode < REDIRECT
   }
 
-  writeHead (_response: ServerResponse, statusCode: number): void {
+  writeHead (_response: ServerResponse, statusCode: number): boolean {
+    const stream = this.#stream
+    if (stream.closed) {
+      // It takes no head, and Node.js may keep it until it is read.
+      cutOff(stream)
+      return false
+    }
     writeHeadOfStream(this.#response, statusCode)
+    // If a hook has read the stream, or the status forbids a body, Node.js does not close it. Where
+    // there may be a body, Node.js asks for trailers behind it, and sends the end then.
+    stream.once(stream.writableEnded ? 'finish' : 'wantTrailers', closeNext)
+    return true
   }
 
   end (_response: ServerResponse, args: unknown[]): void {
@@ -154,11 +173,11 @@ export class StreamUpgrade implements UpgradeTransport {
   watch ({ onClose }: TransportWatcher): void {
     if (this.#onClose !== null) return
     this.#onClose = onClose
-    this.#stream.once('close', onClose)
+    this.#stream.once('close', onClose).once('aborted', onReset)
   }
 
   unwatch (): void {
-    if (this.#onClose !== null) this.#stream.off('close', this.#onClose)
+    if (this.#onClose !== null) this.#stream.off('close', this.#onClose).off('aborted', onReset)
     this.#onClose = null
   }
 
@@ -167,7 +186,6 @@ export class StreamUpgrade implements UpgradeTransport {
   shakeHands<Result> (perform: (socket: Duplex, head: Buffer) => Result): Result {
     const { headers } = this.#request
     const stream = this.#stream
-    this.unwatch()
     // A hook may have corked the response, and a corked stream would hold the handshake back.
     while (stream.writableCorked > 0) stream.uncork()
     const duplex = new ServerDuplex(stream)
@@ -182,6 +200,7 @@ export class StreamUpgrade implements UpgradeTransport {
     }
     // Before `#duplex` is set, because the refusal is written to the stream itself.
     if (duplex.headError !== null) throw duplex.headError
+    this.unwatch()
     this.#duplex = duplex
     return result
   }
@@ -213,6 +232,20 @@ export class StreamUpgrade implements UpgradeTransport {
  */
 function closeStream (stream: ServerHttp2Stream): void {
   stream.close()
+}
+
+/** The end of a refusal leaves in this turn. */
+function closeNext (this: ServerHttp2Stream): void {
+  setImmediate(closeStream, this)
+}
+
+/** The client has left. Node.js may keep the stream until it is read. */
+function onReset (this: ServerHttp2Stream): void {
+  cutOff(this)
+}
+
+function destroyDuplex (duplex: ServerDuplex): void {
+  duplex.destroy()
 }
 
 function noop (): void {}

@@ -154,8 +154,9 @@ export class RawSocket implements UpgradeTransport {
     return statusCode === SWITCHING
   }
 
-  writeHead (response: ServerResponse, statusCode: number): void {
+  writeHead (response: ServerResponse, statusCode: number): boolean {
     writeHeadOf(response, statusCode)
+    return !this.socket.destroyed
   }
 
   end (response: ServerResponse, args: unknown[]): void {

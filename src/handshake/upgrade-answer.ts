@@ -243,10 +243,9 @@ export class UpgradeAnswer extends AnswerLifetime implements ResponseOwner, Repl
     if (!this.isRefused) this.#beginRefusal('refusing')
     // Both calls throw for a second head, so a second head is neither watched nor counted.
     setRefusalHeaders(this.raw, statusCode)
-    this.transport.writeHead(this.raw, statusCode)
-    if (this.transport.socket.destroyed) return
+    if (!this.transport.writeHead(this.raw, statusCode)) return
     this.#watchRefusal()
-    this.countRefusal(statusCode)
+    this.countRefusal(statusCode, this.#reply?.request ?? null)
   }
 
   /** While a refusal is written, the client may leave or stop reading. */

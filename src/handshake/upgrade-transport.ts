@@ -70,8 +70,8 @@ export interface UpgradeTransport {
   onceVacant (callback: () => void): void
   /** Whether the client would take a status for the acceptance of its upgrade. */
   isAcceptance (statusCode: number): boolean
-  /** Writes the head of a refusal. */
-  writeHead (response: ServerResponse, statusCode: number): void
+  /** Writes the head of a refusal. Returns whether the client may get it. */
+  writeHead (response: ServerResponse, statusCode: number): boolean
   /** Writes the end of a refusal. `args` are those of `response.end`. */
   end (response: ServerResponse, args: unknown[]): void
 

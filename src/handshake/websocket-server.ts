@@ -73,7 +73,7 @@ export class RouteServer extends WebSocketStreamServer {
   stats (): WebsocketStats {
     const { counts, traffic, topics } = this.streamSettings
     const { accepted, closed, unresponsive, tooSlow } = counts
-    const { published, subscriptions, gaps } = topics.counts
+    const { published, skipped, subscriptions, gaps } = topics.counts
     let messagesWaiting = 0
     for (const { [kInbox]: inbox } of this.sockets) messagesWaiting += inbox?.waitingMessages ?? 0
     return {
@@ -86,6 +86,7 @@ export class RouteServer extends WebSocketStreamServer {
       ...traffic.numbers,
       messagesWaiting,
       published,
+      skipped,
       subscriptions,
       gaps
     }

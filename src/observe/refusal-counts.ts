@@ -1,6 +1,9 @@
 /** How often upgrades were refused, by the kind of the answer: its status and its error code. */
 
-/** Maximum number of kinds that are counted separately. */
+/**
+ * From this number of kinds on, a new code counts as null: an application may make up any number of
+ * codes. A kind with the code null is always counted, and there is at most one for each status.
+ */
 const MAX_KINDS = 200
 
 /** How many upgrades got one kind of answer. */
@@ -18,7 +21,6 @@ export class RefusalCounts {
   add (statusCode: number, code: string | null): void {
     const key = `${statusCode} ${code}`
     const known = this.#counts.get(key)
-    // The codes may come from the application, in any number.
     if (known === undefined && code !== null && this.#counts.size >= MAX_KINDS) {
       this.add(statusCode, null)
       return

@@ -26,6 +26,11 @@ export interface WebsocketStats extends TrafficNumbers {
   messagesWaiting: number
   /** Messages that this process has published on topics. */
   published: number
+  /**
+   * Volatile messages of topics that were not sent to a subscriber, because it had too much unsent.
+   * A message that two subscribers miss counts twice.
+   */
+  skipped: number
   /** Subscriptions of connections to topics now: a connection with two topics counts twice. */
   subscriptions: number
   /** How often messages of other processes may have been lost. */

@@ -16,17 +16,23 @@ export interface TrafficNumbers {
   delivered: number
 }
 
-const NUMBERS: ReadonlyArray<keyof TrafficNumbers> = [
-  'messagesReceived', 'bytesReceived', 'messagesSent', 'bytesSent', 'messagesDropped', 'delivered'
-]
-const [
-  MESSAGES_RECEIVED, BYTES_RECEIVED, MESSAGES_SENT, BYTES_SENT, MESSAGES_DROPPED, DELIVERED
-] = [0, 1, 2, 3, 4, 5] as const
+// Where each number stands in the array of a Traffic.
+const MESSAGES_RECEIVED = 0
+const BYTES_RECEIVED = 1
+const MESSAGES_SENT = 2
+const BYTES_SENT = 3
+const MESSAGES_DROPPED = 4
+const DELIVERED = 5
+
+const COUNT = 6
 
 /** See the header of this file. */
 export class Traffic {
-  /** In the order of NUMBERS. A typed array, because V8 allocates large numbers of an object. */
-  readonly #numbers = new Float64Array(NUMBERS.length)
+  /**
+   * A number in a typed array is changed in place. For a property of an object, V8 may allocate
+   * memory at each change once the number is above 2 ** 31.
+   */
+  readonly #numbers = new Float64Array(COUNT)
   readonly #sum: Traffic | null
 
   /** @param sum the numbers of the server, if these are those of one connection */
@@ -35,8 +41,12 @@ export class Traffic {
   }
 
   #add (index: number, count: number): void {
+    this.#numbers[index] = this.#get(index) + count
+  }
+
+  #get (index: number): number {
     // The type of an element does not know that the index is below the length.
-    this.#numbers[index] = this.#numbers[index] as number + count
+    return this.#numbers[index] as number
   }
 
   /** A message of `bytes` bytes has arrived. */
@@ -66,8 +76,13 @@ export class Traffic {
 
   /** The numbers of now: a new object. */
   get numbers (): TrafficNumbers {
-    const entries = NUMBERS.map((name, index) => [name, this.#numbers[index]])
-    // The type of the entries does not know that all names are there.
-    return Object.fromEntries(entries) as TrafficNumbers
+    return {
+      messagesReceived: this.#get(MESSAGES_RECEIVED),
+      bytesReceived: this.#get(BYTES_RECEIVED),
+      messagesSent: this.#get(MESSAGES_SENT),
+      bytesSent: this.#get(BYTES_SENT),
+      messagesDropped: this.#get(MESSAGES_DROPPED),
+      delivered: this.#get(DELIVERED)
+    }
   }
 }

@@ -37,8 +37,8 @@ export class TopicOutbox extends Outbox implements Subscriber {
     const { socket } = this
     if (socket.readyState !== WebSocket.OPEN) return
     try {
-      if (message.isVolatile && this.#isBehind()) return
-      this.#take(message)
+      if (message.isVolatile && this.#isBehind()) socket[kSettings].topics.counts.skipped++
+      else this.#take(message)
     } catch (error) {
       // A tracing agent or a transport may throw. The other subscribers must still get the message.
       socket.emit('error', toError(error))

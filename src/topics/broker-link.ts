@@ -158,6 +158,7 @@ export class BrokerLink implements HubLink {
 
   #announceGap (): void {
     if (this.#state !== 'open') return
+    this.#hub.counts.gaps++
     this.#isFailing = false
     this.#topics.retry()
     try {

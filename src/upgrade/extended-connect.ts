@@ -31,7 +31,8 @@ export function takeConnect (args: ConnectArguments, isAlone: boolean): UpgradeT
   if (asksForWebsocket(request)) return new StreamUpgrade(request, response)
   if (isAlone) {
     response.statusCode = NOT_IMPLEMENTED
-    response.end()
+    // Behind a body, Node.js closes the stream. Without one, the client could leave it open.
+    response.end('Not Implemented')
   }
   return null
 }

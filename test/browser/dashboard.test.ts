@@ -1,4 +1,5 @@
 import type { Page } from 'playwright-core'
+import type { Point, Update } from '../../examples/dashboard/sampler'
 import { browserTest, openPage } from '../helpers/browser'
 import { connect, refused } from '../helpers/client'
 import { startDashboard, TOKEN, type Running } from '../helpers/dashboard'
@@ -48,17 +49,80 @@ browserTest('the numbers change as clients come, talk, leave and are refused', a
   const chart = page.locator('[data-chart=connections]')
   const label = await chart.locator('.plot').getAttribute('aria-label')
   t.equal(label, 'The last five minutes. Now: open 1')
-  const colors = await chart.locator('canvas').evaluate((canvas) => {
-    // It runs in the page, whose types are not here.
-    const { width, height } = canvas as unknown as { width: number, height: number }
-    const context = Reflect.get(canvas, 'getContext').call(canvas, '2d')
-    return new Set(new Uint32Array(context.getImageData(0, 0, width, height).data.buffer)).size
-  })
-  t.ok(colors > 10, 'something is drawn')
   const time = chart.locator('.legend span').first()
   t.equal(await time.innerText(), '')
   await chart.locator('.u-over').hover()
   t.match(await time.innerText(), /^\d\d:\d\d:\d\d$/, 'the values of the time that is pointed at')
+})
+
+/** The series of the charts, and their colors in light and in dark, as the style sheet has them. */
+const SERIES = {
+  'connections open': { light: '#4f46e5', dark: '#8f89ff' },
+  'messages received': { light: '#4f46e5', dark: '#8f89ff' },
+  'messages sent': { light: '#0b7d83', dark: '#35c4c9' },
+  'delay delay': { light: '#4f46e5', dark: '#8f89ff' },
+  'delay longestDelay': { light: '#c8680a', dark: '#f5b454' },
+  'refusals refused': { light: '#c62b4b', dark: '#ff7a93' }
+}
+
+/** Whether any pixel of a chart has a color. */
+function isDrawn (page: Page, chart: string, color: string): Promise<boolean> {
+  return page.evaluate<boolean>(`(() => {
+    const canvas = document.querySelector('[data-chart=${chart}] canvas')
+    const { width, height } = canvas
+    const { data } = canvas.getContext('2d').getImageData(0, 0, width, height)
+    const pixels = new Uint32Array(data.buffer)
+    // The bytes of a pixel are red, green, blue and opacity, and the first is the lowest.
+    const [red, green, blue] = '${color}'.match(/\\w\\w/g).map((byte) => parseInt(byte, 16))
+    return pixels.includes((0xff000000 | blue << 16 | green << 8 | red) >>> 0)
+  })()`)
+}
+
+/** The series that are drawn in their colors. */
+async function drawnSeries (page: Page, scheme: 'light' | 'dark'): Promise<string[]> {
+  // The charts are drawn with the next frame.
+  await page.evaluate('new Promise((resolve) => requestAnimationFrame(() => resolve()))')
+  const drawn: string[] = []
+  for (const [series, colors] of Object.entries(SERIES)) {
+    if (await isDrawn(page, series.split(' ', 1)[0] ?? '', colors[scheme])) drawn.push(series)
+  }
+  return drawn
+}
+
+/** A minute in which the lines of a chart are apart from each other, if anything is to be drawn. */
+function minuteOf (numbers: Omit<Point, 'time'>): Point[] {
+  const now = Date.now()
+  return Array.from({ length: 60 }, (_, index) => ({ time: now - (60 - index) * 1000, ...numbers }))
+}
+
+browserTest('each number of a chart is drawn in its color, light and dark', async (t) => {
+  const { dashboard } = await startDashboard(t)
+  const headers = { authorization: `Bearer ${TOKEN}` }
+  const update: Update = JSON.parse(await (await fetch(`${dashboard}/stats`, { headers })).text())
+  let points = minuteOf({
+    open: 5, received: 10, sent: 20, refused: 2, delay: 1, longestDelay: 4
+  })
+  const page = await openPage(t, dashboard)
+  await page.routeWebSocket(/\/stats$/, (socket) => {
+    socket.send(JSON.stringify({ ...update, points }))
+  })
+  const open = async (): Promise<void> => {
+    await page.emulateMedia({ colorScheme: 'light' })
+    await page.goto(`${dashboard}/#${TOKEN}`)
+    await page.reload()
+    await see(page, '#status', 'Live')
+    await page.locator('[data-chart=refusals] .plot[aria-label]').waitFor()
+  }
+  await open()
+  t.strictSame(await drawnSeries(page, 'light'), Object.keys(SERIES))
+  t.strictSame(await drawnSeries(page, 'dark'), [])
+  await page.emulateMedia({ colorScheme: 'dark' })
+  t.strictSame(await drawnSeries(page, 'dark'), Object.keys(SERIES))
+  t.strictSame(await drawnSeries(page, 'light'), [])
+
+  points = minuteOf({ open: 5, received: 0, sent: 0, refused: 0, delay: 1, longestDelay: 1 })
+  await open()
+  t.notOk((await drawnSeries(page, 'light')).includes('refusals refused'), 'there was none')
 })
 
 browserTest('the token leaves the address bar, and is sent in no URL', async (t) => {

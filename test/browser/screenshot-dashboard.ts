@@ -66,6 +66,7 @@ function makeUpdate (real: Update): Update {
       messagesWaiting: 0,
       published: 45_120,
       delivered: 23_316_222,
+      skipped: 0,
       subscriptions: 3_912
     }
   }

@@ -85,8 +85,8 @@ test('the channel of ends has the route, the id, the code and what went over it'
     messagesReceived: 1,
     messagesSent: 1,
     // Header, mask and payload of the message; the same of the close frame with its code.
-    bytesReceived: 2 + 4 + 5 + 2 + 4 + 2 + 3,
-    bytesSent: 2 + 5 + 2 + 2 + 3
+    frameBytesReceived: 2 + 4 + 5 + 2 + 4 + 2 + 3,
+    frameBytesSent: 2 + 5 + 2 + 2 + 3
   })
   t.equal(messages.length, 1)
 })
@@ -109,10 +109,12 @@ test('frames that come with the request count as received', async (t) => {
   await client.until('early')
   client.write(frame(0x88))
   await until(() => messages.length > 0)
-  t.match(messages, [{ messagesReceived: 1, bytesReceived: early.length + 6, bytesSent: 7 + 2 }])
+  t.match(messages, [{
+    messagesReceived: 1, frameBytesReceived: early.length + 6, frameBytesSent: 7 + 2
+  }])
 })
 
-test('bytes over TLS and in memory are counted', async (t) => {
+test('bytes over TLS and in memory are counted: those of the frames only', async (t) => {
   const messages = listen(t, 'close')
   const secure = await serve(t, {
     plugin: { handle: echo },
@@ -129,11 +131,8 @@ test('bytes over TLS and in memory are counted', async (t) => {
   await once(inMemory, 'message')
   inMemory.terminate()
   await until(() => messages.length === 2)
-  for (const { code, messagesReceived, bytesReceived, bytesSent } of messages) {
-    t.strictSame([code, messagesReceived], [1006, 1])
-    t.ok(bytesReceived >= 11, `${bytesReceived}`)
-    t.ok(bytesSent >= 7, `${bytesSent}`)
-  }
+  const end = { code: 1006, messagesReceived: 1, frameBytesReceived: 11, frameBytesSent: 7 }
+  t.match(messages, [end, end])
 })
 
 test('the channel of errors has each error once, with its connection', async (t) => {
@@ -206,8 +205,8 @@ test('the end of a connection is one line at debug, with the id of its request',
     duration: Number,
     messagesReceived: 1,
     messagesSent: 1,
-    bytesReceived: 22,
-    bytesSent: 14
+    frameBytesReceived: 22,
+    frameBytesSent: 14
   })
 })
 
@@ -255,16 +254,16 @@ test('without a logger nothing is kept for the line', async (t) => {
 const ENDS: Record<string, (client: RawClient) => void> = {
   'a close frame': ({ socket }) => { socket.write(frame(0x88)) },
   'two close frames': ({ socket }) => { socket.write(Buffer.concat([frame(0x88), frame(0x88)])) },
-  'a reset': ({ socket }) => { socket.resetAndDestroy() },
+  'a reset': (client) => { client.reset() },
   'an end without a close frame': ({ socket }) => { socket.end() },
   'a frame that breaks a rule': ({ socket }) => { socket.write(frame(0xff)) },
-  'a message that the handler throws at, and a reset': ({ socket }) => {
-    socket.write(frame(0x81, 'throw'))
-    socket.resetAndDestroy()
+  'a message that the handler throws at, and a reset': (client) => {
+    client.write(frame(0x81, 'throw'))
+    client.reset()
   },
-  'a close frame and a reset': ({ socket }) => {
-    socket.write(frame(0x88))
-    socket.resetAndDestroy()
+  'a close frame and a reset': (client) => {
+    client.write(frame(0x88))
+    client.reset()
   }
 }
 

@@ -3,6 +3,7 @@ import * as conventions from '@opentelemetry/semantic-conventions/incubating'
 import t, { test, type Test } from 'tap'
 import { connect, ping, refused, type Client } from '../helpers/client'
 import { Document, unquote, type Scenario } from '../helpers/documents'
+import { frame, RawClient, upgradeHead } from '../helpers/raw'
 import { turn } from '../helpers/streams'
 
 // Each program is compiled and started.
@@ -35,6 +36,7 @@ fastify.get('/numbers', { config: { otel: false } }, async () => {
 })
 
 fastify.get('/fail', { websocket: true }, () => { throw new Error('a bug') })
+for (const path of ['/lost', '/broken']) fastify.get(path, { websocket: true }, () => {})
 
 process.once('SIGTERM', () => fastify.close())
 `
@@ -134,6 +136,7 @@ async function checkPrometheus (t: Test, origin: string): Promise<void> {
       websocket_dropped_messages_total: 0,
       websocket_published_total: 0,
       websocket_delivered_total: 0,
+      websocket_skipped_total: 0,
       websocket_gaps_total: 0,
       websocket_unresponsive_total: 0,
       websocket_too_slow_total: 0,
@@ -178,9 +181,11 @@ const KIND_SERVER = 1
 const STATUS_UNSET = 0
 const STATUS_ERROR = 2
 
-async function checkSpans (t: Test, http: string): Promise<void> {
+async function checkSpans (
+  t: Test, http: string, bytes: { received: number, sent: number }
+): Promise<void> {
   const spans = await until(() => ask<Span[]>(`${http}/spans`), (all) => {
-    return all.filter(({ name }) => name.startsWith('websocket ')).length === 2
+    return all.filter(({ name }) => name.startsWith('websocket ')).length === 4
   })
   const find = (wanted: string, route: string): Span[] => spans.filter(({ name, attributes }) => {
     return name === wanted && attributes['http.route'] === route
@@ -200,6 +205,7 @@ async function checkSpans (t: Test, http: string): Promise<void> {
     'url.scheme': 'ws',
     'url.path': '/rooms/a',
     'server.address': '127.0.0.1',
+    'server.port': Number(new URL(http).port),
     'client.address': '127.0.0.1',
     'user_agent.original': 'test',
     'network.peer.address': '127.0.0.1',
@@ -207,7 +213,10 @@ async function checkSpans (t: Test, http: string): Promise<void> {
     'fastify_websocket.request_id': 'req-1',
     'fastify_websocket.close_code': 4000,
     'fastify_websocket.messages_received': MESSAGES.length,
-    'fastify_websocket.messages_sent': MESSAGES.length
+    'fastify_websocket.messages_sent': MESSAGES.length,
+    // A message has a header of two bytes, and of a client four of a mask; so has a close frame.
+    'fastify_websocket.frame_bytes_received': bytes.received + 6 * MESSAGES.length + 6 + 2,
+    'fastify_websocket.frame_bytes_sent': bytes.sent + 2 * MESSAGES.length + 2 + 2
   })
   const answers = spans.filter(({ name }) => name === 'answer')
   t.equal(answers.length, MESSAGES.length)
@@ -216,7 +225,22 @@ async function checkSpans (t: Test, http: string): Promise<void> {
   const [failed] = find('websocket /fail', '/fail')
   t.equal(failed?.status.code, STATUS_ERROR)
   t.match(failed?.events, [{ name: 'exception', attributes: { 'exception.message': 'a bug' } }])
+  for (const route of ['/lost', '/broken']) {
+    const [span] = find(`websocket ${route}`, route)
+    t.equal(span?.attributes['fastify_websocket.close_code'], 1006)
+    t.equal(span?.status.code, STATUS_UNSET)
+    t.same(span?.events, [], 'that is no bug')
+  }
   checkNames(t, [connection, failed].flatMap((span) => Object.keys(span?.attributes ?? {})))
+}
+
+/** Connects and sends a frame that no client may send. */
+async function breakRules (t: Test, port: number, path: string): Promise<void> {
+  const client = new RawClient(t, port)
+  client.write(upgradeHead(path))
+  await client.until('\r\n\r\n')
+  client.write(frame(0xff))
+  await client.closed
 }
 
 /** Each attribute is one of the conventions, or says whose it is; and the page has it. */
@@ -250,7 +274,9 @@ async function checkNumbers (
   ])
   t.match(points('fastify_websocket.connection.duration'), [
     [{ 'http.route': '/rooms/:room' }, { count: 1, max: Number }],
-    [{ 'http.route': '/fail' }, { count: 1, max: Number }]
+    [{ 'http.route': '/fail' }, { count: 1, max: Number }],
+    [{ 'http.route': '/lost' }, { count: 1, max: Number }],
+    [{ 'http.route': '/broken' }, { count: 1, max: Number }]
   ])
   const ours = all.filter(({ name }) => name.startsWith('fastify_websocket.'))
   checkNames(t, ours.flatMap(({ dataPoints }) => {
@@ -272,9 +298,12 @@ const SCENARIOS: readonly Scenario[] = [
       await client.closed
       const failed = await connect(t, `${origin}/fail`)
       t.match(await failed.closed, { code: 1011 })
+      const lost = await connect(t, `${origin}/lost`)
+      lost.socket.terminate()
+      await breakRules(t, Number(new URL(origin).port), '/broken')
       const last = await connect(t, `${origin}/rooms/last`)
       await ping(last)
-      await checkSpans(t, http)
+      await checkSpans(t, http, bytes)
       await checkNumbers(t, http, bytes)
 
       const { output } = await program.kill('SIGTERM')

@@ -41,7 +41,8 @@ const SCENARIOS: readonly Scenario[] = [
       const { level, reqId, code, reason, ...rest } = JSON.parse(line)
       t.strictSame([level, reqId, code, reason], [30, 'req-1', 4002, 'bye'])
       for (const [name] of PAGE.rows('field')) t.ok(line.includes(`"${unquote(name)}":`), `${name}`)
-      t.match(rest, { messagesReceived: 1, messagesSent: 1, bytesReceived: 22, bytesSent: 14 })
+      t.match(rest, { messagesReceived: 1, messagesSent: 1 })
+      t.match(rest, { frameBytesReceived: 22, frameBytesSent: 14 })
     }
   }
 ]

@@ -1,5 +1,6 @@
 import { once } from 'node:events'
 import type { IncomingHttpHeaders } from 'node:http'
+import type { Socket } from 'node:net'
 import { WebSocket, type ClientOptions } from 'ws'
 import type { Teardown } from './servers'
 import { connectorOf } from './transports'
@@ -26,6 +27,8 @@ export class Client {
   readonly closed: Promise<Closed>
   /** Those of the 101. */
   headers: IncomingHttpHeaders = {}
+  /** Null until the 101. */
+  transport: Socket | null = null
   readonly #received: Received[] = []
   readonly #waiting: Array<(message: Received) => void> = []
 
@@ -36,7 +39,10 @@ export class Client {
       : target
     this.socket.on('message', (data: Buffer, isBinary) => { this.#take(data, isBinary) })
     this.socket.on('error', () => {})
-    this.socket.once('upgrade', ({ headers }) => { this.headers = headers })
+    this.socket.once('upgrade', ({ headers, socket }) => {
+      this.headers = headers
+      this.transport = socket
+    })
     // Not `once` of node:events, which rejects on an `error` that comes before.
     this.closed = new Promise((resolve) => {
       this.socket.on('close', (code, reason) => { resolve({ code, reason: String(reason) }) })

@@ -1,7 +1,7 @@
 import { once } from 'node:events'
 import type { Socket } from 'node:net'
 import type { Teardown } from './servers'
-import { connectTo } from './transports'
+import { connectTo, isUsual } from './transports'
 
 /**
  * The head of a valid upgrade request; `lines` are added to it, or replace the header of
@@ -53,6 +53,13 @@ export class RawClient {
 
   write (data: string | Buffer): void {
     this.socket.write(data)
+  }
+
+  /** Leaves at once: by a reset where the transport lets a client send one. */
+  reset (): void {
+    // TLS has none, and over HTTP/2 the end of a stream is one already.
+    if (isUsual()) this.socket.resetAndDestroy()
+    else this.socket.destroy()
   }
 
   /** Waits until what was received, as Latin-1 text, holds `text`. */

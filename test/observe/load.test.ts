@@ -4,7 +4,7 @@ import type { FastifyInstance } from 'fastify'
 import { test, type Test } from 'tap'
 import type { ClientOptions } from 'ws'
 import type fastifyWebsocket from '../../src/index'
-import { connect, refused, type Client } from '../helpers/client'
+import { connect, ping, refused, type Client } from '../helpers/client'
 import { serve } from '../helpers/plugin'
 import { until } from '../helpers/streams'
 
@@ -16,6 +16,12 @@ type Stats = fastifyWebsocket.WebsocketStats
 
 /** The numbers that the clients add to, as `stats()` is to have them. */
 type Known = Omit<Stats, 'refused'> & { refused: Map<string, number> }
+
+/** What is known of all connections that have ended, and what the channel of ends tells of them. */
+type Sums = Pick<
+  fastifyWebsocket.CloseMessage,
+  'messagesReceived' | 'messagesSent' | 'frameBytesReceived' | 'frameBytesSent'
+> & { ends: number }
 
 function createKnown (): Known {
   return {
@@ -33,6 +39,7 @@ function createKnown (): Known {
     delivered: 0,
     messagesWaiting: 0,
     published: 0,
+    skipped: 0,
     subscriptions: 0,
     gaps: 0
   }
@@ -46,6 +53,7 @@ function declare (fastify: FastifyInstance): void {
     throw Object.assign(new Error('no user'), { code: 'NO_USER', statusCode: 401 })
   })
   fastify.get('/secret', { websocket: true }, () => {})
+  fastify.get('/unread', { websocket: true }, () => {})
   for (const path of ['/plain', '/topic']) {
     fastify.get(path, { websocket: true }, (connection) => {
       const { socket } = connection
@@ -88,19 +96,43 @@ function send ({ socket }: Client, message: string | Buffer, isWhole: boolean): 
   socket.send(message.slice(half), { fin: true })
 }
 
+interface Bytes { sent: number, received: number }
+
+/** What the socket of a client has counted. */
+function bytesOf ({ transport }: Client): Bytes {
+  return { sent: transport?.bytesWritten ?? 0, received: transport?.bytesRead ?? 0 }
+}
+
 /** A client: it talks, and adds what it has sent and got to what is known. */
 class Talker {
   readonly client: Client
   readonly #number: number
   readonly #known: Known
+  /** Whether no listener of the handler reads what it sends. */
+  readonly #isUnread: boolean
+  /** What was counted when the handshake was done. */
+  readonly #handshake: Bytes
+  #unread = 0
 
   constructor (client: Client, number: number, known: Known) {
     this.client = client
     this.#number = number
     this.#known = known
+    this.#isUnread = pathOf(number) === '/unread'
+    this.#handshake = bytesOf(client)
+  }
+
+  /** What the socket of the client has counted since the handshake. */
+  get frameBytes (): Bytes {
+    const { sent, received } = bytesOf(this.client)
+    return { sent: sent - this.#handshake.sent, received: received - this.#handshake.received }
   }
 
   async talk (): Promise<void> {
+    if (this.#isUnread) {
+      await this.#sendUnread()
+      return
+    }
     for (const [index, message] of messagesOf(this.#number).entries()) {
       send(this.client, message, (index + this.#number) % 3 > 0)
       this.#known.messagesReceived++
@@ -108,6 +140,17 @@ class Talker {
       if (String(message).startsWith('topic: ')) this.#known.published++
     }
     await this.#readUntil('the end')
+  }
+
+  async #sendUnread (): Promise<void> {
+    for (const text of ['one', 'two', 'three'].slice(this.#number % 3)) {
+      this.client.send(text)
+      this.#known.messagesReceived++
+      this.#known.bytesReceived += text.length
+      this.#known.messagesWaiting++
+      this.#unread++
+    }
+    await ping(this.client)
   }
 
   async readTopic (): Promise<void> {
@@ -134,9 +177,13 @@ class Talker {
       [4000 + this.#number, () => { client.close(4000 + this.#number, 'mine') }],
       [4999, () => { this.#ask() }]
     ]
-    const [code, end] = ways[this.#number % ways.length] ?? [0, () => {}]
+    // A handler without a listener is not asked.
+    const count = this.#isUnread ? ways.length - 1 : ways.length
+    const [code, end] = ways[this.#number % count] ?? [0, () => {}]
     end()
     await client.closed
+    this.#known.messagesWaiting -= this.#unread
+    this.#known.messagesDropped += this.#unread
     this.#known.closed[code] = (this.#known.closed[code] ?? 0) + 1
   }
 
@@ -162,8 +209,13 @@ async function tryInVain (t: Test, origin: string, number: number, known: Known)
   known.refused.set(key, (known.refused.get(key) ?? 0) + 1)
 }
 
+function pathOf (number: number): string {
+  if (number % 4 === 0) return '/topic'
+  return number % 10 === 1 ? '/unread' : '/plain'
+}
+
 async function join (t: Test, origin: string, number: number, known: Known): Promise<Talker> {
-  const path = number % 4 === 0 ? '/topic' : '/plain'
+  const path = pathOf(number)
   const client = await connect(t, `${origin}${path}`, { perMessageDeflate: number % 2 === 0 })
   known.accepted++
   if (path === '/topic') known.subscriptions++
@@ -182,18 +234,26 @@ function read ({ websocketServer }: FastifyInstance): Known {
 // --- The tests ---
 
 /** What the channel of ends tells, added up. */
-function listen (t: Test): { ends: number, sent: number, received: number } {
-  const sums = { ends: 0, sent: 0, received: 0 }
+function listen (t: Test): Sums {
+  const sums = createSums()
   const onMessage = (message: unknown): void => {
     // The types of the channel do not know its messages.
-    const { messagesSent, messagesReceived } = message as fastifyWebsocket.CloseMessage
+    const end = message as fastifyWebsocket.CloseMessage
     sums.ends++
-    sums.sent += messagesSent
-    sums.received += messagesReceived
+    sums.messagesReceived += end.messagesReceived
+    sums.messagesSent += end.messagesSent
+    sums.frameBytesReceived += end.frameBytesReceived
+    sums.frameBytesSent += end.frameBytesSent
   }
   subscribe('fastify-websocket.close', onMessage)
   t.teardown(() => unsubscribe('fastify-websocket.close', onMessage))
   return sums
+}
+
+function createSums (): Sums {
+  return {
+    ends: 0, messagesReceived: 0, messagesSent: 0, frameBytesReceived: 0, frameBytesSent: 0
+  }
 }
 
 for (const isFollowed of [false, true]) {
@@ -223,7 +283,14 @@ for (const isFollowed of [false, true]) {
     await until(() => fastify.websocketServer.stats().open === 0)
     t.strictSame(read(fastify), known, 'when all have gone')
     if (sums === null) return
-    const { messagesSent: sent, messagesReceived: received } = known
-    t.strictSame(sums, { ends: CLIENTS, sent, received })
+    const { messagesSent, messagesReceived } = known
+    const bytes = talkers.map(({ frameBytes }) => frameBytes)
+    t.strictSame(sums, {
+      ends: CLIENTS,
+      messagesReceived,
+      messagesSent,
+      frameBytesReceived: bytes.reduce((sum, { sent }) => sum + sent, 0),
+      frameBytesSent: bytes.reduce((sum, { received }) => sum + received, 0)
+    })
   })
 }

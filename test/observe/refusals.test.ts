@@ -4,9 +4,11 @@ import { test, type Test } from 'tap'
 import fastifyWebsocket from '../../src/index'
 import { RefusalCounts } from '../../src/observe/refusal-counts'
 import { connect, refused } from '../helpers/client'
+import { ERROR, Logs } from '../helpers/logs'
 import { echo, serve, type Served } from '../helpers/plugin'
 import { RawClient, upgradeHead } from '../helpers/raw'
 import { portOf } from '../helpers/servers'
+import { testOnce } from '../helpers/test-once'
 
 /** What the channel tells while the test runs. */
 function listen (t: Test): fastifyWebsocket.RefusedMessage[] {
@@ -151,11 +153,36 @@ for (const [what, { statusCode, code, declare, plugin }] of Object.entries(REFUS
       t.strictSame(fastify.websocketServer.stats().refused, [{ statusCode, code, count }])
       t.equal(messages.length, count)
       const [message] = messages.slice(-1)
-      t.match(message, { statusCode, code, request: { url: '/path' } })
+      t.match(message, { statusCode, code, request: { url: '/path' }, id: `req-${count}` })
+      t.equal(message?.route, statusCode === 404 ? null : '/*')
       if (what.includes('onSend hook')) break
     }
   })
 }
+
+test('a refusal is told with its route, and with the id that the log has', async (t) => {
+  const messages = listen(t)
+  const logs = new Logs()
+  const { origin } = await serve(t, {
+    server: { logger: logs.logger, genReqId: () => 'my id' },
+    declare (fastify) {
+      fastify.register(async (instance) => {
+        instance.addHook('preHandler', async () => { throw coded('NO') })
+        instance.get('/:room', { websocket: true }, echo)
+      }, { prefix: '/rooms' })
+    }
+  })
+  await refused(t, `${origin}/rooms/one`)
+  t.match(messages, [{ code: 'NO', id: 'my id', route: '/rooms/:room' }])
+  t.match(await logs.find('NO'), { level: ERROR, reqId: 'my id', err: { code: 'NO' } })
+})
+
+test('an upgrade whose URL Fastify cannot decode has neither id nor route', async (t) => {
+  const messages = listen(t)
+  const { origin } = await serve(t, { plugin: { handle: echo } })
+  t.equal((await refused(t, `${origin}/%zz`)).statusCode, 400)
+  t.match(messages, [{ statusCode: 400, code: null, id: null, route: null }])
+})
 
 test('a refusal after an answer that was overtaken has the code of its own error', async (t) => {
   const { fastify, origin } = await serve(t, {
@@ -188,7 +215,7 @@ test('an upgrade while the application closes is counted', async (t) => {
   ])
 })
 
-test('an answer that the application writes to the socket itself is not counted', async (t) => {
+testOnce('an answer that the application writes to the socket itself is not counted', async (t) => {
   const messages = listen(t)
   const { fastify } = await serve(t, {
     plugin: { handle: echo },
@@ -211,12 +238,15 @@ for (const isError of [true, false]) {
   const answer = isError ? 'an error' : 'a payload'
   test(`a client that leaves before its answer, ${answer}, is not counted`, async (t) => {
     const messages = listen(t)
+    let onAsk = (): void => {}
+    const asked = new Promise<void>((resolve) => { onAsk = resolve })
     let onAnswer = (): void => {}
     const answered = new Promise<void>((resolve) => { onAnswer = resolve })
     const { fastify } = await serve(t, {
       plugin: { handle: echo },
       declare (fastify) {
         fastify.addHook('onRequest', async ({ raw }, reply) => {
+          onAsk()
           await new Promise((resolve) => { raw.once('close', resolve) })
           setImmediate(onAnswer)
           if (isError) throw coded('NO', 401)
@@ -225,14 +255,16 @@ for (const isError of [true, false]) {
       }
     })
     const client = new RawClient(t, portOf(fastify.server))
-    client.socket.write(upgradeHead('/'), () => { client.socket.resetAndDestroy() })
+    client.write(upgradeHead('/'))
+    await asked
+    client.reset()
     await answered
     t.match(fastify.websocketServer.stats(), { open: 0, accepted: 0, refused: [] })
     t.strictSame(messages, [])
   })
 }
 
-test('a request for h2c that is served as plain HTTP is not counted', async (t) => {
+testOnce('a request for h2c that is served as plain HTTP is not counted', async (t) => {
   const { fastify } = await serve(t, {
     plugin: { handle: echo }, declare (fastify) { fastify.get('/plain', () => 'plain') }
   })

@@ -99,6 +99,36 @@ test('a message that waits for the last fragment is delivered behind it', async 
   t.match(websocketServer.stats(), { delivered: 1, messagesSent: 2, bytesSent: 10 + 9 })
 })
 
+test('a volatile message counts as skipped for each subscriber that misses it', async (t) => {
+  const { fastify, origin } = await serve(t, {
+    plugin: { options: { highWaterMark: 1000 } },
+    declare (fastify) {
+      subscribing(fastify)
+      // Its server is another one, with limits of its own.
+      fastify.get('/limited', { websocket: { maxPayload: 100 } }, ({ socket }) => {
+        socket.subscribe('red')
+      })
+    }
+  })
+  const { websocketServer } = fastify
+  const fast = await connect(t, `${origin}/red`)
+  for (const path of ['red', 'limited']) await ping(await connect(t, `${origin}/${path}`))
+  const [, ...slow] = websocketServer.clients
+  t.equal(slow.length, 2)
+  // The last fragment does not come, so that what is published then waits for it.
+  for (const socket of slow) socket.send('part', { fin: false })
+  websocketServer.publish('red', 'x'.repeat(1001))
+  t.match(websocketServer.stats(), { published: 1, delivered: 1, skipped: 0 })
+  t.equal((await fast.nextText()).length, 1001)
+  websocketServer.publish('red', 'y', { volatile: true })
+  t.match(websocketServer.stats(), { published: 2, delivered: 2, skipped: 2 })
+  websocketServer.publish('red', 'z')
+  t.match(websocketServer.stats(), { published: 3, delivered: 3, skipped: 2 })
+  for (const socket of slow) socket.terminate()
+  websocketServer.publish('red', 'y', { volatile: true })
+  t.match(websocketServer.stats(), { published: 4, delivered: 4, skipped: 2 }, 'they are closing')
+})
+
 test('a message of a topic behind one that is compressed is delivered', async (t) => {
   const { fastify, origin } = await serve(t, {
     plugin: { options: { perMessageDeflate: true } }, declare: subscribing

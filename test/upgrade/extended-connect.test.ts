@@ -95,9 +95,17 @@ test('the option server can be one of HTTP/2, and its sessions go on at the end'
 
 test('a CONNECT that asks for no WebSocket gets a 501', async (t) => {
   const { session } = await serveHttp2(t, { plugin: { handle: echo } })
-  const tunnel = session.request({ ':method': 'CONNECT', ':authority': 'example.com:443' })
-  t.equal((await answerTo(tunnel)).status, 501)
-  t.equal((await answerTo(ask(session, '/', { ':protocol': 'connect-udp' }))).status, 501)
+  const requests = [
+    () => session.request({ ':method': 'CONNECT', ':authority': 'example.com:443' }),
+    () => ask(session, '/', { ':protocol': 'connect-udp' })
+  ]
+  for (const send of requests) {
+    const stream = send()
+    const closed = once(stream, 'close')
+    t.equal((await answerTo(stream)).status, 501)
+    // The client has not ended its side.
+    await closed
+  }
 })
 
 test('a protocol is the same in upper and in lower case', async (t) => {

@@ -191,6 +191,7 @@ function showTotals (stats, uptime) {
     row(['Messages that wait now'], whole.format(stats.messagesWaiting)),
     row(['Published on topics'], whole.format(stats.published)),
     row(['Delivered'], whole.format(stats.delivered)),
+    row(['Skipped: slow subscriber'], whole.format(stats.skipped)),
     row(['Subscriptions now'], whole.format(stats.subscriptions)),
     row(['Gaps of the broker'], whole.format(stats.gaps)),
     row(['Cut off: no pong'], whole.format(stats.unresponsive)),
