@@ -70,7 +70,13 @@ export function applyMask (payload: Uint8Array, mask: Uint8Array): Buffer {
  */
 export class ServerFrames {
   readonly frames: Frame[] = []
+  readonly #isUtf8Checked: boolean
   #rest = NONE
+
+  /** @param isUtf8Checked false for a server that sends back text which it has not checked */
+  constructor (isUtf8Checked = true) {
+    this.#isUtf8Checked = isUtf8Checked
+  }
 
   /** @throws when it is not what a server may send */
   push (chunk: Buffer): void {
@@ -95,7 +101,9 @@ export class ServerFrames {
     if (this.#rest.length < start + length) return false
     const payload = this.#rest.subarray(start, start + length)
     this.#rest = this.#rest.subarray(start + length)
-    this.frames.push(readFrame(first, payload))
+    const frame = readFrame(first, payload)
+    if (this.#isUtf8Checked) checkUtf8(frame)
+    this.frames.push(frame)
     return true
   }
 }
@@ -120,9 +128,12 @@ function readLength (data: Buffer, second: number): number {
 function readFrame (first: number, bytes: Buffer): Frame {
   const opcode = first & 0x0f
   const payload = (first & RSV_1) === 0 ? bytes : inflate(bytes)
+  return { opcode, payload }
+}
+
+function checkUtf8 ({ opcode, payload }: Frame): void {
   if (opcode === TEXT) check(isUtf8(payload), 'a text message is UTF-8')
   if (opcode === CLOSE) check(isUtf8(payload.subarray(2)), 'a close reason is UTF-8')
-  return { opcode, payload }
 }
 
 function inflate (bytes: Buffer): Buffer {
