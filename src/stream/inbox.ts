@@ -257,8 +257,9 @@ export class Inbox {
 
   resume (): void {
     this.#mark(PAUSED_BY_USER, false)
-    if (!this.#is(HELD)) WebSocket.prototype.resume.call(this.#socket)
+    // Before the transport flows: it may bring the close frame, and answers must leave before that.
     this.onReaderChange()
+    if (!this.#is(HELD)) WebSocket.prototype.resume.call(this.#socket)
   }
 
   /** The stream was destroyed: all messages are dropped until the close frame arrives. */

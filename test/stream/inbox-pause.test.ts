@@ -4,6 +4,7 @@ import { once } from 'node:events'
 import { test } from 'tap'
 import type { WebsocketHandler } from '../../src/types'
 import { inboxOf } from '../../src/stream/inbox'
+import { kOutbox } from '../../src/stream/symbols'
 import { connect, ping } from '../helpers/client'
 import { Logs, WARN } from '../helpers/logs'
 import { serve } from '../helpers/plugin'
@@ -22,6 +23,7 @@ const FULL = Buffer.alloc(BOUND - OVERHEAD)
 const A_MINUTE = 60_000
 
 const FIN_TEXT = 0x81
+const FIN_CLOSE = 0x88
 
 test('a full wait for a running handler pauses the connection until it reads', async (t) => {
   const warnings = new Warnings(t)
@@ -40,6 +42,24 @@ test('a full wait for a running handler pauses the connection until it reads', a
   t.strictSame(messages, [[FULL, true], ['behind', false]])
   t.equal(stream.socket.isPaused, false)
   t.strictSame(await warnings.codes(), [])
+})
+
+test('messages that wait for the end of a pause are answered before a close frame', async (t) => {
+  const { stream: { socket }, client } = await createRawPair(t)
+  socket.on('message', (data) => {
+    socket.pause()
+    socket.send(`re: ${data}`)
+  })
+  client.write(Buffer.concat([frame(FIN_TEXT, 'one'), frame(FIN_TEXT, 'two')]))
+  await client.until('re: one')
+  const { transport } = socket[kOutbox]
+  client.write(frame(FIN_CLOSE))
+  await until(() => transport?.readableLength !== 0)
+  socket.resume()
+  await client.until('re: two')
+  socket.resume()
+  await once(socket, 'close')
+  t.equal(socket.closeCode, 1005)
 })
 
 test('the pause ends with the handler, and what waited is dropped with a warning', async (t) => {
