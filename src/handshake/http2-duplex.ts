@@ -174,14 +174,14 @@ export abstract class Http2Duplex extends Duplex {
 
 /**
  * Resets a stream, with an error code: Node.js holds such a reset back while it reads what the peer
- * has sent. A reset without an error code, as that of `destroy`, would leave during the reading,
- * and Node.js would free the memory of the stream twice.
+ * has sent. A reset without an error code, as that of `destroy`, would leave during the reading.
+ * Then Node.js 20 would free the memory of the stream twice.
  */
 export function cutOff (stream: Http2Stream): void {
   if (!stream.closed) stream.close(NGHTTP2_CANCEL)
   // If the peer does not read, the reset cannot be sent, and without this line the stream would
-  // stay open. In the next turn: if an answer is about to leave while Node.js 22 reads, the process
-  // would end.
+  // stay open. In the next turn: while Node.js 22 reads, it aborts if an answer is about to leave,
+  // by an assertion in `Http2Stream::OnTrailers`.
   setImmediate(destroy, stream)
 }
 

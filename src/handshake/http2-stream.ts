@@ -8,8 +8,8 @@
  * |               |                                                | stream bounds early frames |
  * | ws            | the handshake is done                          | ws, by `ServerDuplex`      |
  *
- * The streams of a session are independent, so no earlier response is ever in the way. Node.js
- * closes a stream by itself when the refusal on it is out.
+ * The streams of a session are independent, so no earlier response is ever in the way. A stream is
+ * closed when the refusal on it has left.
  */
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import type {

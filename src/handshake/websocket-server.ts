@@ -23,6 +23,8 @@ import { upgradeOf } from './upgrade-of'
 
 const CAPTURE_REJECTIONS = { captureRejections: true }
 
+const NO_SOCKETS: ReadonlySet<StreamSocket> = new Set()
+
 /** The limits that ws takes for a whole server. */
 export type ServerLimits = Pick<WebSocketStreamServerOptions, 'maxPayload' | 'maxBackpressure'>
 
@@ -31,7 +33,7 @@ export type ServerLimits = Pick<WebSocketStreamServerOptions, 'maxPayload' | 'ma
  * through its `handleUpgrade` when an application calls that.
  */
 export class RouteServer extends WebSocketStreamServer {
-  /** All open connections. With `clientTracking: false`, ws does not keep them in `clients`. */
+  /** All open connections, also with `clientTracking: false`. */
   readonly sockets: Set<StreamSocket>
 
   /** The counts of refusals: those of the application, once the server belongs to one. */
@@ -39,6 +41,9 @@ export class RouteServer extends WebSocketStreamServer {
 
   readonly #options: WebSocketStreamServerOptions
   readonly #source: Server | null
+  /** Makes the connections with the limits of this server. */
+  readonly #own: LimitedServer
+  /** Make the connections with other limits. */
   readonly #limited = new Map<string, LimitedServer>()
   #isClosing = false
   #hasClosed = false
@@ -62,6 +67,7 @@ export class RouteServer extends WebSocketStreamServer {
     this.on('headers', (lines, request) => {
       lines.push(...upgradeOf(request)?.handshakeHeaders ?? [])
     })
+    this.#own = new LimitedServer(this, options)
   }
 
   /** The address of the HTTP server, null until it listens. Throws with the option `noServer`. */
@@ -92,17 +98,14 @@ export class RouteServer extends WebSocketStreamServer {
     }
   }
 
-  /** The server for connections with these limits. */
+  /** The server for connections with these limits: this one, if it has the same limits. */
   limitedTo ({ maxPayload, maxBackpressure }: ServerLimits): WebSocketStreamServer {
+    const { maxPayload: ownPayload, maxBackpressure: ownBackpressure } = this.#options
+    if (maxPayload === ownPayload && maxBackpressure === ownBackpressure) return this
     const key = `${maxPayload}/${maxBackpressure}`
     const known = this.#limited.get(key)
     if (known !== undefined) return known
     const server = new LimitedServer(this, { ...this.#options, maxPayload, maxBackpressure })
-    const { maxPayload: ownPayload, maxBackpressure: ownBackpressure } = this.#options
-    // An application may change the options of this server.
-    if (maxPayload === ownPayload && maxBackpressure === ownBackpressure) {
-      server.options = this.options
-    }
     if (this.#isClosing) server.close()
     this.#limited.set(key, server)
     return server
@@ -111,7 +114,9 @@ export class RouteServer extends WebSocketStreamServer {
   override handleUpgrade (
     request: IncomingMessage, transport: Duplex, head: Buffer, callback: UpgradeCallback
   ): void {
-    this.limitedTo(this.#options).handleUpgrade(request, transport, head, callback)
+    // The application may have changed or replaced them.
+    this.#own.options = this.options
+    this.#own.handleUpgrade(request, transport, head, callback)
   }
 
   override close (callback?: (error?: Error) => void): void {
@@ -124,11 +129,12 @@ export class RouteServer extends WebSocketStreamServer {
     if (callback !== undefined) this.once('close', callback)
     if (this.#isClosing) return
     this.#isClosing = true
-    for (const server of this.#limited.values()) server.close()
-    // ws emits `close` when a server without connections is closed.
-    const closeWhenEmpty = (): void => { if (this.sockets.size === 0) super.close() }
+    for (const server of [this.#own, ...this.#limited.values()]) server.close()
+    // As in ws, `close` comes when the last connection has left, if the connections are tracked.
+    const open = this.options.clientTracking === true ? this.sockets : NO_SOCKETS
+    const closeWhenEmpty = (): void => { if (open.size === 0) super.close() }
     closeWhenEmpty()
-    for (const socket of this.sockets) StreamSocket.whenClosed(socket, closeWhenEmpty)
+    for (const socket of open) StreamSocket.whenClosed(socket, closeWhenEmpty)
   }
 
   /** An asynchronous listener of the application has rejected: fails the connection it got. */
@@ -166,7 +172,7 @@ class LimitedServer extends WebSocketStreamServer {
   }
 
   override emit (event: string | symbol, ...args: unknown[]): boolean {
-    // A RouteServer has an end of its own.
+    // The RouteServer emits a `close` of its own.
     return event !== 'close' && this.#server.emit(event, ...args)
   }
 

@@ -47,14 +47,14 @@ export function createParser (fastify: FastifyInstance): Parse {
  * `JSON.parse`, and takes a fifth longer.
  */
 function hasPlainKeys (text: string): boolean {
-  // With a backslash, a key can be written in other letters.
+  // With a backslash, a key can be written with escapes.
   return !text.includes('\\') && !text.includes('__proto__') && !text.includes('constructor')
 }
 
 /** The error for a text that was refused. That of Fastify would name the body of a request. */
 function whyRefused (text: string): Error {
   try {
-    JSON.parse(text)
+    JSON.parse(text.replace(/^\ufeff/, ''))
   } catch (cause) {
     return new InvalidMessageError(CLOSE_INVALID_DATA, 'message is not valid JSON', { cause })
   }

@@ -69,7 +69,7 @@ export class SocketStream<Incoming = AnyChunk, Outgoing = unknown>
   ) {
     const shared = socket[kSettings]
     const settings = options instanceof StreamSettings
-      ? options
+      ? options.sharing(shared)
       : new StreamSettings({ closeTimeout: shared.closeTimeout, ...options }, shared)
     super(settings.duplex)
     this.socket = socket

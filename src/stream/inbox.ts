@@ -55,7 +55,7 @@ const DROPPING = 1 << 4
 const DISCARDING = 1 << 5
 
 // Bookkeeping.
-/** Waiting messages are delivered at the end of this tick. */
+/** Waiting messages are delivered on the next tick. */
 const DELIVERING = 1 << 6
 /** The warning of dropped messages was given. */
 const WARNED = 1 << 7

@@ -38,7 +38,7 @@ export interface SocketStreamOptions {
   maxBackpressure?: number | false | undefined
   /**
    * Milliseconds that a peer has to answer a close frame, from when the frame has left the process.
-   * Before that, a peer is cut off if it takes less than 1 KiB a second in such a time.
+   * Before that, a peer is cut off if it has taken less than 1 KiB a second for so long.
    * Default: 30000.
    */
   closeTimeout?: number | undefined
@@ -145,11 +145,23 @@ export class StreamSettings implements SharedState {
 
   /** The same settings, for streams of the values that `codec` makes. */
   withCodec (codec: Codec): StreamSettings {
-    const { highWaterMark, pauseTimeout, maxBackpressure, closeTimeout } = this
-    const limit = maxBackpressure === Infinity ? false : maxBackpressure
-    return new StreamSettings(
-      { highWaterMark, pauseTimeout, maxBackpressure: limit, closeTimeout }, this, codec)
+    return copyOf(this, this, codec)
   }
+
+  /** The same settings, for the connections of another server. */
+  sharing (shared: SharedState): StreamSettings {
+    if (shared.counts === this.counts) return this
+    return copyOf(this, shared, this.codec === BYTES ? null : this.codec)
+  }
+}
+
+function copyOf (
+  { highWaterMark, pauseTimeout, maxBackpressure, closeTimeout }: StreamSettings,
+  shared: SharedState, codec: Codec | null
+): StreamSettings {
+  const limit = maxBackpressure === Infinity ? false : maxBackpressure
+  return new StreamSettings(
+    { highWaterMark, pauseTimeout, maxBackpressure: limit, closeTimeout }, shared, codec)
 }
 
 /** @throws FST_WS_INVALID_OPTION */

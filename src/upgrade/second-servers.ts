@@ -57,9 +57,10 @@ export class SecondServers {
     server.on('connect', this.#passOn)
   }
 
+  /** A new server of Fastify has one listener, which is the first of the main server. */
   #belongs (server: Server): boolean {
-    const ours = this.#main.listeners('request')
-    return server.listeners('request').some((listener) => ours.includes(listener))
+    const [handler, ...others] = server.listeners('request')
+    return others.length === 0 && handler === this.#main.listeners('request')[0]
   }
 
   #passOn = (...args: unknown[]): void => {

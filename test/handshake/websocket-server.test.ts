@@ -3,6 +3,7 @@ import type { IncomingMessage } from 'node:http'
 import type { FastifyInstance } from 'fastify'
 import { test, type Test } from 'tap'
 import type fastifyWebsocket from '../../src/index'
+import { createServer, SocketStream } from '../../src/index'
 import { connect, refused, type Client } from '../helpers/client'
 import { Logs, INFO } from '../helpers/logs'
 import { echo, serve, type Served } from '../helpers/plugin'
@@ -120,6 +121,39 @@ test('clients of all routes are those of websocketServer, until they leave', asy
   t.equal(clients.size, connected.length)
   for (const client of connected) client.close()
   await until(() => clients.size === 0)
+})
+
+test('a stream with the settings of another server leaves the clients of its own', async (t) => {
+  const other = createServer({ noServer: true, objectMode: true })
+  t.teardown(() => { other.close() })
+  const { fastify, origin } = await serveLimits(t)
+  const { websocketServer } = fastify
+  const made: SocketStream[] = []
+  websocketServer.on('connection', (socket) => {
+    made.push(new SocketStream(socket, other.streamSettings))
+  })
+  const client = await connect(t, `${origin}/default`)
+  t.equal(made[0]?.readableObjectMode, true)
+  client.close()
+  await until(() => websocketServer.clients.size === 0)
+  t.match(websocketServer.stats(), { open: 0, accepted: 1, closed: { 1005: 1 } })
+})
+
+test('an application may wrap handleUpgrade, and replace the options', async (t) => {
+  const { fastify, origin } = await serveLimits(t)
+  const { websocketServer } = fastify
+  const { handleUpgrade } = websocketServer
+  const urls: unknown[] = []
+  websocketServer.handleUpgrade = function (request, ...args) {
+    urls.push(request.url)
+    handleUpgrade.call(this, request, ...args)
+  }
+  await assertEcho(t, await connect(t, `${origin}/default`), 'a'.repeat(LIMIT))
+  t.strictSame(urls, ['/default'])
+  websocketServer.options = { ...websocketServer.options, maxPayload: LIMIT - 1 }
+  const client = await connect(t, `${origin}/default`)
+  client.send('a'.repeat(LIMIT))
+  t.match(await client.closed, { code: 1009 })
 })
 
 test('websocketServer emits connection, stream and headers for all routes', async (t) => {
@@ -267,6 +301,14 @@ test('closing the server closes it for routes with limits of their own, too', as
   await client.closed
   await until(() => closes.length > 0)
   t.equal(closes.length, 1)
+})
+
+test('a server that tracks no clients waits for none, as in ws', async (t) => {
+  const { fastify, origin } = await serveLimits(t, { clientTracking: false })
+  const client = await connect(t, `${origin}/default`)
+  await new Promise((resolve) => { fastify.websocketServer.close(resolve) })
+  t.equal(client.socket.readyState, client.socket.OPEN)
+  t.equal((await refused(t, `${origin}/default`)).statusCode, 503)
 })
 
 test('a server without clients says once that it is closed', async (t) => {

@@ -38,5 +38,6 @@ test('a parser works on after a text that it has refused', async (t) => {
 test('a text may begin with a byte order mark, as a body may', (t) => {
   const parse = createParser(createFastify(t))
   t.same(parse('\ufeff{"a":1}'), { a: 1 })
+  t.throws(() => parse(`\ufeff${PROTO}`), FORBIDDEN)
   t.end()
 })

@@ -5,6 +5,7 @@ import { once } from 'node:events'
 import { channel } from 'node:diagnostics_channel'
 import { createServer } from 'node:http2'
 import { connect, createServer as createTcpServer } from 'node:net'
+import type { FastifyInstance } from 'fastify'
 import { test, type Test } from 'tap'
 import fastifyWebsocket from '../../src/index'
 import { answerTo, ask, BOTH, H2, H2C, openSession, readUntil } from '../helpers/http2'
@@ -131,6 +132,21 @@ test('a server belongs to the application by its listener, until close()', async
   await Promise.all([once(session, 'close'), closed])
   t.equal(second.listenerCount('connect'), 0)
   t.equal(listening.hasSubscribers, false)
+})
+
+test('another application is no second server, even with a listener in common', async (t) => {
+  const onRequest = (): void => {}
+  const [first, second] = ['first', 'second'].map((name) => {
+    const fastify = createFastify(t, H2C)
+    fastify.register(fastifyWebsocket, { handle: ({ socket }) => { socket.send(name) } })
+    fastify.server.on('request', onRequest)
+    return fastify
+  }) as [FastifyInstance, FastifyInstance]
+  await listen(first)
+  await listen(second)
+  const session = await openSession(t, portOf(second.server))
+  await readUntil(ask(session, '/'), Buffer.from('second'))
+  t.equal(second.server.listenerCount('connect'), 1)
 })
 
 test('it offers only what the main server offers', async (t) => {
