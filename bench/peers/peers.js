@@ -14,7 +14,7 @@ const LOCAL_PROGRAMS = fileURLToPath(new URL('../node_modules/.bin', import.meta
 const peers = {
   ours: { label: 'fastify-websocket', module: 'ours', options: { build: OUR_BUILD } },
   'ours-json-by-hand': {
-    label: 'JSON.parse and JSON.stringify in a listener',
+    label: 'by hand, in a listener',
     module: 'ours',
     options: { build: OUR_BUILD, isByHand: true }
   },

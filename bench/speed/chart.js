@@ -12,7 +12,7 @@ const COLUMNS = 2
 const COLUMN_WIDTH = (WIDTH - 2 * MARGIN - (COLUMNS - 1) * COLUMN_GAP) / COLUMNS
 const HEADER_HEIGHT = 76
 const FOOTER_HEIGHT = 52
-const TITLE_HEIGHT = 46
+const TITLE_HEIGHT = 62
 const ROW_HEIGHT = 22
 const BAR_HEIGHT = 14
 const PANEL_GAP = 26
@@ -81,9 +81,11 @@ function panelHeight ({ peers }) {
 
 function drawPanel ({ work, x, y }) {
   const scale = BAR_SPACE / Math.max(...work.peers.map(({ value }) => value.max))
+  const [title, ...conditions] = work.title.split(/[,:] /)
   return join([
-    text(x, y + 14, 'title', capitalize(work.title)),
-    text(x, y + 31, 'muted', work.unit),
+    text(x, y + 14, 'title', capitalize(title)),
+    ...[conditions.join(', '), work.unit].filter((line) => line !== '')
+      .map((line, i) => text(x, y + 30 + 16 * i, 'muted', line)),
     ...work.peers.map((peer, row) => drawPeer(peer, x, y + TITLE_HEIGHT + row * ROW_HEIGHT, scale))
   ])
 }
