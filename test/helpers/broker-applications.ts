@@ -12,13 +12,15 @@ export interface Application {
   readonly logs: Logs
   /** How often it has said that messages may be missing. */
   readonly gaps: { count: number }
+  /** Resolves when it can publish. */
+  readonly ready: Promise<unknown>
 }
 
 /** An application whose broker is a server on a port of 127.0.0.1. */
 export async function createApplication (
   t: Teardown, kind: Kind, port: number
 ): Promise<Application> {
-  const { broker, end } = await connectBroker(kind, port)
+  const { broker, ready, end } = await connectBroker(kind, port)
   t.teardown(end)
   const logs = new Logs()
   const fastify = createFastify(t, { logger: logs.logger })
@@ -30,7 +32,7 @@ export async function createApplication (
       await socket.subscribe(topic)
       socket.send('subscribed')
     })
-  return { fastify, origin: await listen(fastify), logs, gaps }
+  return { fastify, origin: await listen(fastify), logs, gaps, ready }
 }
 
 /** A client that is subscribed. */
@@ -42,11 +44,12 @@ export async function subscribe (
   return client
 }
 
-/** A server, and two applications with it. */
+/** A server, and two applications with it that can publish. */
 export async function createTwo (t: Teardown, kind: Kind) {
   const server = await startBroker(t, kind)
   const one = await createApplication(t, kind, server.port)
   const two = await createApplication(t, kind, server.port)
+  await Promise.all([one.ready, two.ready])
   return { server, one, two }
 }
 

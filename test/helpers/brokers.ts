@@ -26,6 +26,8 @@ export const KINDS: readonly Kind[] = [
 /** A broker of the plugin with a client of the application, which `end` closes. */
 export interface Connected {
   readonly broker: TopicBroker
+  /** Resolves when the client can publish. */
+  readonly ready: Promise<unknown>
   end (): unknown
 }
 
@@ -36,7 +38,8 @@ export async function connectBroker (kind: Kind, port: number): Promise<Connecte
       const connection = await connectNats({
         port, maxReconnectAttempts: -1, reconnectTimeWait: 50, waitOnFirstConnect: true
       })
-      return { broker: natsBroker({ connection }), end: () => connection.close() }
+      const broker = natsBroker({ connection })
+      return { broker, ready: Promise.resolve(), end: () => connection.close() }
     }
     case 'ioredis 6': return useIoredis(Ioredis, port)
     // The types of the older version are alike, as far as they are used here.
@@ -48,7 +51,8 @@ export async function connectBroker (kind: Kind, port: number): Promise<Connecte
 
 function useIoredis (Client: typeof Ioredis, port: number): Connected {
   const client = new Client(port, { enableOfflineQueue: false, retryStrategy: () => 50 })
-  return { broker: redisBroker({ client }), end: () => client.disconnect() }
+  const ready = new Promise((resolve) => { client.once('ready', resolve) })
+  return { broker: redisBroker({ client }), ready, end: () => client.disconnect() }
 }
 
 async function useNodeRedis (create: typeof createClient, port: number): Promise<Connected> {
@@ -57,8 +61,9 @@ async function useNodeRedis (create: typeof createClient, port: number): Promise
   })
   const broker = redisBroker({ client })
   client.on('error', () => {})
-  await client.connect()
-  return { broker, end: () => client.destroy() }
+  const ready = client.connect()
+  await ready
+  return { broker, ready, end: () => client.destroy() }
 }
 
 const SERVERS = { redis: 'redis-server', nats: 'nats-server' } as const
