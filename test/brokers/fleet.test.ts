@@ -10,12 +10,9 @@ t.setTimeout(180_000)
 
 const IDS = ['a', 'b', 'c']
 
-/** Messages of each process. */
+/** Messages of each process: before the outage, as it begins, in it, as it ends, and after it. */
+const PARTS = [[0, 30], [30, 50], [50, 70], [70, 80], [80, 100]] as const
 const MESSAGES = 100
-
-/** Messages of a process until the broker is killed, and until it is started again. */
-const KILL_AT = 30
-const START_AT = 50
 
 /** All clients, of all processes: fewer for the further versions of a library. */
 const CLIENTS: Record<Kind, number> = {
@@ -56,17 +53,20 @@ async function ask ({ http }: Member, path: string): Promise<{ failed?: number, 
   return await response.json() as { failed?: number, code?: string }
 }
 
-/** Kills the broker and starts it again, while a process has published some of its messages. */
-async function interrupt (server: BrokerServer, { clients, id }: Member): Promise<void> {
-  const [client] = clients
-  const hasPublished = async (count: number): Promise<void> => {
-    const last = `${id} ${count}`
-    while (!client?.unread.some(({ text }) => text === last)) await turn()
-  }
-  await hasPublished(KILL_AT)
-  await server.kill()
-  await hasPublished(START_AT)
-  await server.start()
+/** Has all processes publish a part of their messages. Returns how many of each have failed. */
+function publish (members: Member[], part: number): Promise<number[]> {
+  const [from, to] = PARTS[part] ?? [0, 0]
+  return Promise.all(members.map(async (member) => {
+    return (await ask(member, `/publish/${from}/${to}`)).failed ?? 0
+  }))
+}
+
+/** Kills the broker and starts it again, while the processes publish. Returns as `publish` does. */
+async function interrupt (server: BrokerServer, members: Member[]): Promise<number[]> {
+  await Promise.all([publish(members, 1), server.kill()])
+  const failed = await publish(members, 2)
+  await Promise.all([publish(members, 3), server.start()])
+  return failed
 }
 
 /** What a client has got of each process, in order. */
@@ -84,11 +84,12 @@ async function untilAllBack (members: Member[]): Promise<void> {
   for (const member of members) {
     while ((await ask(member, '/end')).code !== undefined) await turn()
   }
-  const clients = members.flatMap(({ clients }) => clients)
-  for (const id of IDS) {
-    while (!clients.every(({ unread }) => unread.some(({ text }) => text === `end ${id}`))) {
-      await turn()
-    }
+  for (const id of IDS) await untilGot(members, `end ${id}`)
+}
+
+async function untilGot (members: Member[], text: string): Promise<void> {
+  for (const { unread } of members.flatMap(({ clients }) => clients)) {
+    while (!unread.some((message) => message.text === text)) await turn()
   }
 }
 
@@ -97,14 +98,12 @@ for (const kind of KINDS) {
   test(title, { skip: whySkipBroker(kind) }, async (t) => {
     const server = await startBroker(t, kind)
     const members = await Promise.all(IDS.map((id) => startMember(t, kind, id, server.port)))
-    const [first] = members
-    const [published] = await Promise.all([
-      Promise.all(members.map((member) => ask(member, `/publish/${MESSAGES}`))),
-      first && interrupt(server, first)
-    ])
-    t.ok(published.every(({ failed = 0 }) => failed > 0 && failed < MESSAGES), 'it was an outage')
+    t.strictSame(await publish(members, 0), [0, 0, 0])
+    t.ok((await interrupt(server, members)).every((failed) => failed > 0), 'it was an outage')
     for (const { program, id } of members) await program.until(new RegExp(`${id}: gap`))
     await untilAllBack(members)
+    t.strictSame(await publish(members, 4), [0, 0, 0])
+    for (const id of IDS) await untilGot(members, `${id} ${MESSAGES - 1}`)
     const problems: string[] = []
     for (const { id: own, clients } of members) {
       for (const client of clients) {

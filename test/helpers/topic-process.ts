@@ -25,9 +25,10 @@ async function main (): Promise<void> {
     await Promise.all([socket.subscribe('all'), socket.subscribe(`own ${id}`)])
     socket.send('subscribed')
   })
-  fastify.get<{ Params: { count: string } }>('/publish/:count', async ({ params: { count } }) => {
+  interface Part { Params: { from: string, to: string } }
+  fastify.get<Part>('/publish/:from/:to', async ({ params: { from, to } }) => {
     let failed = 0
-    for (let i = 0; i < Number(count); i++) {
+    for (let i = Number(from); i < Number(to); i++) {
       fastify.websocketServer.publish('all', `${id} ${i}`).catch(() => { failed++ })
       await new Promise((resolve) => { setTimeout(resolve, PAUSE) })
     }

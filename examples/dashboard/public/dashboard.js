@@ -52,6 +52,10 @@ function open (chosen) {
 function askForToken (isFirst) {
   sessionStorage.removeItem('token')
   token = ''
+  // A connection that is still tried with the wrong token must not ask again: that empties the form.
+  socket?.close()
+  socket = null
+  clearTimeout(timer)
   find('board').hidden = true
   find('ask').hidden = false
   find('token').value = ''
@@ -109,7 +113,6 @@ async function checkToken (used) {
   const headers = { authorization: `Bearer ${used}` }
   const response = await fetch('/stats', { headers }).catch(() => null)
   if (response?.status !== 401 || used !== token) return
-  clearTimeout(timer)
   askForToken(false)
 }
 
