@@ -1,6 +1,6 @@
 import { test } from 'tap'
 import { MESSAGES } from '../../src/stream/codec'
-import { StreamSettings } from '../../src/stream/settings'
+import { createShared, StreamSettings } from '../../src/stream/settings'
 
 const INVALID = [-1, 0.5, NaN, Infinity, 2 ** 31, '1']
 
@@ -47,5 +47,16 @@ test('with a codec of values, only the codec and the object mode are other ones'
       maxBackpressure,
       closeTimeout
     })
+  }
+})
+
+test('for another server, all is the same but what its connections share', async (t) => {
+  const shared = createShared()
+  for (const objectMode of [false, true]) {
+    const settings = new StreamSettings({ maxBackpressure: 3, objectMode })
+    const copy = settings.sharing(shared)
+    t.equal(copy.counts, shared.counts)
+    t.match(copy, { maxBackpressure: 3, objectMode, codec: settings.codec })
+    t.equal(copy.sharing(shared), copy)
   }
 })
