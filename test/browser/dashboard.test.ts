@@ -89,6 +89,14 @@ async function drawnSeries (page: Page, scheme: 'light' | 'dark'): Promise<strin
   return drawn
 }
 
+/** Waits until all series of `names` are drawn: a chart is drawn some frames after a change. */
+async function untilDrawn (page: Page, scheme: 'light' | 'dark', names: string[]): Promise<void> {
+  for (;;) {
+    const drawn = await drawnSeries(page, scheme)
+    if (names.every((name) => drawn.includes(name))) return
+  }
+}
+
 /** A minute in which the lines of a chart are apart from each other, if anything is to be drawn. */
 function minuteOf (numbers: Omit<Point, 'time'>): Point[] {
   const now = Date.now()
@@ -114,14 +122,15 @@ browserTest('each number of a chart is drawn in its color, light and dark', asyn
     await page.locator('[data-chart=refusals] .plot[aria-label]').waitFor()
   }
   await open()
-  t.strictSame(await drawnSeries(page, 'light'), Object.keys(SERIES))
+  await untilDrawn(page, 'light', Object.keys(SERIES))
   t.strictSame(await drawnSeries(page, 'dark'), [])
   await page.emulateMedia({ colorScheme: 'dark' })
-  t.strictSame(await drawnSeries(page, 'dark'), Object.keys(SERIES))
+  await untilDrawn(page, 'dark', Object.keys(SERIES))
   t.strictSame(await drawnSeries(page, 'light'), [])
 
   points = minuteOf({ open: 5, received: 0, sent: 0, refused: 0, delay: 1, longestDelay: 1 })
   await open()
+  await untilDrawn(page, 'light', ['connections open'])
   t.notOk((await drawnSeries(page, 'light')).includes('refusals refused'), 'there was none')
 })
 
