@@ -4,7 +4,7 @@ import {
   createServer as createNetServer, type AddressInfo, type Server as NetServer
 } from 'node:net'
 import Fastify, { type FastifyInstance, type FastifyServerOptions } from 'fastify'
-import { announcePort, createBareServer, isAnnounced, withTransport } from './transports'
+import { announce, createBareServer, isAnnounced, withTransport } from './transports'
 
 /** What a helper needs of a tap test: it closes there what it opens. */
 export interface Teardown {
@@ -16,7 +16,7 @@ export function createFastify (t: Teardown, options: FastifyServerOptions = {}):
   const chosen = withTransport(options)
   const fastify = Fastify(chosen)
   const { server } = fastify
-  if (chosen !== options) server.on('listening', () => { announcePort(portOf(server)) })
+  if (chosen !== options) server.on('listening', () => { announce(server) })
   t.teardown(() => fastify.close())
   return fastify
 }
@@ -39,7 +39,7 @@ export async function createHttp (t: Teardown): Promise<{ server: Server, origin
   }))
   server.listen(0, '127.0.0.1')
   await once(server, 'listening')
-  announcePort(portOf(server))
+  announce(server)
   return { server, origin: `ws://127.0.0.1:${portOf(server)}` }
 }
 

@@ -9,7 +9,7 @@ import {
 } from 'node:http'
 import type { Http2ServerRequest, Http2ServerResponse } from 'node:http2'
 import { createServer as createHttpsServer } from 'node:https'
-import { connect as connectTcp, type Socket } from 'node:net'
+import { connect as connectTcp, type AddressInfo, type Socket } from 'node:net'
 import { connect as connectTls } from 'node:tls'
 import type { FastifyServerOptions } from 'fastify'
 import { StreamUpgrade } from '../../src/handshake/http2-stream'
@@ -127,9 +127,15 @@ export function createBareServer (): Server {
   return TRANSPORTS[current].createServer()
 }
 
-/** A server of the transport listens on a port, so clients of this port use the transport. */
-export function announcePort (port: number): void {
+/**
+ * A server of the transport listens, so clients of its port use the transport until it closes. Then
+ * a server of another transport may get the same port.
+ */
+export function announce (server: Server): void {
+  // A server on a TCP port has an address of this shape.
+  const { port } = server.address() as AddressInfo
   known.set(port, current)
+  server.once('close', () => { known.delete(port) })
 }
 
 /** Whether a port is that of a server of the transport. */

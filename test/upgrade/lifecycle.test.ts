@@ -209,8 +209,11 @@ const TIMEOUTS: Array<[option: string, request: string, answer: RegExp]> = [
 ]
 
 /** A machine that is busy may take longer than the timeout to connect. Then it is tried again. */
-async function connectInTime (t: Test, url: string): Promise<Client> {
-  return connect(t, url).catch(() => connectInTime(t, url))
+async function connectInTime (t: Test, url: string, attempts = 20): Promise<Client> {
+  return connect(t, url).catch((error: unknown) => {
+    if (attempts === 1) throw error
+    return connectInTime(t, url, attempts - 1)
+  })
 }
 
 for (const [option, request, answer] of TIMEOUTS) {
