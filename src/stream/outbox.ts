@@ -1,6 +1,7 @@
 /**
  * The messages that are sent on a connection. Short messages of the common types are packed, and
- * leave together when the tick ends, see `tick.ts`. ws sends all others, in order, after these.
+ * leave together when the tick ends, see `tick.ts`. ws sends all other messages, in order, after
+ * the packed ones.
  */
 import type { Duplex } from 'node:stream'
 import { WebSocket } from 'ws'
