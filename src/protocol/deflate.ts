@@ -1,7 +1,10 @@
-/** A message, compressed once for all connections that can read it (RFC 7692 section 7.2.1). */
+/**
+ * A message that is compressed on its own (RFC 7692 section 7.2.1): a short one for a single
+ * connection, or any message once for all connections that can read it.
+ */
 import { constants, deflateRawSync, type ZlibOptions } from 'node:zlib'
 
-/** How messages for many connections are compressed. */
+/** How messages are compressed, each on its own. */
 export interface SharedDeflate {
   /** Bytes of the shortest message that is compressed. */
   readonly threshold: number
@@ -13,8 +16,15 @@ export interface SharedDeflate {
 /** The four bytes that end each compressed message, and are not sent. */
 const TAIL_SIZE = 4
 
+/** Whether a message of so many bytes is compressed. An empty one never is. */
+export function isDeflated (byteLength: number, { threshold }: SharedDeflate): boolean {
+  return byteLength > 0 && byteLength >= threshold
+}
+
 /** Compresses a message that does not refer to any message before it. */
-export function deflateOnce (payload: Uint8Array, { windowBits, options }: SharedDeflate): Buffer {
+export function deflateOnce (
+  payload: string | Uint8Array, { windowBits, options }: SharedDeflate
+): Buffer {
   const deflated = deflateRawSync(payload, {
     ...options, windowBits, finishFlush: constants.Z_SYNC_FLUSH
   })

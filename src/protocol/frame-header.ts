@@ -9,6 +9,8 @@ export const CLOSE = 0x8
 export const KEY_SIZE = 4
 
 const FIN = 0x80
+/** Says that the message is compressed (RFC 7692 section 6). */
+const COMPRESSED = 0x40
 const OPCODE = 0x0f
 const MASKED = 0x80
 const LENGTH = 0x7f
@@ -45,6 +47,12 @@ export class FrameHeader {
   /** Whether the frame is a whole message, text or binary, without an extension. */
   get isWholeMessage (): boolean {
     return this.first === (FIN | TEXT) || this.first === (FIN | BINARY)
+  }
+
+  /** Whether the frame is a whole message, text or binary, that is compressed. */
+  get isCompressedMessage (): boolean {
+    const { first } = this
+    return first === (FIN | COMPRESSED | TEXT) || first === (FIN | COMPRESSED | BINARY)
   }
 
   /** Reads the header that begins at `start`. False if it goes on behind the end of `bytes`. */

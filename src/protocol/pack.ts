@@ -31,6 +31,9 @@ const LENGTH_IN_16_BITS = 126
 export const FINAL_TEXT = 0x81
 export const FINAL_BINARY = 0x82
 
+/** In the first byte: the message is compressed (RFC 7692 section 6). */
+export const COMPRESSED = 0x40
+
 const memory = Buffer.allocUnsafeSlow(MEMORY_SIZE)
 
 /** The frames in `memory` from 0 to here are packed and not written yet. */
@@ -47,8 +50,17 @@ export function packText (sink: FrameSink, text: string, byteLength: number): vo
 
 /** Appends a binary message of at most {@link MAX_PACKED_PAYLOAD} bytes. */
 export function packBinary (sink: FrameSink, data: Uint8Array): void {
+  packBytes(sink, data, FINAL_BINARY)
+}
+
+/** Appends a message that is compressed already, and was short before. */
+export function packCompressed (sink: FrameSink, data: Uint8Array, isText: boolean): void {
+  packBytes(sink, data, (isText ? FINAL_TEXT : FINAL_BINARY) | COMPRESSED)
+}
+
+function packBytes (sink: FrameSink, data: Uint8Array, firstByte: number): void {
   reserve(sink, data.length)
-  writeHeader(FINAL_BINARY, data.length)
+  writeHeader(firstByte, data.length)
   memory.set(data, end)
   end += data.length
 }

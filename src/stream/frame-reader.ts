@@ -1,8 +1,8 @@
 /**
  * Reads the frames of connections before ws does, in the chunks in which they arrive. Most frames
- * are a whole message without an extension: those messages go to the inbox and not to ws. All other
- * frames go to ws, which checks, joins and refuses them. They are unmasked and have a key of zeros,
- * so that ws need not unmask them.
+ * are a whole message, not compressed or short: those messages go to the inbox and not to ws. All
+ * other frames go to ws, which checks, joins and refuses them. They are unmasked and have a key of
+ * zeros, so that ws need not unmask them.
  *
  * | after                             | the next bytes are                  | until               |
  * |-----------------------------------|-------------------------------------|---------------------|
@@ -27,12 +27,13 @@ import { compact } from './compact'
 import { deliverHere, demandOf } from './delivery'
 import { giveToWs, replaceListener, show, type DataListener } from './handover'
 import { inboxOf } from './inbox'
+import { inflate, isInflatedHere, startChunk } from './inflated-message'
 import { nextTick } from './next-tick'
 import {
   kReader, kSocket, type ReadingOptions, type ReadSocket, type SocketReader, type Transport
 } from './read-socket'
 import { kInbox, kOwner, kReadState, kSettings } from './symbols'
-import { Unfinished, type ReadState } from './unfinished'
+import { isOfWs, takeGiven, Unfinished, type ReadState } from './unfinished'
 
 /** One object for all headers: the last header is no longer needed when the next one is read. */
 const header = new FrameHeader()
@@ -60,12 +61,12 @@ function readOn (socket: ReadSocket, unfinished: Unfinished): void {
 
 /** Reads the frames of a server's connections; see the header of this file. */
 export class FrameReader implements SocketReader {
-  readonly #options: ReadingOptions
+  readonly options: ReadingOptions
   readonly #onData: DataListener
   readonly #onClose: (this: Duplex) => void
 
   constructor (options: ReadingOptions) {
-    this.#options = options
+    this.options = options
     const read = (transport: Duplex, chunk: Buffer): void => {
       // The cast is safe: the listeners are only on transports that have the symbol.
       this.#read(transport as Transport, chunk)
@@ -77,12 +78,6 @@ export class FrameReader implements SocketReader {
       if (rest !== null) read(this, rest)
       onEnd.call(this)
     }
-  }
-
-  hasOptions (options: ReadingOptions): boolean {
-    const { maxPayload, maxFragments, skipUTF8Validation } = this.#options
-    return maxPayload === options.maxPayload && maxFragments === options.maxFragments &&
-      skipUTF8Validation === options.skipUTF8Validation
   }
 
   /** Reads a connection in place of ws, if the only `data` listener is the usual one of ws. */
@@ -118,6 +113,7 @@ export class FrameReader implements SocketReader {
       transport.pause()
       return
     }
+    startChunk()
     const words = wordsOf(bytes)
     let start = state === null ? 0 : this.#continueFrame(socket, state, bytes, words)
     while (start < bytes.length) {
@@ -126,8 +122,9 @@ export class FrameReader implements SocketReader {
         return
       }
       const end = start + header.size + header.length
-      const isTaken = end <= bytes.length && this.#isOurs(socket) &&
-        this.#take(socket, bytes, words, start)
+      const isTaken = end <= bytes.length && (this.#isOurs(socket)
+        ? this.#take(socket, bytes, words, start)
+        : this.#inflate(socket, bytes, words, start))
       start = isTaken ? end : this.#give(socket, transport, bytes, words, start)
     }
   }
@@ -137,7 +134,7 @@ export class FrameReader implements SocketReader {
     const unfinished = this.#unfinishedOf(socket, transport)
     unfinished.kept = compact(bytes)
     const { isWaiting, fragments, given } = unfinished
-    const mayBeOurs = fragments === 0 && mayBeWhole(bytes, this.#options.maxPayload)
+    const mayBeOurs = fragments === 0 && mayBeWhole(bytes, this.options.maxPayload)
     if (isWaiting || mayBeOurs) return
     // ws gets the part already, because it can refuse a frame before its header is whole.
     unfinished.given = bytes.length
@@ -148,12 +145,9 @@ export class FrameReader implements SocketReader {
 
   /** Whether the frame of `header`, which has arrived whole, can be delivered without ws. */
   #isOurs (socket: ReadSocket): boolean {
-    const { maxPayload, isDeferred } = this.#options
-    if (isDeferred || !header.isWholeMessage || !header.isMasked) return false
-    const state = socket[kReadState]
-    // Whether ws has got a part of the message, or of the frame.
-    const isOfWs = state instanceof Unfinished && state.fragments + state.given > 0
-    return !isOfWs && (header.length <= maxPayload || maxPayload === 0)
+    const { maxPayload, isInTurns } = this.options
+    if (isInTurns || !header.isWholeMessage || !header.isMasked) return false
+    return !isOfWs(socket[kReadState]) && (header.length <= maxPayload || maxPayload === 0)
   }
 
   /** Delivers the message at `start`. False if it is not valid: then ws has to refuse it. */
@@ -162,18 +156,30 @@ export class FrameReader implements SocketReader {
     const end = payload + header.length
     const isAscii = unmask(bytes, words, payload, end, readKey(bytes, payload - KEY_SIZE))
     const isText = header.opcode === TEXT
-    if (isText && isAscii && socket[kInbox] === null && this.#options.takesText(socket)) {
+    if (isText && isAscii && socket[kInbox] === null && this.options.takesText(socket)) {
       socket[kSettings].traffic.receive(header.length)
       deliverHere(socket, bytes.toString('latin1', payload, end), false)
       return true
     }
     const data = bytes.subarray(payload, end)
-    if (isText && !isAscii && !this.#options.skipUTF8Validation && !isUtf8(data)) {
-      // The bytes are unmasked now, so ws has to find a key of zeros.
-      bytes.fill(0, payload - KEY_SIZE, payload)
-      return false
-    }
-    socket[kSettings].traffic.receive(header.length)
+    return this.#deliver(socket, data, isText, isAscii) || leaveToWs(bytes, payload)
+  }
+
+  /** Delivers the compressed message at `start`. False if ws has to read it. */
+  #inflate (socket: ReadSocket, bytes: Buffer, words: Int32Array, start: number): boolean {
+    if (!isInflatedHere(header, this.options) || isOfWs(socket[kReadState])) return false
+    const payload = start + header.size
+    const isText = header.opcode === TEXT
+    const data = inflate(header, this.options, bytes, words, payload)
+    return (data !== null && this.#deliver(socket, data, isText, false)) ||
+      leaveToWs(bytes, payload)
+  }
+
+  /** False if the message is not valid. */
+  #deliver (socket: ReadSocket, data: Buffer, isText: boolean, isAscii: boolean): boolean {
+    const needsCheck = isText && !isAscii && !this.options.skipUTF8Validation
+    if (needsCheck && !isUtf8(data)) return false
+    socket[kSettings].traffic.receive(data.length)
     if (socket[kInbox] === null && demandOf(socket) === 'room') deliverHere(socket, data, !isText)
     else inboxOf(socket).receive(data, !isText)
     return true
@@ -188,13 +194,13 @@ export class FrameReader implements SocketReader {
     const { first, isFinal, isMasked, size, length } = header
     if (!isMasked) {
       // ws refuses a frame without a mask. All chunks after this one are dropped.
-      giveToWs(socket, transport, bytes.subarray(start + this.#takeGiven(socket)))
+      giveToWs(socket, transport, bytes.subarray(start + takeGiven(socket[kReadState])))
       stopReading(socket)
       return bytes.length
     }
     const payload = start + size
     const end = Math.min(payload + length, bytes.length)
-    const given = this.#takeGiven(socket)
+    const given = takeGiven(socket[kReadState])
     // If ws has got a part of the header already, ws takes the mask off itself.
     const key = given > 0 ? 0 : readKey(bytes, payload - KEY_SIZE)
     if (given === 0) {
@@ -214,15 +220,6 @@ export class FrameReader implements SocketReader {
     return socket[kReadState] === 'over' ? bytes.length : end
   }
 
-  /** Returns, and resets, how many bytes of a header ws has got before the header was whole. */
-  #takeGiven (socket: ReadSocket): number {
-    const state = socket[kReadState]
-    if (!(state instanceof Unfinished)) return 0
-    const { given } = state
-    state.given = 0
-    return given
-  }
-
   /** Gives ws the next part of a frame, if one is missing. Returns where the next frame begins. */
   #continueFrame (
     socket: ReadSocket, unfinished: Unfinished, bytes: Buffer, words: Int32Array
@@ -240,7 +237,7 @@ export class FrameReader implements SocketReader {
 
   /** ws has got a whole frame; `first` is the first byte of its header. */
   #onGiven (socket: ReadSocket, transport: Duplex, first: number, isShown: boolean): void {
-    const { maxFragments, isDeferred } = this.#options
+    const { maxFragments, isDeferred } = this.options
     header.first = first
     const { isFinal, opcode } = header
     const state = socket[kReadState]
@@ -282,6 +279,12 @@ export class FrameReader implements SocketReader {
 
 function isWaiting (state: ReadState): boolean {
   return state instanceof Unfinished && state.isWaiting
+}
+
+/** The bytes are unmasked now, so ws has to find a key of zeros. */
+function leaveToWs (bytes: Buffer, payload: number): false {
+  bytes.fill(0, payload - KEY_SIZE, payload)
+  return false
 }
 
 /** The transport has ended: ws gets the kept bytes, as one chunk. */

@@ -22,5 +22,5 @@ export const TERMINATED = 1 << TICK_BITS + 3
 /** The connection was closed because its peer was too far behind. */
 export const SLOW = 1 << TICK_BITS + 4
 
-/** The peer can read messages that were compressed once for all. Set at the handshake. */
-export const SHARES_DEFLATE = 1 << TICK_BITS + 5
+/** The peer can read messages that are compressed each on its own. Set at the handshake. */
+export const DEFLATES_ALONE = 1 << TICK_BITS + 5

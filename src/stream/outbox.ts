@@ -6,11 +6,14 @@
 import type { Duplex } from 'node:stream'
 import { WebSocket } from 'ws'
 import { CLOSE_TRY_AGAIN_LATER } from '../protocol/close-codes'
-import { MAX_PACKED_PAYLOAD, packBinary, packedBytes, packText } from '../protocol/pack'
+import { packedBytes } from '../protocol/pack'
 import { guardCallback } from './callback'
 import { BackpressureError, UnsentError } from './errors'
-import { CLOSED_HERE, FRAGMENTING, LEFT, SLOW, TERMINATED } from './outbox-state'
+import {
+  CLOSED_HERE, DEFLATES_ALONE, FRAGMENTING, LEFT, SLOW, TERMINATED
+} from './outbox-state'
 import type { ConnectionOwner } from './owner'
+import { NOT_PACKED, packMessage } from './packed-message'
 import {
   isFinal, isLong, isReadLate, isSendWrapped, keep, sizeOf, type Data, type SendOptions
 } from './send-data'
@@ -78,27 +81,15 @@ export class Outbox extends TickBatcher implements Suspect {
     else if (!this.#pack(data, options)) this.#sendUnpacked(data, options)
   }
 
-  /** Packs a message that is whole, short and of a common type. False for any other. */
+  /** Packs a message if that is possible. False if it has to go through ws. */
   #pack (data: Data, options: SendOptions): boolean {
     // Earlier fragments of a message, and messages that ws sends later, have to leave first.
     if (!this.isPacking || this.#is(FRAGMENTING) || this.hasUnfinished) return false
-    if (!this.#isOpen || !isFinal(options) || options.mask === true) return false
-    // For ws, `binary: undefined` means text, not "by the type of the data".
-    if (options.binary === undefined && 'binary' in options) return false
-    if (typeof data === 'string' && options.binary !== true) return this.#packText(data)
-    if (!(data instanceof Uint8Array) || options.binary === false) return false
-    if (data.length > MAX_PACKED_PAYLOAD) return false
-    packBinary(this, data)
-    this.#socket[kSettings].traffic.send(data.length)
-    return true
-  }
-
-  #packText (text: string): boolean {
-    if (text.length > MAX_PACKED_PAYLOAD) return false
-    const byteLength = Buffer.byteLength(text)
-    if (byteLength > MAX_PACKED_PAYLOAD) return false
-    packText(this, text, byteLength)
-    this.#socket[kSettings].traffic.send(byteLength)
+    if (!this.#isOpen) return false
+    const { traffic, deflate } = this.#socket[kSettings]
+    const size = packMessage(this, data, options, this.#is(DEFLATES_ALONE) ? deflate : null)
+    if (size === NOT_PACKED) return false
+    traffic.send(size)
     return true
   }
 
@@ -194,7 +185,7 @@ export class Outbox extends TickBatcher implements Suspect {
   }
 
   protected get mayPack (): boolean {
-    return this.#isPlain && !isSendWrapped()
+    return (this.#isPlain || this.#is(DEFLATES_ALONE)) && !isSendWrapped()
   }
 
   // --- Slow peers ---

@@ -13,8 +13,19 @@ export interface ReadingOptions {
   readonly skipUTF8Validation: boolean
   /** Whether the readers of a socket take text as a string, so that no Buffer is needed. */
   readonly takesText: (socket: ReadSocket) => boolean
-  /** ws emits messages later than it gets them. */
+  /** ws may emit messages later than it gets them. */
   readonly isDeferred: boolean
+  /** ws emits each message in a turn of its own, so that all of them go through ws. */
+  readonly isInTurns: boolean
+  /** Short compressed messages are inflated without ws. */
+  readonly inflatesAlone: boolean
+}
+
+/** Whether messages have the same limits, and go through ws for the same reasons. */
+export function areEqual (one: ReadingOptions, other: ReadingOptions): boolean {
+  return one.maxPayload === other.maxPayload && one.maxFragments === other.maxFragments &&
+    one.skipUTF8Validation === other.skipUTF8Validation && one.isDeferred === other.isDeferred &&
+    one.isInTurns === other.isInTurns && one.inflatesAlone === other.inflatesAlone
 }
 
 /** The reader of a socket's frames. */

@@ -14,6 +14,11 @@ export function isFinal (options: SendOptions): boolean {
   return !('fin' in options) || options.fin === true
 }
 
+/** Whether a message may be compressed. As in ws, `compress: undefined` means that it may not. */
+export function isCompressed (options: SendOptions): boolean {
+  return !('compress' in options) || options.compress === true
+}
+
 /** Whether ws sends the data as it is. */
 function isBytes (data: unknown): data is NodeJS.ArrayBufferView | ArrayBufferLike {
   return ArrayBuffer.isView(data) || types.isAnyArrayBuffer(data)

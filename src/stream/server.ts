@@ -2,18 +2,18 @@
 import type { IncomingMessage } from 'node:http'
 import type { Duplex } from 'node:stream'
 import { WebSocketServer, type ServerOptions } from 'ws'
-import type { SharedDeflate } from '../protocol/deflate'
 import { DEFAULT_MAX_SUBSCRIPTIONS, Hub, type PublishOptions } from '../topics/hub'
 import type { TopicData } from '../topics/message'
+import { noteExtensions, serverDeflateOf, takeAgreed, type ServerDeflate } from './agreed-deflate'
 import { takesNoText, takesText } from './delivery'
 import { UnsupportedOptionError } from './errors'
 import { FrameReader } from './frame-reader'
 import { readOptions } from './given'
+import { areEqual, type ReadingOptions } from './read-socket'
 import { kOutbox, kSettings, kStream } from './symbols'
 import {
   checkNumber, createShared, MAX_INT32, StreamSettings, type SharedState, type SocketStreamOptions
 } from './settings'
-import { noteExtensions, sharedDeflateOf, takeCanShare } from './shared-deflate'
 import { StreamSocket } from './socket'
 import { asString } from './text'
 import { SocketStream } from './duplex'
@@ -50,10 +50,10 @@ export type UpgradeCallback = (socket: StreamSocket, request: IncomingMessage) =
  */
 export class WebSocketStreamServer extends WebSocketServer<typeof StreamSocket> {
   readonly streamSettings: StreamSettings
-  /** The frame readers, by whether ws defers the frames of their connections. */
-  readonly #readers = new Map<boolean, FrameReader>()
+  /** The frame readers, by what their connections have agreed on. */
+  readonly #readers = new Map<'plain' | 'deferred' | 'inflating', FrameReader>()
   /** Null if messages are not compressed. */
-  readonly #deflate: SharedDeflate | null
+  readonly #deflate: ServerDeflate | null
 
   /**
    * @param onStream added as a listener of `stream`
@@ -68,14 +68,15 @@ export class WebSocketStreamServer extends WebSocketServer<typeof StreamSocket> 
       throw new UnsupportedOptionError('WebSocket', OWN_CLASS)
     }
     // Options are checked first, because the constructor of ws opens the port.
-    const deflate = sharedDeflateOf(options.perMessageDeflate)
+    const serverDeflate = serverDeflateOf(options.perMessageDeflate)
+    const deflate = serverDeflate?.shared ?? null
     const maxSubscriptions = checkNumber(
       'maxSubscriptions', options.maxSubscriptions, DEFAULT_MAX_SUBSCRIPTIONS)
     const topics = shared.topics ?? new Hub({ maxSubscriptions, deflate })
-    const streamSettings = new StreamSettings(options, createShared({ ...shared, topics }))
+    const streamSettings = new StreamSettings(options, createShared({ ...shared, topics, deflate }))
     super({ ...options, ...readOptions(options, WS_OPTIONS), WebSocket: StreamSocket, ...NEVER })
     this.streamSettings = streamSettings
-    this.#deflate = deflate
+    this.#deflate = serverDeflate
     if (deflate !== null) this.on('headers', noteExtensions)
     this.on('connection', this.#emitStream)
     if (onStream !== undefined) this.on('stream', onStream)
@@ -110,31 +111,35 @@ export class WebSocketStreamServer extends WebSocketServer<typeof StreamSocket> 
       socket[kSettings] = this.streamSettings
       this.streamSettings.counts.accepted++
       this.streamSettings.clients?.add(socket)
-      if (this.#deflate !== null && takeCanShare(this.#deflate)) socket[kOutbox].shareDeflate()
-      if (isUnread) this.#readerFor(socket).attach(socket, transport)
+      const { deflatesAlone, inflatesAlone } = takeAgreed(this.#deflate)
+      if (deflatesAlone) socket[kOutbox].deflateAlone()
+      if (isUnread) this.#readerFor(socket, inflatesAlone).attach(socket, transport)
       callback(socket, request)
     })
   }
 
-  /** The frame reader for a socket, which depends on whether it has negotiated extensions. */
-  #readerFor ({ extensions }: StreamSocket): FrameReader {
+  /** The frame reader for a socket, which depends on the extensions that it has negotiated. */
+  #readerFor ({ extensions }: StreamSocket, inflatesAlone: boolean): FrameReader {
     const { maxPayload, maxFragments, skipUTF8Validation, allowSynchronousEvents } = this.options
     // As in ws: messages are deferred if the option is given and its value is falsy.
     const isSynchronous = allowSynchronousEvents === undefined || Boolean(allowSynchronousEvents)
-    const isDeferred = extensions !== '' || !isSynchronous
-    const options = {
+    const isPlain = extensions === '' && isSynchronous
+    const options: ReadingOptions = {
       // In 32 bits, as ws counts.
       maxPayload: Number(maxPayload) | 0,
       maxFragments: Number(maxFragments) | 0,
       skipUTF8Validation: skipUTF8Validation === true,
       takesText: this.streamSettings.readText === asString ? takesText : takesNoText,
-      isDeferred
+      isDeferred: !isPlain,
+      isInTurns: !isSynchronous,
+      inflatesAlone: inflatesAlone && isSynchronous
     }
-    const known = this.#readers.get(isDeferred)
+    const kind = isPlain ? 'plain' : options.inflatesAlone ? 'inflating' : 'deferred'
+    const known = this.#readers.get(kind)
     // An application may have changed the options of the server since.
-    if (known?.hasOptions(options) === true) return known
+    if (known !== undefined && areEqual(known.options, options)) return known
     const reader = new FrameReader(options)
-    this.#readers.set(isDeferred, reader)
+    this.#readers.set(kind, reader)
     return reader
   }
 

@@ -5,6 +5,7 @@ import { BYTES, MESSAGES, type Codec } from './codec'
 import { InvalidOptionError } from './errors'
 import { ConnectionCounts } from '../observe/connection-counts'
 import { Traffic } from '../observe/traffic'
+import type { SharedDeflate } from '../protocol/deflate'
 import { Hub } from '../topics/hub'
 import { asString, type ReadText } from './text'
 
@@ -73,18 +74,21 @@ export interface SharedState {
   readonly topics: Hub
   /** The open connections; null where the server of ws keeps them. */
   readonly clients: Clients | null
+  /** How messages are compressed that need not go through ws; null if none are compressed. */
+  readonly deflate: SharedDeflate | null
 }
 
 /** What the streams of a new server share. Parts that are not given are created. */
 export function createShared (
-  { counts, traffic, readText, topics, clients }: Partial<SharedState> = {}
+  { counts, traffic, readText, topics, clients, deflate }: Partial<SharedState> = {}
 ): SharedState {
   return {
     counts: counts ?? new ConnectionCounts(),
     traffic: traffic ?? new Traffic(),
     readText: readText ?? asString,
     topics: topics ?? new Hub(),
-    clients: clients ?? null
+    clients: clients ?? null,
+    deflate: deflate ?? null
   }
 }
 
@@ -104,6 +108,7 @@ export class StreamSettings implements SharedState {
   readonly readText: ReadText
   readonly topics: Hub
   readonly clients: Clients | null
+  readonly deflate: SharedDeflate | null
   /** Options of the constructor of Duplex. Its types lack `captureRejections`. */
   readonly duplex: DuplexOptions & { captureRejections: boolean }
 
@@ -121,6 +126,7 @@ export class StreamSettings implements SharedState {
     this.readText = shared.readText
     this.topics = shared.topics
     this.clients = shared.clients
+    this.deflate = shared.deflate
     this.objectMode = codec !== null || (options.objectMode ?? options.binary === false)
     this.codec = codec ?? (this.objectMode ? MESSAGES : BYTES)
     const { highWaterMark, pauseTimeout, maxBackpressure, closeTimeout } = options

@@ -15,7 +15,7 @@ import { toError } from '../observe/thrown'
 import type { TopicMessage } from '../topics/message'
 import type { Subscriber, Subscriptions } from '../topics/subscriptions'
 import { Outbox } from './outbox'
-import { FRAGMENTING, SHARES_DEFLATE } from './outbox-state'
+import { FRAGMENTING, DEFLATES_ALONE } from './outbox-state'
 import { isSendWrapped } from './send-data'
 import { suspect } from './slow-check'
 import { kSettings } from './symbols'
@@ -28,9 +28,9 @@ const BINARY = { binary: true, compress: false }
 export class TopicOutbox extends Outbox implements Subscriber {
   subscriptions: Subscriptions | null = null
 
-  /** The peer can read messages that are compressed once for many connections. */
-  shareDeflate (): void {
-    this.state |= SHARES_DEFLATE
+  /** The peer can read messages that are compressed each on its own, and so once for many peers. */
+  deflateAlone (): void {
+    this.state |= DEFLATES_ALONE
   }
 
   deliver (message: TopicMessage): void {
@@ -74,7 +74,7 @@ export class TopicOutbox extends Outbox implements Subscriber {
   #writeFrame (message: TopicMessage): void {
     this.cork()
     this.socket[kSettings].traffic.send(message.size)
-    const isShared = (this.state & SHARES_DEFLATE) !== 0
+    const isShared = (this.state & DEFLATES_ALONE) !== 0
     this.transport?.write(isShared ? message.deflatedFrame : message.frame)
   }
 

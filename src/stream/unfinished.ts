@@ -42,3 +42,16 @@ export class Unfinished {
 
 /** Null while nothing is left; `over` when nothing more is read. */
 export type ReadState = Unfinished | 'over' | null
+
+/** Returns, and resets, how many bytes of a header ws has got before the header was whole. */
+export function takeGiven (state: ReadState): number {
+  if (!(state instanceof Unfinished)) return 0
+  const { given } = state
+  state.given = 0
+  return given
+}
+
+/** Whether ws has got a part of the frame that comes next, or of its message. */
+export function isOfWs (state: ReadState): boolean {
+  return state instanceof Unfinished && state.fragments + state.given > 0
+}

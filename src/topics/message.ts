@@ -1,5 +1,5 @@
 import { createCompressedFrame, createFrame, payloadOf } from '../protocol/frame'
-import { deflateOnce, type SharedDeflate } from '../protocol/deflate'
+import { deflateOnce, isDeflated, type SharedDeflate } from '../protocol/deflate'
 
 /** The data of a message: a string becomes a text message, bytes become a binary one. */
 export type TopicData = string | Uint8Array
@@ -39,11 +39,8 @@ export class TopicMessage {
   }
 
   #compress (): Buffer {
-    const { payload } = this
-    const { length } = payload
-    if (this.#deflate === null || length === 0 || length < this.#deflate.threshold) {
-      return this.frame
-    }
-    return createCompressedFrame(deflateOnce(payload, this.#deflate), this.isText)
+    const deflate = this.#deflate
+    if (deflate === null || !isDeflated(this.size, deflate)) return this.frame
+    return createCompressedFrame(deflateOnce(this.payload, deflate), this.isText)
   }
 }

@@ -177,7 +177,11 @@ browserTest('a page compresses messages as perMessageDeflate says', async (t) =>
     [false, ''],
     [true, 'permessage-deflate'],
     [{ serverNoContextTakeover: true }, 'permessage-deflate; server_no_context_takeover'],
-    [{ clientNoContextTakeover: true }, 'permessage-deflate; client_no_context_takeover']
+    [{ clientNoContextTakeover: true }, 'permessage-deflate; client_no_context_takeover'],
+    [
+      { serverNoContextTakeover: true, clientNoContextTakeover: true },
+      'permessage-deflate; server_no_context_takeover; client_no_context_takeover'
+    ]
   ] as const) {
     const { fastify, origin } = await serve(t, {
       plugin: { options: { perMessageDeflate } }, declare: declareEcho
@@ -187,7 +191,7 @@ browserTest('a page compresses messages as perMessageDeflate says', async (t) =>
     ])
     t.equal(await client.evaluate(({ socket }) => socket.extensions), extensions)
     const isSame = await client.evaluate(async (client, text) => {
-      const texts = [text, 'short', text]
+      const texts = [text, 'short', text.slice(0, 3000), text]
       for (const text of texts) client.socket.send(text)
       const answers = await Promise.all(texts.map(() => client.next()))
       return answers.every((answer, index) => answer === texts[index])
