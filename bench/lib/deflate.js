@@ -1,6 +1,6 @@
 /**
- * Compressed messages (RFC 7692), each compressed on its own, as after a handshake without context
- * takeover.
+ * Compressed messages (RFC 7692), each compressed on its own. With context takeover, that is allowed
+ * as well.
  */
 
 import { constants, deflateRawSync, inflateRawSync } from 'node:zlib'
@@ -10,8 +10,9 @@ const TAIL = Buffer.of(0, 0, 0xff, 0xff)
 
 const OPTIONS = { finishFlush: constants.Z_SYNC_FLUSH }
 
-/** The extension that a client asks for. */
+/** The extension that a client asks for. With context takeover, messages may refer to earlier ones. */
 export const DEFLATE = 'permessage-deflate; client_no_context_takeover; server_no_context_takeover'
+export const DEFLATE_TAKEOVER = 'permessage-deflate'
 
 /** The compressed payload of a message. */
 export function deflate (payload) {

@@ -52,10 +52,10 @@ export function labelOf (peer) {
  *
  * @param work the name of a handler, and whether messages are compressed
  */
-export async function startPeer (peer, { handler, isCompressed = false }) {
+export async function startPeer (peer, { handler, extension }) {
   const { module, options } = peers[peer] ?? { module: 'ours', options: { build: buildUrl(peer) } }
   const { start } = await import(`./${module}.js`)
-  return await start(handler, { ...options, perMessageDeflate: isCompressed })
+  return await start(handler, { ...options, perMessageDeflate: extension !== undefined })
 }
 
 /** The program that a peer runs on, or null if it is not installed. */

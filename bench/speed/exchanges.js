@@ -10,7 +10,7 @@
  */
 
 import { randomBytes, randomInt } from 'node:crypto'
-import { DEFLATE, deflate, inflate } from '../lib/deflate.js'
+import { deflate, inflate } from '../lib/deflate.js'
 import {
   BINARY, decodeFrames, FrameCounter, isWhole, maskedMessage, randomKey, TEXT, ZERO_KEY
 } from '../lib/frames.js'
@@ -24,7 +24,7 @@ const ALPHABETS = {
 
 export function createExchange (work) {
   if (work.protocol === 'http') return httpExchange()
-  return work.isCompressed ? compressedExchange(work) : websocketExchange(work)
+  return work.extension === undefined ? websocketExchange(work) : compressedExchange(work)
 }
 
 function websocketExchange (work) {
@@ -46,12 +46,15 @@ function websocketExchange (work) {
   }
 }
 
-/** The server compresses its answer as well, to a length that nothing promises: frames count. */
-function compressedExchange ({ size, alphabet }) {
+/**
+ * The server compresses its answer as well, to a length that nothing promises: frames count. The
+ * first answer of a connection is the one that is checked, so it refers to no earlier one.
+ */
+function compressedExchange ({ size, alphabet, extension }) {
   const payload = randomText(size, ALPHABETS[alphabet])
   return {
-    opening: upgradeRequest('/echo', DEFLATE),
-    extension: DEFLATE,
+    opening: upgradeRequest('/echo', extension),
+    extension,
     message: maskedMessage(deflate(payload), TEXT, { isCompressed: true }),
     createCounter: () => new FrameCounter(TEXT, { countsFrames: true }),
     isComplete: isWhole,

@@ -9,12 +9,15 @@
  *   size         bytes of a message: random ones, or random letters of the `alphabet`
  *   isJson       the message is a JSON object around random letters
  *   isUnmasked   the masking key is zero, so the server has nothing to unmask
- *   fragments    frames of a message; isCompressed: permessage-deflate, both ways
+ *   fragments    frames of a message
+ *   extension    the permessage-deflate that the client asks for; messages go compressed both ways
  *   replies      messages that the handler sends for each message
  *   peers        which servers are measured, by their names in peers/peers.js
  *   reference    the peer that the ratios refer to
  *   target       the ratio that `ours` shall not exceed, or null
  */
+
+import { DEFLATE, DEFLATE_TAKEOVER } from '../lib/deflate.js'
 
 const LISTENER_PEERS = ['tcp', 'bun', 'ws', '@fastify/websocket', 'ours']
 const WS_PEERS = ['ws', '@fastify/websocket', 'ours']
@@ -122,7 +125,21 @@ export const works = [
     title: 'text echo, 16 connections × 16 in flight, 2 kB of letters, compressed both ways',
     handler: 'text',
     alphabet: 'ascii',
-    isCompressed: true,
+    extension: DEFLATE,
+    connections: 16,
+    inFlight: 16,
+    size: 2048,
+    peers: WS_PEERS,
+    reference: 'ws',
+    target: 1
+  },
+  {
+    ...ECHO,
+    id: 'deflate-takeover',
+    title: 'text echo, 16 connections × 16 in flight, 2 kB of letters, with context takeover',
+    handler: 'text',
+    alphabet: 'ascii',
+    extension: DEFLATE_TAKEOVER,
     connections: 16,
     inFlight: 16,
     size: 2048,
