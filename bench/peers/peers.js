@@ -50,7 +50,7 @@ export function labelOf (peer) {
  * Starts a peer on a free port of 127.0.0.1 and resolves with its net.Server, or with another object
  * that has an `address()`.
  *
- * @param work the name of a handler, and whether messages are compressed
+ * @param work the name of a handler, and the extension that clients ask for, if there is one
  */
 export async function startPeer (peer, { handler, extension }) {
   const { module, options } = peers[peer] ?? { module: 'ours', options: { build: buildUrl(peer) } }

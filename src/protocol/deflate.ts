@@ -5,7 +5,7 @@
 import { constants, deflateRawSync, type ZlibOptions } from 'node:zlib'
 
 /** How messages are compressed, each on its own. */
-export interface SharedDeflate {
+export interface DeflateSettings {
   /** Bytes of the shortest message that is compressed. */
   readonly threshold: number
   /** Size of the LZ77 window, as a power of two. */
@@ -17,13 +17,13 @@ export interface SharedDeflate {
 const TAIL_SIZE = 4
 
 /** Whether a message of so many bytes is compressed. An empty one never is. */
-export function isDeflated (byteLength: number, { threshold }: SharedDeflate): boolean {
+export function isDeflated (byteLength: number, { threshold }: DeflateSettings): boolean {
   return byteLength > 0 && byteLength >= threshold
 }
 
 /** Compresses a message that does not refer to any message before it. */
 export function deflateOnce (
-  payload: string | Uint8Array, { windowBits, options }: SharedDeflate
+  payload: string | Uint8Array, { windowBits, options }: DeflateSettings
 ): Buffer {
   const deflated = deflateRawSync(payload, {
     ...options, windowBits, finishFlush: constants.Z_SYNC_FLUSH

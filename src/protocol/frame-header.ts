@@ -26,6 +26,11 @@ export function isControl (opcode: number): boolean {
   return opcode >= CLOSE
 }
 
+/** Whether a frame with this first byte is a whole message, text or binary, that is compressed. */
+export function isCompressedMessage (first: number): boolean {
+  return first === (FIN | COMPRESSED | TEXT) || first === (FIN | COMPRESSED | BINARY)
+}
+
 /** The header of a frame. One object serves all frames, one after the other. */
 export class FrameHeader {
   /** The first byte: FIN, the reserved bits and the opcode. */
@@ -47,12 +52,6 @@ export class FrameHeader {
   /** Whether the frame is a whole message, text or binary, without an extension. */
   get isWholeMessage (): boolean {
     return this.first === (FIN | TEXT) || this.first === (FIN | BINARY)
-  }
-
-  /** Whether the frame is a whole message, text or binary, that is compressed. */
-  get isCompressedMessage (): boolean {
-    const { first } = this
-    return first === (FIN | COMPRESSED | TEXT) || first === (FIN | COMPRESSED | BINARY)
   }
 
   /** Reads the header that begins at `start`. False if it goes on behind the end of `bytes`. */
@@ -84,11 +83,13 @@ export class FrameHeader {
  * long that it never arrives in one chunk.
  *
  * @param maxPayload bytes of the longest message; 0 is no limit
+ * @param mayBeCompressed whether the message may be compressed
  */
-export function mayBeWhole (part: Buffer, maxPayload: number): boolean {
+export function mayBeWhole (part: Buffer, maxPayload: number, mayBeCompressed: boolean): boolean {
   const [first, second] = part
   if (first === undefined || second === undefined) return true
-  const isMessage = first === (FIN | TEXT) || first === (FIN | BINARY)
+  const isMessage = first === (FIN | TEXT) || first === (FIN | BINARY) ||
+    (mayBeCompressed && isCompressedMessage(first))
   if (!isMessage || (second & MASKED) === 0) return false
   const short = second & LENGTH
   if (short === LENGTH_IN_64_BITS) return false

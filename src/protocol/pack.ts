@@ -53,7 +53,7 @@ export function packBinary (sink: FrameSink, data: Uint8Array): void {
   packBytes(sink, data, FINAL_BINARY)
 }
 
-/** Appends a message that is compressed already, and was short before. */
+/** Appends a message that is compressed. It may be a little longer than it was before. */
 export function packCompressed (sink: FrameSink, data: Uint8Array, isText: boolean): void {
   packBytes(sink, data, (isText ? FINAL_TEXT : FINAL_BINARY) | COMPRESSED)
 }

@@ -5,7 +5,7 @@
  * emits `headers` just before it hands the socket over, in the same call.
  */
 import type { ServerOptions } from 'ws'
-import type { SharedDeflate } from '../protocol/deflate'
+import type { DeflateSettings } from '../protocol/deflate'
 
 /** The threshold of ws, in bytes. */
 const DEFAULT_THRESHOLD = 1024
@@ -27,9 +27,10 @@ const CLIENT_BITS = /;\s*client_max_window_bits=/
 
 /** How a server compresses messages, and inflates them. */
 export interface ServerDeflate {
-  readonly shared: SharedDeflate
-  /** Messages can be inflated without ws. */
-  readonly inflatesAlone: boolean
+  readonly settings: DeflateSettings
+  /** False for a side with a dictionary: its messages are left to ws. */
+  readonly mayDeflate: boolean
+  readonly mayInflate: boolean
 }
 
 /** What the connection that was accepted last has agreed on. */
@@ -58,9 +59,10 @@ export function takeAgreed (server: ServerDeflate | null): AgreedDeflate {
   extensions = ''
   const [, bits = MAX_WINDOW_BITS] = SERVER_BITS.exec(agreed) ?? []
   return {
-    deflatesAlone: SERVER_ALONE.test(agreed) && Number(bits) >= server.shared.windowBits,
+    deflatesAlone: server.mayDeflate && SERVER_ALONE.test(agreed) &&
+      Number(bits) >= server.settings.windowBits,
     // A smaller window is left to ws, which refuses messages that need a larger one.
-    inflatesAlone: server.inflatesAlone && CLIENT_ALONE.test(agreed) && !CLIENT_BITS.test(agreed)
+    inflatesAlone: server.mayInflate && CLIENT_ALONE.test(agreed) && !CLIENT_BITS.test(agreed)
   }
 }
 
@@ -70,16 +72,19 @@ export function serverDeflateOf (option: ServerOptions['perMessageDeflate']): Se
   const given = option === true ? {} : option
   const { threshold, serverMaxWindowBits, zlibDeflateOptions, zlibInflateOptions } = given
   const { level, memLevel, strategy } = zlibDeflateOptions ?? {}
+  // As in ws, only a number is a size.
+  const bits = typeof serverMaxWindowBits === 'number' ? serverMaxWindowBits : MAX_WINDOW_BITS
   return {
-    shared: {
-      threshold: threshold ?? DEFAULT_THRESHOLD,
-      windowBits: Math.max(serverMaxWindowBits ?? MAX_WINDOW_BITS, MIN_WINDOW_BITS),
+    settings: {
+      threshold: threshold === undefined ? DEFAULT_THRESHOLD : Number(threshold),
+      windowBits: Math.max(bits, MIN_WINDOW_BITS),
       options: {
         ...(level !== undefined && { level }),
         ...(memLevel !== undefined && { memLevel }),
         ...(strategy !== undefined && { strategy })
       }
     },
-    inflatesAlone: zlibInflateOptions?.dictionary === undefined
+    mayDeflate: zlibDeflateOptions?.dictionary === undefined,
+    mayInflate: zlibInflateOptions?.dictionary === undefined
   }
 }

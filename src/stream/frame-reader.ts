@@ -1,8 +1,8 @@
 /**
  * Reads the frames of connections before ws does, in the chunks in which they arrive. Most frames
- * are a whole message, not compressed or short: those messages go to the inbox and not to ws. All
- * other frames go to ws, which checks, joins and refuses them. They are unmasked and have a key of
- * zeros, so that ws need not unmask them.
+ * are a whole message that is uncompressed, or short and compressed on its own: those messages go
+ * to the inbox and not to ws. All other frames go to ws, which checks, joins and refuses them. They
+ * are unmasked and have a key of zeros, so that ws need not unmask them.
  *
  * | after                             | the next bytes are                  | until               |
  * |-----------------------------------|-------------------------------------|---------------------|
@@ -25,10 +25,9 @@ import { CLOSE, FrameHeader, isControl, KEY_SIZE, mayBeWhole, TEXT } from '../pr
 import { readKey, turnKey, unmask, wordsOf } from '../protocol/mask'
 import { compact } from './compact'
 import { deliverHere, demandOf } from './delivery'
-import { giveToWs, replaceListener, show, type DataListener } from './handover'
+import { giveToWs, replaceListener, type DataListener } from './handover'
 import { inboxOf } from './inbox'
-import { inflate, isInflatedHere, startChunk } from './inflated-message'
-import { nextTick } from './next-tick'
+import { inflate, isInflatedHere } from './inflated-message'
 import {
   kReader, kSocket, type ReadingOptions, type ReadSocket, type SocketReader, type Transport
 } from './read-socket'
@@ -41,22 +40,6 @@ const header = new FrameHeader()
 /** Drops all bytes that still arrive for a socket, for example when ws has refused a frame. */
 export function stopReading (socket: ReadSocket): void {
   socket[kReadState] = 'over'
-}
-
-/** ws has emitted a message, a ping or a pong of a socket. */
-export function onShown (socket: ReadSocket): void {
-  show(socket)
-  const state = socket[kReadState]
-  if (!(state instanceof Unfinished) || !state.isWaiting) return
-  state.isWaiting = false
-  // On the next tick, when ws has finished with the frame.
-  nextTick(readOn, socket, state)
-}
-
-function readOn (socket: ReadSocket, unfinished: Unfinished): void {
-  // A reader keeps bytes of its own transports only.
-  const transport = unfinished.transport as Transport
-  transport[kReader].readOn(socket, unfinished)
 }
 
 /** Reads the frames of a server's connections; see the header of this file. */
@@ -113,7 +96,6 @@ export class FrameReader implements SocketReader {
       transport.pause()
       return
     }
-    startChunk()
     const words = wordsOf(bytes)
     let start = state === null ? 0 : this.#continueFrame(socket, state, bytes, words)
     while (start < bytes.length) {
@@ -122,9 +104,14 @@ export class FrameReader implements SocketReader {
         return
       }
       const end = start + header.size + header.length
-      const isTaken = end <= bytes.length && (this.#isOurs(socket)
+      const isWhole = end <= bytes.length
+      if (!isWhole && this.#isInflated(socket)) {
+        this.#unfinishedOf(socket, transport).kept = compact(bytes.subarray(start))
+        return
+      }
+      const isTaken = isWhole && (this.#isOurs(socket)
         ? this.#take(socket, bytes, words, start)
-        : this.#inflate(socket, bytes, words, start))
+        : this.#isInflated(socket) && this.#takeInflated(socket, bytes, words, start))
       start = isTaken ? end : this.#give(socket, transport, bytes, words, start)
     }
   }
@@ -134,7 +121,8 @@ export class FrameReader implements SocketReader {
     const unfinished = this.#unfinishedOf(socket, transport)
     unfinished.kept = compact(bytes)
     const { isWaiting, fragments, given } = unfinished
-    const mayBeOurs = fragments === 0 && mayBeWhole(bytes, this.options.maxPayload)
+    const { maxPayload, inflatesHere } = this.options
+    const mayBeOurs = fragments === 0 && mayBeWhole(bytes, maxPayload, inflatesHere)
     if (isWaiting || mayBeOurs) return
     // ws gets the part already, because it can refuse a frame before its header is whole.
     unfinished.given = bytes.length
@@ -165,9 +153,13 @@ export class FrameReader implements SocketReader {
     return this.#deliver(socket, data, isText, isAscii) || leaveToWs(bytes, payload)
   }
 
+  /** Whether the message of `header` is inflated here, once it has arrived whole. */
+  #isInflated (socket: ReadSocket): boolean {
+    return isInflatedHere(header, this.options) && !isOfWs(socket[kReadState])
+  }
+
   /** Delivers the compressed message at `start`. False if ws has to read it. */
-  #inflate (socket: ReadSocket, bytes: Buffer, words: Int32Array, start: number): boolean {
-    if (!isInflatedHere(header, this.options) || isOfWs(socket[kReadState])) return false
+  #takeInflated (socket: ReadSocket, bytes: Buffer, words: Int32Array, start: number): boolean {
     const payload = start + header.size
     const isText = header.opcode === TEXT
     const data = inflate(header, this.options, bytes, words, payload)

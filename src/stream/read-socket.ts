@@ -17,15 +17,15 @@ export interface ReadingOptions {
   readonly isDeferred: boolean
   /** ws emits each message in a turn of its own, so that all of them go through ws. */
   readonly isInTurns: boolean
-  /** Short compressed messages are inflated without ws. */
-  readonly inflatesAlone: boolean
+  /** Short compressed messages are inflated here, and not by ws. */
+  readonly inflatesHere: boolean
 }
 
 /** Whether messages have the same limits, and go through ws for the same reasons. */
 export function areEqual (one: ReadingOptions, other: ReadingOptions): boolean {
   return one.maxPayload === other.maxPayload && one.maxFragments === other.maxFragments &&
     one.skipUTF8Validation === other.skipUTF8Validation && one.isDeferred === other.isDeferred &&
-    one.isInTurns === other.isInTurns && one.inflatesAlone === other.inflatesAlone
+    one.isInTurns === other.isInTurns && one.inflatesHere === other.inflatesHere
 }
 
 /** The reader of a socket's frames. */

@@ -16,7 +16,7 @@ export function isFinal (options: SendOptions): boolean {
 
 /** Whether a message may be compressed. As in ws, `compress: undefined` means that it may not. */
 export function isCompressed (options: SendOptions): boolean {
-  return !('compress' in options) || options.compress === true
+  return !('compress' in options) || Boolean(options.compress)
 }
 
 /** Whether ws sends the data as it is. */

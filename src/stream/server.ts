@@ -50,8 +50,8 @@ export type UpgradeCallback = (socket: StreamSocket, request: IncomingMessage) =
  */
 export class WebSocketStreamServer extends WebSocketServer<typeof StreamSocket> {
   readonly streamSettings: StreamSettings
-  /** The frame readers, by what their connections have agreed on. */
-  readonly #readers = new Map<'plain' | 'deferred' | 'inflating', FrameReader>()
+  /** A frame reader for connections that ws does not defer, one that defers, one that inflates. */
+  readonly #readers: FrameReader[] = []
   /** Null if messages are not compressed. */
   readonly #deflate: ServerDeflate | null
 
@@ -69,7 +69,7 @@ export class WebSocketStreamServer extends WebSocketServer<typeof StreamSocket> 
     }
     // Options are checked first, because the constructor of ws opens the port.
     const serverDeflate = serverDeflateOf(options.perMessageDeflate)
-    const deflate = serverDeflate?.shared ?? null
+    const deflate = serverDeflate?.settings ?? null
     const maxSubscriptions = checkNumber(
       'maxSubscriptions', options.maxSubscriptions, DEFAULT_MAX_SUBSCRIPTIONS)
     const topics = shared.topics ?? new Hub({ maxSubscriptions, deflate })
@@ -132,14 +132,14 @@ export class WebSocketStreamServer extends WebSocketServer<typeof StreamSocket> 
       takesText: this.streamSettings.readText === asString ? takesText : takesNoText,
       isDeferred: !isPlain,
       isInTurns: !isSynchronous,
-      inflatesAlone: inflatesAlone && isSynchronous
+      inflatesHere: inflatesAlone && isSynchronous
     }
-    const kind = isPlain ? 'plain' : options.inflatesAlone ? 'inflating' : 'deferred'
-    const known = this.#readers.get(kind)
+    const kind = Number(options.isDeferred) + Number(options.inflatesHere)
+    const known = this.#readers[kind]
     // An application may have changed the options of the server since.
     if (known !== undefined && areEqual(known.options, options)) return known
     const reader = new FrameReader(options)
-    this.#readers.set(kind, reader)
+    this.#readers[kind] = reader
     return reader
   }
 

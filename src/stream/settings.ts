@@ -5,7 +5,7 @@ import { BYTES, MESSAGES, type Codec } from './codec'
 import { InvalidOptionError } from './errors'
 import { ConnectionCounts } from '../observe/connection-counts'
 import { Traffic } from '../observe/traffic'
-import type { SharedDeflate } from '../protocol/deflate'
+import type { DeflateSettings } from '../protocol/deflate'
 import { Hub } from '../topics/hub'
 import { asString, type ReadText } from './text'
 
@@ -75,7 +75,7 @@ export interface SharedState {
   /** The open connections; null where the server of ws keeps them. */
   readonly clients: Clients | null
   /** How messages are compressed that need not go through ws; null if none are compressed. */
-  readonly deflate: SharedDeflate | null
+  readonly deflate: DeflateSettings | null
 }
 
 /** What the streams of a new server share. Parts that are not given are created. */
@@ -108,7 +108,7 @@ export class StreamSettings implements SharedState {
   readonly readText: ReadText
   readonly topics: Hub
   readonly clients: Clients | null
-  readonly deflate: SharedDeflate | null
+  readonly deflate: DeflateSettings | null
   /** Options of the constructor of Duplex. Its types lack `captureRejections`. */
   readonly duplex: DuplexOptions & { captureRejections: boolean }
 

@@ -4,7 +4,7 @@
  * through a link to a broker, if there is one.
  */
 import { TopicCounts } from '../observe/topic-counts'
-import type { SharedDeflate } from '../protocol/deflate'
+import type { DeflateSettings } from '../protocol/deflate'
 import { TooManySubscriptionsError } from './errors'
 import { TopicMessage, type TopicData } from './message'
 import { checkName } from './name'
@@ -38,7 +38,7 @@ export interface HubOptions {
   /** Topics that one subscriber may have. Default: 1000. */
   readonly maxSubscriptions?: number
   /** How messages are compressed for subscribers that can share them. Default: they are not. */
-  readonly deflate?: SharedDeflate | null
+  readonly deflate?: DeflateSettings | null
 }
 
 /** See the header of this file. */
@@ -48,7 +48,7 @@ export class Hub {
   readonly counts = new TopicCounts()
   readonly #topics = new Map<string, Topic>()
   readonly #maxSubscriptions: number
-  readonly #deflate: SharedDeflate | null
+  readonly #deflate: DeflateSettings | null
   /** Messages that are being delivered: one, or more if a subscriber publishes meanwhile. */
   #deliveries = 0
 

@@ -1,5 +1,5 @@
 import { createCompressedFrame, createFrame, payloadOf } from '../protocol/frame'
-import { deflateOnce, isDeflated, type SharedDeflate } from '../protocol/deflate'
+import { deflateOnce, isDeflated, type DeflateSettings } from '../protocol/deflate'
 
 /** The data of a message: a string becomes a text message, bytes become a binary one. */
 export type TopicData = string | Uint8Array
@@ -13,12 +13,12 @@ export class TopicMessage {
   readonly frame: Buffer
   /** Bytes of the message. */
   readonly size: number
-  readonly #deflate: SharedDeflate | null
+  readonly #deflate: DeflateSettings | null
   #deflatedFrame: Buffer | null = null
 
   /** @param deflate how the message is compressed, or null if it is not */
   constructor (
-    data: TopicData, isText: boolean, isVolatile: boolean, deflate: SharedDeflate | null
+    data: TopicData, isText: boolean, isVolatile: boolean, deflate: DeflateSettings | null
   ) {
     this.isText = isText
     this.isVolatile = isVolatile

@@ -1,7 +1,10 @@
 // Short messages that are each compressed on their own are inflated and compressed without ws. The
 // same comes of it as with ws, see test/fuzz/deflated.test.ts; here is which messages these are.
-import { test } from 'tap'
+import { once } from 'node:events'
 import { constants, deflateRawSync } from 'node:zlib'
+import { test } from 'tap'
+import { WebSocket } from 'ws'
+import { SocketStream } from '../../src/stream/duplex'
 import { WebSocketStreamServer, type WebSocketStreamServerOptions } from '../../src/stream/server'
 import type { StreamSocket } from '../../src/stream/socket'
 import { BINARY, encodeFrame, ServerFrames, TEXT, type ClientFrame } from '../fuzz/frames'
@@ -13,6 +16,7 @@ const MASK = Buffer.of(1, 2, 3, 4)
 const SHORT = 'a short message, '.repeat(20)
 
 interface Accepted {
+  readonly server: WebSocketStreamServer
   readonly socket: StreamSocket
   readonly wire: Wire
   readonly messages: unknown[]
@@ -34,7 +38,7 @@ async function accept (
   socket.on('message', (message) => { messages.push(message) })
   await turn()
   wire.sent.length = 0
-  return { socket, wire, messages }
+  return { server, socket, wire, messages }
 }
 
 function frame (opcode: number, payload: Buffer, reserved = 0): Buffer {
@@ -140,11 +144,11 @@ for (const { title, isAtOnce, ...given } of ARRIVALS) {
   })
 }
 
-test('of a chunk that inflates a thousandfold, ws inflates most', async (t) => {
+test('a chunk that inflates a thousandfold is not inflated at once', async (t) => {
   const { wire, messages } = await accept(true, OFFER)
   const lengths = Array.from({ length: 50 }, (_, i) => 60_000 - i)
   wire.push(Buffer.concat(lengths.map((length) => compressed(BINARY, Buffer.alloc(length)))))
-  t.equal(messages.length, 2)
+  t.equal(messages.length, 3)
   await until(() => messages.length === lengths.length)
   t.strictSame(messages.map((message) => (message as Buffer).length), lengths)
   wire.push(Buffer.from(ALONE))
@@ -152,12 +156,55 @@ test('of a chunk that inflates a thousandfold, ws inflates most', async (t) => {
   wire.destroy()
 })
 
-test('a message that is too long to be inflated here uses up the chunk', async (t) => {
+test('a chunk of a thousand empty messages is not inflated at once', async (t) => {
   const { wire, messages } = await accept(true, OFFER)
-  wire.push(Buffer.concat([ALONE, compressed(BINARY, Buffer.alloc(70_000)), ALONE, ALONE]))
+  const empty = compressed(BINARY, Buffer.alloc(0))
+  wire.push(Buffer.concat(Array<Buffer>(1000).fill(empty)))
+  t.equal(messages.length, 128)
+  await until(() => messages.length === 1000)
+  wire.destroy()
+})
+
+test('a message that is too long to be inflated here uses half of the budget', async (t) => {
+  const { wire, messages } = await accept(true, OFFER)
+  const long = compressed(BINARY, Buffer.alloc(70_000))
+  wire.push(Buffer.concat([ALONE, long, ALONE, long, ALONE]))
   t.equal(messages.length, 1)
-  await until(() => messages.length === 4)
-  t.strictSame(messages, [SHORT, Buffer.alloc(70_000), SHORT, SHORT])
+  await until(() => messages.length === 5)
+  t.strictSame(messages, [SHORT, Buffer.alloc(70_000), SHORT, Buffer.alloc(70_000), SHORT])
+  wire.destroy()
+})
+
+for (const cut of [1, 3, 7, 20]) {
+  test(`a message that is cut at byte ${cut} is read when the rest arrives`, async (t) => {
+    const { wire, messages } = await accept(true, OFFER)
+    wire.push(Buffer.from(ALONE.subarray(0, cut)))
+    wire.push(Buffer.from(ALONE.subarray(cut)))
+    t.strictSame(messages, [SHORT])
+    wire.destroy()
+  })
+}
+
+test('an inflated message keeps little more than its bytes alive', async (t) => {
+  const { wire, messages } = await accept(true, OFFER)
+  for (const message of [Buffer.of(1), Buffer.alloc(3000), incompressible(4000)]) {
+    wire.push(compressed(BINARY, message))
+  }
+  // Node.js shares pieces of this size between short Buffers.
+  const bound = Math.max(Buffer.poolSize, 8192)
+  for (const message of messages as Buffer[]) t.ok(message.buffer.byteLength <= bound)
+  t.equal(messages.length, 3)
+  wire.destroy()
+})
+
+test('messages are counted with the bytes that they have uncompressed', async (t) => {
+  const { socket, wire, server } = await accept({ threshold: 0 }, OFFER)
+  wire.push(Buffer.from(ALONE))
+  socket.send('é'.repeat(100))
+  await until(() => wire.sent.length > 0)
+  t.match(server.streamSettings.traffic.numbers, {
+    messagesReceived: 1, bytesReceived: SHORT.length, messagesSent: 1, bytesSent: 200
+  })
   wire.destroy()
 })
 
@@ -196,6 +243,7 @@ const UNDEFINED = { compress: undefined }
 /** What is sent, and the first byte of the frame that leaves with the tick; null: none does. */
 const SENDS: Array<{
   title: string
+  zlibDeflateOptions?: { dictionary: Buffer }
   send: (socket: StreamSocket) => void
   first: number | null
 }> = [
@@ -232,6 +280,12 @@ const SENDS: Array<{
     first: FINAL_BINARY
   },
   {
+    title: 'a text where zlib has a dictionary',
+    zlibDeflateOptions: { dictionary: BYTES },
+    send: (socket) => { socket.send(SHORT) },
+    first: null
+  },
+  {
     title: 'a text of more than 4 KiB',
     send: (socket) => { socket.send('a'.repeat(4097)) },
     first: null
@@ -243,9 +297,76 @@ const SENDS: Array<{
   }
 ]
 
-for (const { title, send, first } of SENDS) {
+// Ours is a window of 32 KiB, and the smallest one of zlib is 512 bytes.
+test('a window that is not a number is as large as that of ws', async (t) => {
+  const far = Buffer.concat([incompressible(1000), incompressible(1000)])
+  const sizes = await Promise.all([undefined, true].map(async (serverMaxWindowBits) => {
+    const perMessageDeflate = { threshold: 0, serverNoContextTakeover: true, serverMaxWindowBits }
+    const { socket, wire } = await accept(perMessageDeflate as object, 'permessage-deflate')
+    socket.send(far)
+    await until(() => wire.sent.length > 0)
+    wire.destroy()
+    return Buffer.concat(wire.sent).length
+  }))
+  t.equal(sizes[0], sizes[1])
+  t.ok(Number(sizes[0]) < 1100, 'the second half refers to the first one')
+})
+
+test('a thread compresses what exceeds the budget of a tick, of all connections', async (t) => {
+  const perMessageDeflate = { serverNoContextTakeover: true }
+  const all = await Promise.all(Array.from({ length: 100 }, () => {
+    return accept(perMessageDeflate, 'permessage-deflate')
+  }))
+  const message = 'a'.repeat(4000)
+  for (const { socket } of all) socket.send(message)
+  await new Promise((resolve) => { process.nextTick(resolve) })
+  t.equal(all.filter(({ wire }) => wire.sent.length > 0).length, 27)
+  await until(() => all.every(({ wire }) => wire.sent.length > 0))
+  for (const { wire } of all) {
+    const received = new ServerFrames()
+    await until(() => {
+      for (const chunk of wire.sent.splice(0)) received.push(chunk)
+      return received.frames.length === 1
+    })
+    t.equal(received.frames[0]?.payload.toString(), message)
+    wire.destroy()
+  }
+})
+
+test('a stream that compresses well says that it is full', async (t) => {
+  const perMessageDeflate = { serverNoContextTakeover: true }
+  const { server, socket, wire } = await accept(perMessageDeflate, 'permessage-deflate')
+  const stream = new SocketStream(socket, server.streamSettings)
+  let writes = 0
+  while (stream.write(Buffer.alloc(4000))) writes++
+  t.ok(writes < 100, `${writes} writes`)
+  await once(stream, 'drain')
+  wire.destroy()
+})
+
+test('an agent that has wrapped `send` gets each message', async (t) => {
+  const { send } = WebSocket.prototype
+  const seen: unknown[] = []
+  t.teardown(() => { WebSocket.prototype.send = send })
+  WebSocket.prototype.send = function (this: WebSocket, ...args: unknown[]) {
+    seen.push(args[0])
+    Reflect.apply(send, this, args)
+  }
+  const perMessageDeflate = { threshold: 0, serverNoContextTakeover: true }
+  const { socket, wire } = await accept(perMessageDeflate, 'permessage-deflate')
+  socket.send(SHORT)
+  t.same(seen, [SHORT])
+  await until(() => wire.sent.length > 0)
+  wire.destroy()
+})
+
+for (const { title, zlibDeflateOptions, send, first } of SENDS) {
   test(`${title} leaves ${first === null ? 'later' : `with ${first.toString(16)}`}`, async (t) => {
-    const perMessageDeflate = { threshold: 100, serverNoContextTakeover: true }
+    const perMessageDeflate = {
+      threshold: 100,
+      serverNoContextTakeover: true,
+      ...(zlibDeflateOptions && { zlibDeflateOptions })
+    }
     const { socket, wire } = await accept(perMessageDeflate, 'permessage-deflate')
     send(socket)
     await new Promise((resolve) => { process.nextTick(resolve) })
