@@ -46,7 +46,11 @@ find('retry').addEventListener('click', () => {
   find('text').focus()
   connect()
 })
-window.addEventListener('online', () => { if (wantedName !== '') connect() })
+window.addEventListener('online', () => {
+  // An attempt that began without a network may take minutes to fail.
+  if (socket?.readyState === WebSocket.CONNECTING) lose(socket)
+  if (wantedName !== '') connect()
+})
 // A browser may take minutes to notice by itself.
 window.addEventListener('offline', () => { if (socket !== null) lose(socket) })
 
