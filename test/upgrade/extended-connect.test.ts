@@ -189,7 +189,15 @@ test('http2SessionTimeout ends a session for new requests, and WebSockets go on'
     stream.write(frame(TEXT, 'hello'))
     await readUntil(stream, Buffer.from('hello'))
   }
-  t.throws(() => ask(session, '/'), { code: 'ERR_HTTP2_GOAWAY_SESSION' })
+  const error = await new Promise((resolve) => {
+    // Node.js 24 emits what earlier versions throw.
+    try {
+      ask(session, '/').on('error', resolve)
+    } catch (error) {
+      resolve(error)
+    }
+  })
+  t.match(error, { code: 'ERR_HTTP2_GOAWAY_SESSION' })
 })
 
 test('the heartbeat keeps a session from its http2SessionTimeout', async (t) => {
