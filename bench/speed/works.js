@@ -43,6 +43,18 @@ const ECHO = {
   reference: '@fastify/websocket'
 }
 
+const DEFLATED_ECHO = {
+  ...ECHO,
+  handler: 'text',
+  alphabet: 'ascii',
+  connections: 16,
+  inFlight: 16,
+  size: 2048,
+  peers: WS_PEERS,
+  reference: 'ws',
+  target: 1
+}
+
 export const works = [
   {
     ...ECHO,
@@ -120,32 +132,16 @@ export const works = [
     target: 1
   },
   {
-    ...ECHO,
+    ...DEFLATED_ECHO,
     id: 'deflate',
     title: 'text echo, 16 connections × 16 in flight, 2 kB of letters, compressed both ways',
-    handler: 'text',
-    alphabet: 'ascii',
-    extension: DEFLATE,
-    connections: 16,
-    inFlight: 16,
-    size: 2048,
-    peers: WS_PEERS,
-    reference: 'ws',
-    target: 1
+    extension: DEFLATE
   },
   {
-    ...ECHO,
+    ...DEFLATED_ECHO,
     id: 'deflate-takeover',
     title: 'text echo, 16 connections × 16 in flight, 2 kB of letters, with context takeover',
-    handler: 'text',
-    alphabet: 'ascii',
-    extension: DEFLATE_TAKEOVER,
-    connections: 16,
-    inFlight: 16,
-    size: 2048,
-    peers: WS_PEERS,
-    reference: 'ws',
-    target: 1
+    extension: DEFLATE_TAKEOVER
   },
   {
     ...ECHO,

@@ -9,8 +9,8 @@ export const CLOSE = 0x8
 export const KEY_SIZE = 4
 
 const FIN = 0x80
-/** Says that the message is compressed (RFC 7692 section 6). */
-const COMPRESSED = 0x40
+/** In the first byte: the message is compressed (RFC 7692 section 6). */
+export const COMPRESSED = 0x40
 const OPCODE = 0x0f
 const MASKED = 0x80
 const LENGTH = 0x7f

@@ -2,7 +2,8 @@
  * A whole message as one frame, in memory that nothing else changes: the same bytes can be written
  * to any number of connections. The frames of a single connection are made in `pack.ts`.
  */
-import { COMPRESSED, FINAL_BINARY, FINAL_TEXT, MAX_SHORT_PAYLOAD } from './pack'
+import { COMPRESSED } from './frame-header'
+import { FINAL_BINARY, FINAL_TEXT, MAX_SHORT_PAYLOAD } from './pack'
 
 /** These say that the length is in the next two bytes, or in the next eight. */
 const LENGTH_IN_16_BITS = 126

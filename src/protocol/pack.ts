@@ -6,6 +6,7 @@
  * Node.js hands a string to the system from its own stack and keeps only what the system does not
  * take. So frames that wait for a slow peer keep no other memory alive.
  */
+import { COMPRESSED } from './frame-header'
 
 /** Where the frames of a connection go when they are complete. */
 export interface FrameSink {
@@ -30,9 +31,6 @@ const LENGTH_IN_16_BITS = 126
 /** First byte of a frame that is a whole message. */
 export const FINAL_TEXT = 0x81
 export const FINAL_BINARY = 0x82
-
-/** In the first byte: the message is compressed (RFC 7692 section 6). */
-export const COMPRESSED = 0x40
 
 const memory = Buffer.allocUnsafeSlow(MEMORY_SIZE)
 

@@ -8,6 +8,7 @@
  * |-----------------------------------|-------------------------------------|---------------------|
  * | a whole frame                     | a frame: read here, or given to ws  |                     |
  * | a part of a header                | the rest of it; the part is kept    | the header is whole |
+ * | a part of a message inflated here | the rest of it; the part is kept    | the frame is whole  |
  * | a part of a frame that ws gets    | the rest of it, given to ws         | the frame is whole  |
  * | a frame without FIN               | frames that are all given to ws     | a final data frame  |
  * | a final frame that ws defers      | kept, and the transport is paused   | ws shows the frame  |
