@@ -57,10 +57,15 @@ export function withFolder (prefix, use) {
   }
 }
 
-/** Runs the unit tests of a copy, or only these files, and returns whether all have passed. */
+/**
+ * Runs the unit tests of a copy, or only these files, and returns whether all have passed. What has
+ * failed is printed once more at the end.
+ */
 export function runTests (files, options) {
   const flags = files.length === 0 ? [] : ['--allow-incomplete-coverage']
-  return run('npm', ['run', 'unit', '--', ...flags, ...files], options)
+  const passed = run('npm', ['run', 'unit', '--', ...flags, ...files], options)
+  if (!passed) run('npm', ['run', 'failures'], options)
+  return passed
 }
 
 /** Prints a line for each version, and sets the exit code of the process. */

@@ -1,5 +1,5 @@
 import { browserTest, openChat, startChat } from '../helpers/browser'
-import { joinAs, openTab, say, seeInLog, seeStatus } from '../helpers/chat'
+import { joinAs, openTab, say, seeComeBack, seeInLog, seeStatus } from '../helpers/chat'
 
 browserTest('two tabs chat, and each knows who is there and who says what', async (t) => {
   const { page: ada } = await openChat(t)
@@ -73,5 +73,5 @@ browserTest('a tab without network says so, and comes back with it', async (t) =
   await page.context().setOffline(true)
   await seeStatus(page, 'Not connected')
   await page.context().setOffline(false)
-  await seeStatus(page, 'Connected as Ada')
+  await seeComeBack(page, 'Ada')
 })

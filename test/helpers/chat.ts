@@ -17,6 +17,14 @@ export function seeStatus (page: Page, text: string): Promise<void> {
   return page.getByRole('status').getByText(text, { exact: true }).waitFor()
 }
 
+/**
+ * Waits until a page has come back. The process may not have noticed yet that the last connection
+ * is gone. It still has the name then, and gives the page another: "Ada 2".
+ */
+export function seeComeBack (page: Page, name: string): Promise<void> {
+  return page.getByRole('status').getByText(new RegExp(`^Connected as ${name}( 2)?$`)).waitFor()
+}
+
 /** Joins the chat that `page` shows. */
 export async function joinAs (page: Page, name: string): Promise<void> {
   await page.getByLabel('Your name').fill(name)
