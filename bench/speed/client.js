@@ -5,6 +5,12 @@ let load
 let work
 
 answerQuestions({
+  /** From now on this process does not sleep while it waits: the server would have to wake it. */
+  stayAwake () {
+    const stay = () => { setImmediate(stay) }
+    stay()
+  },
+
   async open (port, target) {
     work = target
     load = new Load(work)

@@ -25,6 +25,8 @@ const WARM_UP_CONNECTIONS = 500
 export async function measure (work, peer, cores, size) {
   const target = peer === 'tcp' ? { ...work, protocol: 'tcp' } : work
   const use = async (server, client) => {
+    // On a core that it shares with the server, the client would only be in the way.
+    if (cores !== null) await client.ask('stayAwake')
     const port = await server.ask('start', peer, work)
     return await kinds[work.kind](server, client, port, target, size)
   }
@@ -37,6 +39,7 @@ const kinds = {
     await client.ask('verify')
     const warmRate = await client.ask('warmUp', size.warmUpSeconds)
     const count = Math.ceil(warmRate * size.seconds)
+    await server.ask('collect')
     const before = await server.ask('cpu')
     const seconds = await client.ask('run', count)
     const used = await server.ask('cpu') - before
