@@ -68,30 +68,32 @@ export abstract class OwnedDuplex<Outgoing = unknown> extends Duplex {
 
   /** If the connection has an owner, the owner gets the errors of the callback. */
   #guard<C extends Callback | undefined> (callback: C): C | Callback {
+    if (typeof callback !== 'function') return callback
     const owner = this.socket[kOwner]
-    return typeof callback === 'function' && owner !== null
-      ? guardCallback(callback, owner)
-      : callback
+    return owner === null ? callback : guardCallback(callback, owner)
   }
 
   override emit (event: string | symbol, ...args: unknown[]): boolean {
+    if (event === 'data' && args.length === 1) return this.#emitData(args[0])
     // The cast is safe: a stream emits `error` only with an error.
     if (event === 'error') return this.#emitError(args[0] as Error)
     return this.#emitForOwner(event, args)
   }
 
-  #emitForOwner (event: string | symbol, args: unknown[]): boolean {
+  /** `data` is emitted by the inbox or the frame reader, in the context of the owner already. */
+  #emitData (chunk: unknown): boolean {
     const owner = this.socket[kOwner]
-    // `data` is emitted by the inbox or the frame reader, in the context of the owner already.
-    if (event !== 'data' || owner === null) {
-      return callFor(owner, super.emit, this, event, ...args) ?? true
-    }
+    if (owner === null) return super.emit('data', chunk)
     try {
-      return super.emit(event, ...args)
+      return super.emit('data', chunk)
     } catch (error) {
       owner.report(error)
       return true
     }
+  }
+
+  #emitForOwner (event: string | symbol, args: unknown[]): boolean {
+    return callFor(this.socket[kOwner], super.emit, this, event, ...args) ?? true
   }
 
   #emitError (error: Error): boolean {

@@ -70,6 +70,15 @@ test('a message that a library replays is passed on as it is', async (t) => {
   t.equal(messages[0]?.[0], bytes)
 })
 
+test('a listener of the stream gets all that the application emits itself', async (t) => {
+  const { stream } = await createPair(t)
+  const data = record(stream, 'data')
+  stream.emit('data')
+  stream.emit('data', 'one')
+  stream.emit('data', 'one', 'two')
+  t.strictSame(data, [[], ['one'], ['one', 'two']])
+})
+
 test('a message that is replayed as ws emits it is treated like a received one', async (t) => {
   const { stream } = await createPair(t)
   const messages = record(stream.socket, 'message')
