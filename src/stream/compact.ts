@@ -5,6 +5,7 @@
  * The copies share slabs of this file, and not those of `Buffer.from`, which have the size
  * `Buffer.poolSize`: from Node.js 24 on that is as much as the network reads at a time.
  */
+import { viewOf } from '../protocol/view'
 
 /** Longest data, in bytes, that is cheap enough to copy. */
 const MAX_COPIED = 4 * 1024
@@ -22,7 +23,7 @@ export function compact (data: Buffer): Buffer {
     slab = Buffer.allocUnsafeSlow(SLAB_SIZE)
     used = 0
   }
-  const copy = slab.subarray(used, used + data.length)
+  const copy = viewOf(slab, used, used + data.length)
   copy.set(data)
   used += data.length
   return copy

@@ -24,6 +24,7 @@ import { isUtf8 } from 'node:buffer'
 import type { Duplex } from 'node:stream'
 import { CLOSE, FrameHeader, isControl, KEY_SIZE, mayBeWhole, TEXT } from '../protocol/frame-header'
 import { readKey, turnKey, unmask, wordsOf } from '../protocol/mask'
+import { viewOf } from '../protocol/view'
 import { compact } from './compact'
 import { deliverHere, demandOf } from './delivery'
 import { giveToWs, replaceListener, type DataListener } from './handover'
@@ -150,7 +151,7 @@ export class FrameReader implements SocketReader {
       deliverHere(socket, bytes.toString('latin1', payload, end), false)
       return true
     }
-    const data = bytes.subarray(payload, end)
+    const data = viewOf(bytes, payload, end)
     return this.#deliver(socket, data, isText, isAscii) || leaveToWs(bytes, payload)
   }
 
