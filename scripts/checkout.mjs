@@ -64,7 +64,7 @@ export function withFolder (prefix, use) {
 export function runTests (files, options) {
   const flags = files.length === 0 ? [] : ['--allow-incomplete-coverage']
   const passed = run('npm', ['run', 'unit', '--', ...flags, ...files], options)
-  if (!passed) run('npm', ['run', 'failures'], options)
+  if (!passed) run('npm', ['run', 'failures', '--', ...flags, ...files], options)
   return passed
 }
 

@@ -17,7 +17,7 @@ answerQuestions({
     return user + system
   },
 
-  /** Collects all garbage, as V8 has done sooner or later in each server. Bun has its own way. */
+  /** Collects all garbage, where the runtime lets a program do that. */
   async collect () {
     if (globalThis.gc !== undefined) await collectGarbage()
   },

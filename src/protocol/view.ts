@@ -1,10 +1,9 @@
 /** Buffers that are a part of another one, without a copy. */
 
 /**
- * The class whose instances Buffers are, in which `subarray` of ECMAScript makes its results. The
- * constructor `Buffer` itself is deprecated.
+ * The class that Buffers are instances of. ECMAScript names it so for every typed array; the types
+ * of Node.js lack the name. `new Buffer()` is deprecated.
  */
-// The types of Node.js do not know that `Buffer` has this property, like each typed array.
 const { [Symbol.species]: BufferView } = Buffer as unknown as {
   readonly [Symbol.species]: new (memory: ArrayBufferLike, start: number, length: number) => Buffer
 }

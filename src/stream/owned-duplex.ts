@@ -80,7 +80,7 @@ export abstract class OwnedDuplex<Outgoing = unknown> extends Duplex {
     return this.#emitForOwner(event, args)
   }
 
-  /** `data` is emitted by the inbox or the frame reader, in the context of the owner already. */
+  /** Messages are emitted in the context of the owner already. Only errors are caught here. */
   #emitData (chunk: unknown): boolean {
     const owner = this.socket[kOwner]
     if (owner === null) return super.emit('data', chunk)

@@ -21,7 +21,7 @@ const TEXT = 0x81
 const NO_ERROR = 0
 const CANCEL = 8
 
-/** Milliseconds: less than the time that Fastify gives a plugin to close, which is the limit. */
+/** Milliseconds: less than Fastify gives a plugin to close, which limits `closeTimeout`. */
 const A_WHILE = 5_000
 
 const HELLO = frame(TEXT, 'hello')
@@ -312,6 +312,7 @@ test('close() cuts off a connection whose client never ends it', async (t) => {
   await until(() => http2FramesOf(client.received).some(({ type }) => type === 'GOAWAY'))
   client.write(http2Frame('DATA', 1, frame(0x88, Buffer.from([0x03, 0xe9])), END_STREAM))
   await ended
+  t.ok(timers.size > 0)
   timers.run()
   await closed
   t.equal(fastify.websocketServer.clients.size, 0)

@@ -20,6 +20,6 @@ test('what is written to a view is written to its memory', async (t) => {
   t.equal(bytes.toString(), 'axc')
 })
 
-test('a view without all of its bytes cannot be made', async (t) => {
+test('a view that goes past the end of its memory cannot be made', async (t) => {
   t.throws(() => viewOf(Buffer.from(new ArrayBuffer(3)), 1, 4), RangeError)
 })
