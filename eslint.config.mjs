@@ -44,5 +44,13 @@ export default [
       'max-lines-per-function': ['error', { max: 50, IIFEs: true }]
     }
   },
+  {
+    files: ['src/**/*.ts'],
+    ignores: ['src/stream/next-tick.ts', 'src/stream/next-turn.ts'],
+    rules: {
+      'no-restricted-globals': ['error', { name: 'setImmediate', message: 'Use onNextTurn of stream/next-turn.ts.' }],
+      'no-restricted-properties': ['error', { object: 'process', property: 'nextTick', message: 'Use nextTick of stream/next-tick.ts.' }]
+    }
+  },
   ...importOrder
 ]

@@ -12,8 +12,8 @@ export const SIZES = {
   quick: { warmUpSeconds: 0.3, seconds: 0.4, upgrades: 500, idle: 1_000 }
 }
 
-/** Connections that are opened and closed before the connections that are measured. */
-const WARM_UP_CONNECTIONS = 500
+/** How many of the earlier connections of a work are open at the same time. */
+const EARLIER_AT_ONCE = 500
 
 /**
  * Resolves with the `value` of the run in the work's unit, and with its `rate`: messages, requests
@@ -67,8 +67,10 @@ const kinds = {
 }
 
 async function warmUpConnections (server, client, port, work) {
-  await client.ask('open', port, { ...work, connections: WARM_UP_CONNECTIONS })
-  await client.ask('verify')
-  await client.ask('close')
-  await server.ask('untilIdle')
+  for (let count = 0; count < work.earlier; count += EARLIER_AT_ONCE) {
+    await client.ask('open', port, { ...work, connections: EARLIER_AT_ONCE })
+    await client.ask('verify')
+    await client.ask('close')
+    await server.ask('untilIdle')
+  }
 }

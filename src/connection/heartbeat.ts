@@ -3,9 +3,9 @@
  * the same interval. The default interval is in `options/defaults.ts`.
  */
 import { UnresponsiveError } from '../stream/errors'
+import { onNextTurn } from '../stream/next-turn'
 import type { StreamSocket } from '../stream/socket'
 import { kOutbox, kSettings } from '../stream/symbols'
-import { onNextTurn } from './next-turn'
 
 /** A connection, as its heartbeat sees it. */
 export interface Pulse {

@@ -1,5 +1,6 @@
 import type { UpgradeAnswer } from '../handshake/upgrade-answer'
 import { CLOSE_GOING_AWAY } from '../protocol/close-codes'
+import { onNextTurn } from '../stream/next-turn'
 import { StreamSocket } from '../stream/socket'
 
 /**
@@ -45,5 +46,5 @@ function untilAnswered (upgrade: UpgradeAnswer): Promise<void> {
 
 function afterTurns (count: number, callback: () => void): void {
   if (count === 0) callback()
-  else setImmediate(afterTurns, count - 1, callback)
+  else onNextTurn(afterTurns, count - 1, callback)
 }

@@ -10,6 +10,7 @@ import { constants, type Http2Stream } from 'node:http2'
 import { Duplex } from 'node:stream'
 import { toError } from '../observe/thrown'
 import { splitHead, type HttpHead } from '../protocol/http-head'
+import { onNextTurn } from '../stream/next-turn'
 
 type Callback = (error?: Error | null) => void
 
@@ -146,7 +147,7 @@ export abstract class Http2Duplex extends Duplex {
     // peer might not get that end.
     if (this.#stream !== null && this.headError === null && !this.writableFinished) {
       // In the next turn: a reset drops bytes that have not left, and this turn may have sent some.
-      setImmediate(cutOff, this.#stream)
+      onNextTurn(cutOff, this.#stream)
     }
     callback(error)
   }
@@ -182,7 +183,7 @@ export function cutOff (stream: Http2Stream): void {
   // If the peer does not read, the reset cannot be sent, and without this line the stream would
   // stay open. In the next turn: while Node.js 22 reads, it aborts if an answer is about to leave,
   // by an assertion in `Http2Stream::OnTrailers`.
-  setImmediate(destroy, stream)
+  onNextTurn(destroy, stream)
 }
 
 function destroy (stream: Http2Stream): void {

@@ -21,6 +21,7 @@ import { isConnectionHeader, type HttpHead } from '../protocol/http-head'
 import { OK, SWITCHING } from './answer-state'
 import { cutOff, Http2Duplex } from './http2-duplex'
 import { adaptPair, endOfStream, mute, writeHeadOfStream } from './http2-response'
+import { onNextTurn } from '../stream/next-turn'
 import { checkVersion, type AskedProtocol } from './request-checks'
 import { closeSoon, type ResponseOwner } from './response'
 import type { TransportWatcher, UpgradeSession, UpgradeTransport } from './upgrade-transport'
@@ -60,7 +61,7 @@ class ServerDuplex extends Http2Duplex {
    * in this turn.
    */
   override followReset (): void {
-    setImmediate(destroyDuplex, this)
+    onNextTurn(destroyDuplex, this)
   }
 
   /**
@@ -69,7 +70,7 @@ class ServerDuplex extends Http2Duplex {
    * `finish`, Node.js 20 sends empty frames for ever.
    */
   protected override onEnd (): void {
-    setImmediate(closeStream, this.#carrier)
+    onNextTurn(closeStream, this.#carrier)
   }
 }
 
@@ -105,9 +106,8 @@ export class StreamUpgrade implements UpgradeTransport {
 
   // --- Shared with other listeners of the server ---
 
-  beginSharing (): void {
-    noop()
-  }
+  /** Nothing to note: an untouched stream shows by itself when another listener takes it. */
+  beginSharing (): void {}
 
   get isTaken (): boolean {
     const { destroyed, headersSent, readableFlowing, writable } = this.#stream
@@ -236,7 +236,7 @@ function closeStream (stream: ServerHttp2Stream): void {
 
 /** The end of a refusal leaves in this turn. */
 function closeNext (this: ServerHttp2Stream): void {
-  setImmediate(closeStream, this)
+  onNextTurn(closeStream, this)
 }
 
 /** The client has left. Node.js may keep the stream until it is read. */

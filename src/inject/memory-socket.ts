@@ -4,7 +4,7 @@
  */
 import { Duplex } from 'node:stream'
 import { hold, release } from './keep-alive'
-import { onNextTurn } from '../connection/next-turn'
+import { onNextTurn } from '../stream/next-turn'
 
 type Callback = (error?: Error | null) => void
 

@@ -20,6 +20,7 @@
 import type { FastifyInstance, RouteOptions } from 'fastify'
 import { createRequire } from 'node:module'
 import { isObject } from '../options/checks'
+import { nextTick } from '../stream/next-tick'
 import { adoptLate } from './declared-route'
 import { applicationOf, watchLate } from './registry'
 import type { RouteHandler } from './upgrade-or-plain'
@@ -54,7 +55,7 @@ export function watchExistingInstances (): void {
     return Reflect.apply(on, this, args)
   }
   router.on = Object.assign(watchingOn, { [kWatching]: true })
-  process.nextTick(() => {
+  nextTick(() => {
     isOver = true
     // If another library has put its own function around ours, ours stays and only calls `on`.
     if (router.on === watchingOn) router.on = on

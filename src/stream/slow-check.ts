@@ -2,6 +2,7 @@
  * When `maxBackpressure` is checked: after the turn of the event loop in which a connection sent
  * more, not in `send`. The check itself and the close with 1013 are in `outbox.ts`.
  */
+import { onNextTurn } from './next-turn'
 
 /** A connection whose peer may be too far behind. */
 export interface Suspect {
@@ -16,7 +17,7 @@ let suspects = new Set<Suspect>()
  * only because the tick keeps it back or TLS has not encrypted it yet: the peer may be fast enough.
  */
 export function suspect (connection: Suspect): void {
-  if (suspects.size === 0) setImmediate(judgeSuspects)
+  if (suspects.size === 0) onNextTurn(judgeSuspects)
   suspects.add(connection)
 }
 

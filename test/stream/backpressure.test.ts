@@ -52,6 +52,18 @@ test('without a listener for the error nothing is thrown', async (t) => {
   t.match(stream.errored, TOO_FAR_BEHIND)
 })
 
+test('the limit holds although fake timers replace setImmediate', async (t) => {
+  const { stream, client } = await createPair(t, { maxBackpressure: LIMIT })
+  client.socket.pause()
+  const { setImmediate } = globalThis
+  Object.assign(globalThis, { setImmediate: () => {} })
+  // More than the buffers of the system take.
+  for (let sent = 0; sent < 256; sent++) stream.socket.send(CHUNK)
+  Object.assign(globalThis, { setImmediate })
+  await until(() => stream.destroyed)
+  t.match(stream.errored, TOO_FAR_BEHIND)
+})
+
 test('a peer that reads again in time gets all that was sent before, then 1013', async (t) => {
   const { stream, client } = await createPair(t, { maxBackpressure: LIMIT })
   client.socket.pause()
