@@ -41,7 +41,7 @@ export async function registerWebsocket (
   siblingsOf(fastify).push(registration)
   checkRoutes(fastify)
   if (settings.handle !== null) {
-    registration.handleTarget = declareGlobalRoute(fastify, settings.handle, settings.schema)
+    registration.globalRoute = declareGlobalRoute(fastify, settings.handle, settings.schema)
   }
 
   if (settings.isCompatible) warnOfMercuriusGuards(fastify, settings.connection.maxPayload)

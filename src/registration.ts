@@ -16,7 +16,7 @@ import { skipVerified } from './handshake/verify-client'
 import { RouteServer } from './handshake/websocket-server'
 import { resolveConnectionOptions } from './options/route-options'
 import type { PluginSettings } from './options/plugin-options'
-import type { WebsocketTarget } from './routes/application'
+import type { DeclaredRoute, WebsocketTarget } from './routes/application'
 import { pluginOf, routesOf, type RoutePlugin } from './routes/registered-plugin'
 import { applicationOf, rootOf } from './routes/registry'
 import { asBuffer, asString } from './stream/text'
@@ -42,8 +42,8 @@ export class Registration implements RoutePlugin {
   readonly server: RouteServer
   /** The HTTP server whose upgrades are taken. */
   readonly source: Server
-  /** Where the upgrades for `handle` go, or null without a `handle`. */
-  handleTarget: WebsocketTarget | null | undefined = null
+  /** The route that `handle` becomes, or null without a `handle`. */
+  globalRoute: DeclaredRoute | null = null
 
   readonly #fastify: FastifyInstance
   readonly #settings: PluginSettings
@@ -157,7 +157,7 @@ export class Registration implements RoutePlugin {
     target: WebsocketTarget | null,
     request: FastifyRequest, reply: FastifyReply, upgrade: UpgradeAnswer
   ): void {
-    const taken = target ?? this.handleTarget
+    const taken = target ?? this.globalRoute?.target
     if (taken == null) {
       // The hook of the route refuses such an upgrade, but another plugin may have replaced it.
       reply.callNotFound()

@@ -12,6 +12,7 @@ import { WebSocket } from 'ws'
 import { InjectRefusedError } from '../errors'
 import { nextTick } from '../stream/next-tick'
 import { MemorySocket } from './memory-socket'
+import { rootOf } from '../routes/registry'
 import { connectOverHttp2, type Http2ClientSocket } from './http2-client'
 import { emitConnection, isHttp2, isHttp2Wanted, isSecure } from '../upgrade/http-server'
 import type {
@@ -58,7 +59,8 @@ export function createInject (
   fastify: FastifyInstance, server: Server, extendedConnect: boolean | undefined
 ): InjectWebsocket {
   return async (path = '/', init = {}, options = {}) => {
-    await fastify.ready()
+    // Not `fastify.ready()`: after the start, it fails for an instance below the root.
+    await rootOf(fastify).ready()
     const createTransport = () => {
       const isOverHttp2 = isHttp2(server) && isHttp2Wanted(server, fastify, extendedConnect)
       return isOverHttp2 ? connectHttp2InMemory(server, init) : connectInMemory(server, init)

@@ -13,13 +13,19 @@ import type { IncomingMessage } from 'node:http'
 import type { RouteMessages } from '../messages/route-messages'
 import type { WebsocketConnectionOptions, WebsocketHandler } from '../types'
 
-/** Any GET route, or a websocket route with a mistake in it, as it was declared. */
+/**
+ * Any GET route, or a websocket route with a mistake in it. `onRoute` hooks of the application may
+ * change what was declared, and then the record is brought up to date before the application is
+ * ready.
+ */
 export interface DeclaredRoute {
   readonly instance: FastifyInstance
   readonly url: string
   readonly isWebsocket: boolean
+  /** It has no handler for plain requests, which get a 404 with an empty body. */
+  readonly isWebsocketOnly: boolean
   readonly constraints: object
-  /** The `schema` of the route, as it was declared. */
+  /** The `schema` of the route. */
   readonly schema: FastifySchema | undefined
   /** Where its upgrades go, or null if it is no websocket route. */
   readonly target: WebsocketTarget | null

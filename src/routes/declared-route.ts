@@ -14,22 +14,52 @@ import type { WebsocketHandler } from '../types'
 import type { Application, DeclaredRoute, WebsocketTarget } from './application'
 import { createUpgradeFilter, wrapHandler, type RouteHandler } from './upgrade-or-plain'
 
-/** Records a route, and puts the upgrade filter and the wrapped handler into its options. */
+/**
+ * Records a route, and puts the upgrade filter and the wrapped handler into its options. Hooks of
+ * the application that run behind this one may still change the options, so they are read again.
+ */
 export function adoptRoute (
   instance: FastifyInstance, options: RouteOptions, application: Application
 ): void {
-  const target = recordRoute(instance, options, application)
-  if (target === undefined) return
-  const isWebsocketOnly = target !== null && options.wsHandler === undefined
-  // A plain request to such a route gets a 404, so @fastify/swagger must not describe the route.
-  if (isWebsocketOnly) options.schema = Object.assign({}, options.schema, { hide: true })
-  if (target !== null && readMessageSchemas(options.schema) !== null) {
-    application.onCompilers.push(demandCompilers(options))
+  // No upgrade can reach any other route.
+  if (!isWebsocketRoute(options) && !methodsOf(options).includes('GET')) return
+  const handler = handlerOf(options)
+  const route = recordRoute(instance, options, handler, application)
+  // What Fastify compiles is marked, and the schema of the application may be frozen.
+  if (route.isWebsocket) options.schema = Object.assign({}, options.schema)
+  options.onRequest = [options.onRequest ?? [], createUpgradeFilter(route, application)].flat()
+  options.handler = wrapHandler(handler, route, application)
+  onceHooksHaveRun(instance, () => {
+    // Fastify has changed the URL itself if the route has a second path, with a trailing slash.
+    const changed = { ...options, url: route.url }
+    Object.assign(route, describe(instance, changed, handler, application))
+    throwIfReached(route, application)
+    // A plain request to such a route gets a 404, so @fastify/swagger must not describe it.
+    if (route.isWebsocketOnly && options.schema !== undefined) {
+      options.schema = Object.assign({}, options.schema, { hide: true })
+    }
+    if (route.isWebsocket && readMessageSchemas(options.schema) !== null) {
+      application.onCompilers.push(demandCompilers(options))
+    }
+  })
+}
+
+/**
+ * Calls back when all `onRoute` hooks have run for a route, and before Fastify builds its
+ * compilers. What `callback` throws fails the start of the application.
+ */
+function onceHooksHaveRun (instance: FastifyInstance, callback: () => void): void {
+  const after = (failure: Error | null, done: (error: unknown) => void): void => {
+    try {
+      callback()
+      done(failure)
+    } catch (error) {
+      done(failure ?? error)
+    }
   }
-  options.onRequest = [options.onRequest ?? [], createUpgradeFilter(target, application)].flat()
-  // The handler of a websocket route has another signature than Fastify's types say here.
-  const handler = options.handler as unknown as RouteHandler
-  options.handler = wrapHandler(handler, target, isWebsocketOnly, application)
+  // With two parameters, as Fastify documents for avvio, the failure of a plugin is passed on. The
+  // types of Fastify know only one.
+  instance.after(after as (failure: Error | null) => void)
 }
 
 /**
@@ -40,47 +70,67 @@ export function adoptRoute (
 export function adoptLate (
   instance: FastifyInstance, options: RouteOptions, application: Application
 ): (handler: RouteHandler) => RouteHandler {
-  const target = recordRoute(instance, options, application) ?? null
-  const isWebsocketOnly = target !== null && options.wsHandler === undefined
+  const route = recordRoute(instance, options, handlerOf(options), application)
   return (handler) => {
-    const wrapped = wrapHandler(handler, target, isWebsocketOnly, application).bind(instance)
-    application.filters.set(wrapped, createUpgradeFilter(target, application))
+    const wrapped = wrapHandler(handler, route, application).bind(instance)
+    application.filters.set(wrapped, createUpgradeFilter(route, application))
     return wrapped
   }
 }
 
-/**
- * Records a route. Returns the target of its upgrades, null if it is no websocket route, or
- * undefined if no upgrade can reach it.
- */
-function recordRoute (
-  instance: FastifyInstance, options: RouteOptions, application: Application
-): WebsocketTarget | null | undefined {
-  const isWebsocket = options.wsHandler !== undefined ||
-    (options.websocket !== undefined && options.websocket !== false)
-  const methods = [options.method].flat()
-  if (!isWebsocket && !methods.includes('GET')) return undefined
-
-  const { routes, takers } = application
-  const { url, constraints = {} } = options
-  const problem = findDeclarationProblem(options, isWebsocket, methods, routes)
-  if (problem !== null && takers.some((taker) => taker.reaches(instance))) throw problem
-  if (isWebsocket && !routes.some((route) => route.isWebsocket)) {
-    instance.addHook('onReady', () => { warnOfUnreached(routes) })
-  }
-  const target = isWebsocket ? createTarget(options, problem) : null
-  if (methods.includes('GET') || problem !== null) {
-    const { schema } = options
-    routes.push({ instance, url, constraints, schema, isWebsocket, target, problem })
-  }
-  return target
+function handlerOf ({ handler }: RouteOptions): RouteHandler {
+  // The handler of a websocket route has another signature than Fastify's types say here.
+  return handler as unknown as RouteHandler
 }
 
-function createTarget (options: RouteOptions, problem: Error | null): WebsocketTarget {
-  // The handler of a websocket route has another signature than Fastify's types say here.
-  const handler = options.wsHandler ?? options.handler as unknown as WebsocketHandler
+function recordRoute (
+  instance: FastifyInstance, options: RouteOptions, handler: RouteHandler, application: Application
+): DeclaredRoute {
+  const route = describe(instance, options, handler, application)
+  throwIfReached(route, application)
+  const { routes } = application
+  if (route.isWebsocket && !routes.some(({ isWebsocket }) => isWebsocket)) {
+    instance.addHook('onReady', () => { warnOfUnreached(routes) })
+  }
+  if (methodsOf(options).includes('GET') || route.problem !== null) routes.push(route)
+  return route
+}
+
+/** @throws the problem of the route, if a plugin takes its upgrades */
+function throwIfReached ({ instance, problem }: DeclaredRoute, { takers }: Application): void {
+  if (problem !== null && takers.some((taker) => taker.reaches(instance))) throw problem
+}
+
+/** What the options of a route say of it. */
+function describe (
+  instance: FastifyInstance, options: RouteOptions, handler: RouteHandler,
+  { routes }: Application
+): DeclaredRoute {
+  const { url, constraints = {}, schema } = options
+  const isWebsocket = isWebsocketRoute(options)
+  const problem = findDeclarationProblem(options, isWebsocket, routes)
+  const target = isWebsocket ? createTarget(options, handler, problem) : null
+  const isWebsocketOnly = isWebsocket && options.wsHandler === undefined
+  return { instance, url, constraints, schema, isWebsocket, isWebsocketOnly, target, problem }
+}
+
+function isWebsocketRoute ({ websocket, wsHandler }: RouteOptions): boolean {
+  return wsHandler !== undefined || (websocket !== undefined && websocket !== false)
+}
+
+function methodsOf ({ method }: RouteOptions): string[] {
+  return [method].flat()
+}
+
+function createTarget (
+  options: RouteOptions, handler: RouteHandler, problem: Error | null
+): WebsocketTarget {
   const settings = problem === null ? readRouteOption(options.websocket) : null
-  return { handler, options: settings, messages: RouteMessages.of(options) }
+  return {
+    handler: options.wsHandler ?? handler as WebsocketHandler,
+    options: settings,
+    messages: RouteMessages.of(options)
+  }
 }
 
 /**
@@ -103,11 +153,11 @@ function isUnreached ({ instance, isWebsocket }: DeclaredRoute): boolean {
 }
 
 function findDeclarationProblem (
-  options: RouteOptions, isWebsocket: boolean, methods: string[], routes: DeclaredRoute[]
+  options: RouteOptions, isWebsocket: boolean, routes: readonly DeclaredRoute[]
 ): Error | null {
   try {
     checkDeclaration(options, isWebsocket)
-    if (isWebsocket) checkWebsocketRoute(options, methods, routes)
+    if (isWebsocket) checkWebsocketRoute(options, routes)
     return null
   } catch (error) {
     return toError(error)
@@ -117,9 +167,8 @@ function findDeclarationProblem (
 /**
  * @throws FST_WS_INVALID_WS_HANDLER, FST_WS_INVALID_METHOD, and what `readRouteOption` throws
  */
-function checkWebsocketRoute (
-  options: RouteOptions, methods: string[], routes: DeclaredRoute[]
-): void {
+function checkWebsocketRoute (options: RouteOptions, routes: readonly DeclaredRoute[]): void {
+  const methods = methodsOf(options)
   readRouteOption(options.websocket)
   checkSchemaNames(options.schema ?? {})
   if (options.wsHandler !== undefined && typeof options.wsHandler !== 'function') {
@@ -131,8 +180,8 @@ function checkWebsocketRoute (
   if (methods.includes('GET')) return
   // Fastify declares a HEAD route of its own for every GET route. Below a prefix, the GET route `/`
   // has a second path with a trailing slash, and `onRoute` tells only of its HEAD route.
-  const isAutomatic = routes.some(({ url, isWebsocket }) => {
-    return isWebsocket && withoutSlash(url) === withoutSlash(options.url)
+  const isAutomatic = routes.some(({ url, isWebsocket, problem }) => {
+    return isWebsocket && problem === null && withoutSlash(url) === withoutSlash(options.url)
   })
   if (!isAutomatic) throw new InvalidMethodError()
 }

@@ -6,7 +6,7 @@ import type { FastifyInstance } from 'fastify'
 import type { IncomingMessage } from 'node:http'
 import { upgradeOf } from '../handshake/upgrade-of'
 import type { MessageSchemas, WebsocketHandler } from '../types'
-import type { DeclaredRoute, WebsocketTarget } from './application'
+import type { DeclaredRoute } from './application'
 import { noop } from './noop'
 import { routesOf } from './registered-plugin'
 
@@ -16,11 +16,11 @@ const UPGRADE = Symbol('upgrade')
 /**
  * Declares the route of the global `handle`: GET of any path below the prefix of `fastify`. Its
  * constraint lets only upgrades in, so it never collides with a `*` route of the user. Returns the
- * target of its upgrades.
+ * record.
  */
 export function declareGlobalRoute (
   fastify: FastifyInstance, handle: WebsocketHandler, schema: MessageSchemas | null
-): WebsocketTarget | null | undefined {
+): DeclaredRoute | null {
   const routes = routesOf(fastify)
   if (!fastify.hasConstraintStrategy(STRATEGY)) {
     fastify.addConstraintStrategy(createStrategy(routes))
@@ -31,7 +31,7 @@ export function declareGlobalRoute (
     const options = { constraints, exposeHeadRoute: false, schema: { ...schema } }
     fastify.get(path, { ...options, websocket: true }, handle)
   }
-  return routes.at(-1)?.target
+  return routes.at(-1) ?? null
 }
 
 /** Whether a route is that of a global `handle`. */

@@ -21,7 +21,7 @@ const CHANNEL = 'fastify.initialization'
  * On the channel: the registry of the process. Other copies of this library look for this name, so
  * it stays. Its number changes when the types of `application.ts` do.
  */
-const kRegistry = Symbol.for('fastify-websocket.recorder.2')
+const kRegistry = Symbol.for('fastify-websocket.recorder.3')
 
 interface Registry {
   /** Applications, by the method `routing`, which all instances of an application share. */

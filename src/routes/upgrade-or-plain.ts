@@ -5,7 +5,7 @@
  */
 import type { FastifyInstance, FastifyReply, FastifyRequest, onRequestHookHandler } from 'fastify'
 import { UnknownRouteError } from '../errors'
-import type { Application, WebsocketTarget } from './application'
+import type { Application, DeclaredRoute } from './application'
 
 /** The handler of a route, for HTTP or for WebSockets, which have different parameters. */
 export type RouteHandler = (this: FastifyInstance, ...args: unknown[]) => unknown
@@ -14,14 +14,12 @@ export type RouteHandler = (this: FastifyInstance, ...args: unknown[]) => unknow
  * Creates the last `onRequest` hook of a route. It sends an upgrade that no plugin takes to the 404
  * handler. An earlier hook would be too early, because the user's hooks may answer the upgrade, and
  * a later one too late, because the hooks after `onRequest` run again for the 404 handler.
- *
- * @param target of the route's upgrades, null if the route is no websocket route
  */
 export function createUpgradeFilter (
-  target: WebsocketTarget | null, { takers }: Application
+  route: DeclaredRoute, { takers }: Application
 ): onRequestHookHandler {
   return function (request, reply, done) {
-    if (!takers.some((taker) => taker.stops(target, this, request, reply))) done()
+    if (!takers.some((taker) => taker.stops(route.target, this, request, reply))) done()
   }
 }
 
@@ -49,21 +47,18 @@ export function createLateFilter (
 /**
  * Wraps the handler of a route. One wrapper serves all copies of this library, because only a
  * request shows which copy has its plugin on the instance.
- *
- * @param isWebsocketOnly whether a plain request gets a 404 with an empty body
  */
 export function wrapHandler (
-  handler: RouteHandler, target: WebsocketTarget | null,
-  isWebsocketOnly: boolean, { takers }: Application
+  handler: RouteHandler, route: DeclaredRoute, { takers }: Application
 ): RouteHandler {
   return function (this: FastifyInstance, ...args: unknown[]) {
     const [request, reply] = args as [FastifyRequest, FastifyReply]
     // Another plugin may call the handler with arguments of its own, as @fastify/websocket does.
     if (!isRequest(request)) return handler.apply(this, args)
     for (const taker of takers) {
-      if (taker.takes(target, this, request, reply)) return untilSent(reply)
+      if (taker.takes(route.target, this, request, reply)) return untilSent(reply)
     }
-    if (!isWebsocketOnly || !takers.some((taker) => taker.reaches(this))) {
+    if (!route.isWebsocketOnly || !takers.some((taker) => taker.reaches(this))) {
       return handler.apply(this, args)
     }
     reply.code(404).send()

@@ -55,6 +55,26 @@ test('connects a client without listening, and makes the application ready', asy
   t.equal(String(reason), 'bye')
 })
 
+for (const when of ['before', 'after']) {
+  test(`a scope with the plugin injects, ${when} the application is ready`, async (t) => {
+    const fastify = createFastify(t)
+    const scopes: FastifyInstance[] = []
+    fastify.register(async (scope) => {
+      scopes.push(scope)
+      await scope.register(fastifyWebsocket)
+      scope.get('/', { websocket: true }, echo)
+    })
+    if (when === 'after') await fastify.ready()
+    else await fastify.after()
+    for (const scope of scopes) {
+      const client = await inject(scope)
+      client.send('hi')
+      t.equal(await nextText(client), 'hi')
+    }
+    t.equal(scopes.length, 1)
+  })
+}
+
 test('path, headers, protocols and address are those of the request', async (t) => {
   const fastify = create(t)
   fastify.get('/at/:name', { websocket: true }, ({ socket }, req, request) => {

@@ -203,7 +203,7 @@ test('hooks and handlers see the schema of the route, and no part that it lacks'
     }
   })
   const client = await connect(t, origin)
-  t.equal(await client.nextText(), '"incoming,outgoing,hide"')
+  t.equal(await client.nextText(), '"incoming,outgoing"')
 })
 
 const INVALID: ReadonlyArray<readonly [

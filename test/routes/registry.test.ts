@@ -106,7 +106,7 @@ test('a recorder of another realm, as each test file of jest has, is asked no mo
     require('node:vm').runInNewContext(\`
       const onInstance = () => { throw new Error('the realm is gone') }
       subscribe('fastify.initialization', onInstance)
-      initialization[Symbol.for('fastify-websocket.recorder.2')] = {
+      initialization[Symbol.for('fastify-websocket.recorder.3')] = {
         applications: new WeakMap(), onInstance
       }
     \`, { initialization, subscribe })
