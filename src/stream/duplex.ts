@@ -4,31 +4,21 @@ import type { Duplex } from 'node:stream'
 import { toError } from '../observe/thrown'
 import { CLOSE_ABNORMAL, CLOSE_NORMAL, closeCodeFor } from '../protocol/close-codes'
 import {
-  AbnormalCloseError, InvalidMessageError, isDisconnect, NotOpenError, UnsentError
+  AbnormalCloseError, InvalidMessageError, isDisconnect, isEndByPeer, NotOpenError, UnsentError
 } from './errors'
 import type { StreamReader } from './delivery'
+import { DRAINING, ENDED, FULL, HAS_READER } from './duplex-state'
 import { inboxOf, onReaderChange } from './inbox'
 import { OwnedDuplex, type Callback } from './owned-duplex'
 import type { Data } from './send-data'
 import { StreamSettings, type SocketStreamOptions } from './settings'
 import type { StreamSocket } from './socket'
 import { warnOfSocketEvent } from './socket-events'
-import { kAccept, kDemand, kOutbox, kOwner, kSettings, kStream } from './symbols'
+import { kAccept, kDemand, kInbox, kOutbox, kOwner, kSettings, kStream } from './symbols'
 import type { Demand } from './hold-or-drop'
 import { writeEach, type WrittenChunk } from './write-each'
 
 type Listener = Parameters<EventEmitter['on']>[1]
-
-// The state of a stream. The bits share one number, so that a connection takes little memory.
-
-/** The stream has been read, or is being read. */
-const HAS_READER = 1 << 0
-/** The stream flows without a listener, so it throws away the messages that arrive. */
-const DRAINING = 1 << 1
-/** The read buffer of the stream is full. */
-const FULL = 1 << 2
-/** The WebSocket is closed and has no more messages for the stream. */
-const ENDED = 1 << 3
 
 const TEXT = { binary: false }
 const BINARY = { binary: true }
@@ -237,8 +227,11 @@ export class SocketStream<Incoming = AnyChunk, Outgoing = unknown>
   // --- Ends ---
 
   override _destroy (error: Error | null, callback: Callback): void {
-    const socket = this.socket
-    inboxOf(socket).discard()
+    const { socket } = this
+    this.#mark(HAS_READER, false)
+    // What a peer had sent before it failed is still for listeners of the socket.
+    if (socket.readyState !== socket.OPEN && isEndByPeer(error)) socket[kInbox]?.letEnd()
+    else inboxOf(socket).discard()
     if (socket.readyState === socket.CLOSED) {
       callback(error)
       return

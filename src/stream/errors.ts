@@ -142,6 +142,11 @@ export function isRefusedFrame (error: unknown): boolean {
   return typeof code === 'string' && (code.startsWith('WS_ERR_') || code === 'Z_DATA_ERROR')
 }
 
+/** Whether a connection ends because its peer is gone or has sent what ws refuses. */
+export function isEndByPeer (error: unknown): boolean {
+  return isDisconnect(error) || isRefusedFrame(error)
+}
+
 /** Whether a peer has sent a longer message than it may. */
 export function isOversizeError (error: unknown): boolean {
   return codeOf(error) === 'WS_ERR_UNSUPPORTED_MESSAGE_LENGTH'

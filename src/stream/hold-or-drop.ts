@@ -14,7 +14,7 @@
  * - `demand` is that of the readers: there is none, it has room, or its stream is full.
  * - "Over the bound" means that unread messages weigh `highWaterMark` or more.
  * - "Worth waiting" means that the handler still runs, so that it may read soon, that
- *   `pauseTimeout` has not passed, and that the connection is open.
+ *   `pauseTimeout` has not passed, and that this side is not closing the connection.
  */
 
 /** What the readers of a connection want. */

@@ -10,14 +10,19 @@
 import { WebSocket } from 'ws'
 import { deliver, demandOf, type ReceivingSocket } from './delivery'
 import { UnreadOverflowError } from './errors'
+import {
+  CLOSED, DELIVERING, DISCARDING, DROPPING, HANDLING, HELD, PAUSED_BY_USER, WAITED_ENOUGH, WARNED
+} from './inbox-state'
 import { MessageQueue } from './message-queue'
 import { nextTick } from './next-tick'
-import { kAccept, kInbox, kOwner, kSettings, kStream } from './symbols'
+import { kAccept, kInbox, kOutbox, kOwner, kSettings, kStream } from './symbols'
 import { judge } from './hold-or-drop'
 
 /** The WebSocket of a connection, as its inbox sees it. */
 export interface InboxSocket extends ReceivingSocket {
   [kInbox]: Inbox | null
+  /** Whether this side has begun to close the connection. */
+  readonly [kOutbox]: { readonly isClosedHere: boolean }
 }
 
 /** The inbox of a connection, which is made when it is first needed. */
@@ -37,30 +42,6 @@ export function receive (socket: InboxSocket, data: Buffer, isBinary: boolean): 
 export function onReaderChange (socket: InboxSocket): void {
   if (socket[kInbox] !== null || demandOf(socket) === 'full') inboxOf(socket).onReaderChange()
 }
-
-// The state of an inbox. The bits share one number, so that a connection takes little memory.
-
-// Why the transport is paused.
-const HELD = 1 << 0
-const PAUSED_BY_USER = 1 << 1
-
-// What happens to messages that no reader takes.
-/** The handler still runs, and may become a reader. */
-const HANDLING = 1 << 2
-/** `pauseTimeout` has passed without a reader, so that waiting has ended. */
-const WAITED_ENOUGH = 1 << 3
-/** Messages are dropped until there is a reader. */
-const DROPPING = 1 << 4
-/** All messages are dropped, because the stream was destroyed. */
-const DISCARDING = 1 << 5
-
-// Bookkeeping.
-/** Waiting messages are delivered on the next tick. */
-const DELIVERING = 1 << 6
-/** The warning of dropped messages was given. */
-const WARNED = 1 << 7
-/** The connection is closed. */
-const CLOSED = 1 << 8
 
 /** See the header of this file. */
 export class Inbox {
@@ -167,7 +148,9 @@ export class Inbox {
   }
 
   get #isWorthWaiting (): boolean {
-    return this.#is(HANDLING) && !this.#is(WAITED_ENOUGH) && this.#isOpen
+    if (!this.#is(HANDLING) || this.#is(WAITED_ENOUGH)) return false
+    // When the peer has ended its side, ws may still work on messages that came before.
+    return this.#isOpen || !this.#socket[kOutbox].isClosedHere
   }
 
   get #isOpen (): boolean {
@@ -266,6 +249,11 @@ export class Inbox {
   discard (): void {
     this.#mark(DISCARDING, true)
     this.#dropWaiting()
+    this.letEnd()
+  }
+
+  /** The connection ends: nothing holds its transport, and a listener gets what waits. */
+  letEnd (): void {
     this.#setHeld(false)
     this.resume()
   }
