@@ -7,6 +7,7 @@
  * would also send them all at once: the answers to some 800,000 channels are more than Redis keeps
  * for a client, and Redis would cut the client off.
  */
+import { toError } from '../observe/thrown'
 import { InvalidOptionError } from '../stream/errors'
 import type { TopicBroker } from '../topics/broker'
 import { noop } from './noop'
@@ -118,8 +119,8 @@ abstract class RedisBroker<Subscriber extends Client> implements TopicBroker {
     const subscriber = this.duplicate()
     this.subscriber = subscriber
     // Without a listener, an error of a client of node-redis ends the process.
-    for (const client of [this.client, subscriber]) client.on('error', this.#report)
-    subscriber.on('ready', () => { this.#onReady().catch(this.#report) })
+    for (const client of [this.client, subscriber]) client.on('error', this.report)
+    subscriber.on('ready', () => { this.#onReady().catch(this.report) })
     this.connect(subscriber)
   }
 
@@ -149,14 +150,23 @@ abstract class RedisBroker<Subscriber extends Client> implements TopicBroker {
     return this.#prefix + topic
   }
 
+  #topicOf (channel: string): string {
+    return channel.slice(this.#prefix.length)
+  }
+
   protected readonly onMessage: OnMessage = (message, channel) => {
-    this.#receive(channel.toString().slice(this.#prefix.length), message)
+    this.#receive(this.#topicOf(channel.toString()), message)
   }
 
   protected readonly report = (error: Error): void => { this.#report(error) }
 
+  /** Redis refuses a channel that was subscribed to before. */
+  protected reportLost (channel: string, error: Error): void {
+    this.#report(error, this.#topicOf(channel))
+  }
+
   close (): void {
-    this.client.off('error', this.#report)
+    this.client.off('error', this.report)
     if (this.subscriber === null) return
     // The end of the subscriber may emit one more error.
     this.subscriber.on('error', noop)
@@ -168,6 +178,7 @@ abstract class RedisBroker<Subscriber extends Client> implements TopicBroker {
 
 class IoredisBroker extends RedisBroker<IoredisSubscriber> {
   protected readonly client: IoredisClient
+  /** The channels that are subscribed to again when the subscriber is back. */
   readonly #channels = new Set<string>()
   /** Counts the times that the subscriber has connected again. */
   #connections = 0
@@ -212,9 +223,16 @@ class IoredisBroker extends RedisBroker<IoredisSubscriber> {
     try {
       await this.subscriber?.subscribe(...wanted)
     } catch {
-      await Promise.all(this.#wantedOf(wanted).map(async (channel) => {
-        await this.subscriber?.subscribe(channel).catch(this.report)
-      }))
+      await Promise.all(this.#wantedOf(wanted).map((channel) => this.#restoreOne(channel)))
+    }
+  }
+
+  async #restoreOne (channel: string): Promise<void> {
+    try {
+      await this.subscriber?.subscribe(channel)
+    } catch (error) {
+      this.#channels.delete(channel)
+      this.reportLost(channel, toError(error))
     }
   }
 
@@ -226,7 +244,11 @@ class IoredisBroker extends RedisBroker<IoredisSubscriber> {
   subscribe (topic: string): unknown {
     const channel = this.channelOf(topic)
     this.#channels.add(channel)
-    return this.subscriber?.subscribe(channel)
+    return this.subscriber?.subscribe(channel).catch((error: unknown) => {
+      // The plugin asks again.
+      this.#channels.delete(channel)
+      throw error
+    })
   }
 
   unsubscribe (topic: string): unknown {

@@ -51,11 +51,16 @@ function openIoredis () {
   const client = new FakeIoredis()
   const broker = redisBroker({ client: client satisfies IoredisClient, prefix: '' })
   const reports: Error[] = []
+  const lost: string[] = []
   const gaps: string[] = []
-  broker.open(() => {}, (error) => { reports.push(error) }, () => { gaps.push('gap') })
+  const report = (error: Error, topic?: string): void => {
+    reports.push(error)
+    if (topic !== undefined) lost.push(topic)
+  }
+  broker.open(() => {}, report, () => { gaps.push('gap') })
   const subscriber = client.made ?? client
   subscriber.emit('ready')
-  return { client, broker, subscriber, reports, gaps }
+  return { client, broker, subscriber, reports, lost, gaps }
 }
 
 test('channels are subscribed to again in chunks, and only those that are wanted', async (t) => {
@@ -106,21 +111,43 @@ test('errors of both clients are reported, until the broker is closed', async (t
   t.doesNotThrow(() => { subscriber.emit('error', error) })
 })
 
-test('a channel that is refused later is reported, and the others come back', async (t) => {
-  const { broker, subscriber, reports, gaps } = openIoredis()
+/** A subscriber that may not have the channel `sealed`. The list has what it was asked for. */
+function sealOne (subscriber: FakeIoredis, error: unknown): string[][] {
+  const asked: string[][] = []
+  subscriber.subscribe = async (...channels) => {
+    asked.push(channels)
+    if (channels.includes('sealed')) throw error
+  }
+  return asked
+}
+
+test('a channel that is refused later is lost, and the others come back', async (t) => {
+  const { broker, subscriber, reports, lost, gaps } = openIoredis()
   for (const topic of ['a', 'sealed', 'b', 'left']) broker.subscribe(topic)
   const error = new Error('not allowed')
-  const back: string[] = []
-  subscriber.subscribe = async (...channels) => {
-    if (channels.includes('sealed')) throw error
-    back.push(...channels)
-  }
+  const asked = sealOne(subscriber, error)
   subscriber.emit('ready')
   broker.unsubscribe('left')
   await turn()
-  t.strictSame(back, ['a', 'b'])
+  t.strictSame(asked, [['a', 'sealed', 'b', 'left'], ['a'], ['sealed'], ['b']])
   t.strictSame(reports, [error])
+  t.strictSame(lost, ['sealed'])
   t.strictSame(gaps, ['gap'])
+  subscriber.emit('ready')
+  await turn()
+  t.strictSame(asked.slice(4), [['a', 'b']], 'the plugin asks for what is lost')
+})
+
+test('a channel that is refused at once is not subscribed to when Redis is back', async (t) => {
+  const { broker, subscriber, lost } = openIoredis()
+  const error = new Error('not allowed')
+  const asked = sealOne(subscriber, error)
+  await broker.subscribe('open')
+  await t.rejects(Promise.resolve(broker.subscribe('sealed')), error)
+  subscriber.emit('ready')
+  await turn()
+  t.strictSame(asked, [['open'], ['sealed'], ['open']])
+  t.strictSame(lost, [])
 })
 
 test('the subscriber waits for Redis, whatever the client does', async (t) => {
@@ -197,15 +224,21 @@ test('the states of a connection to NATS are reported as errors', async (t) => {
     closed: () => new Promise(() => {})
   }
   const reports: string[] = []
+  const lost: Array<string | undefined> = []
   const gaps: boolean[] = []
   const broker = natsBroker({ connection })
-  broker.open(() => {}, ({ message }) => { reports.push(message) }, () => { gaps.push(isFlushed) })
+  const report = ({ message }: Error, topic?: string): void => {
+    reports.push(message)
+    lost.push(topic)
+  }
+  broker.open(() => {}, report, () => { gaps.push(isFlushed) })
   while (gaps.length === 0) await turn()
   t.strictSame(reports, ['no error object', 'an error', 'the connection to NATS is lost'])
   t.strictSame(gaps, [true])
   await broker.subscribe('topic')
-  // A permission is taken away later: the library has a status for that.
+  // A permission is taken away later.
   callbacks[0]?.(new Error('forbidden'), { data: Buffer.alloc(0) })
+  t.strictSame([reports.at(-1), lost.at(-1)], ['forbidden', 'topic'])
   await broker.subscribe('topic')
   t.equal(callbacks.length, 2, 'the subscription was gone')
   broker.unsubscribe('topic')

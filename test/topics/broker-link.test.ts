@@ -236,6 +236,38 @@ test('a topic that the broker has refused is asked for again', async (t) => {
   t.equal(await a.nextText(), 'here')
 })
 
+test('a topic that the broker has lost is asked for again, and then comes a gap', async (t) => {
+  const { brokers: [broker], one, a } = await createTwo(t)
+  const [socket] = one.fastify.websocketServer.clients
+  await socket?.subscribe('other')
+  const gaps = record(one.server, 'gap')
+  const lost = new Error('forbidden')
+  broker.failure = lost
+  for (const topic of ['room', 'other']) broker.report(lost, topic)
+  await t.rejects(settled(socket?.subscribe('room')), { code: 'FST_WS_BROKER', cause: lost })
+  broker.failure = null
+  broker.calls.length = 0
+  await socket?.subscribe('room')
+  while (gaps.length === 0) await turn()
+  t.strictSame(broker.calls, ['subscribe room', 'subscribe other'])
+  await one.server.publish('room', 'here')
+  t.equal(await a.nextText(), 'here')
+  t.equal(one.server.stats().gaps, 1)
+  broker.report(lost, 'other')
+  const lines = one.logs.lines.filter(({ msg }) => msg.endsWith('the broker has lost a topic'))
+  t.strictSame(lines.map(({ level, topic }) => [level, topic]), [
+    [ERROR, 'room'], [DEBUG, 'other'], [ERROR, 'other']
+  ])
+})
+
+test('the loss of a topic that nobody has is only logged', async (t) => {
+  const { brokers: [broker], one } = await createTwo(t)
+  for (const topic of ['nobody', '', 'x'.repeat(257)]) broker.report(new Error('lost'), topic)
+  t.strictSame(broker.calls, ['subscribe room'])
+  const line = await one.logs.find('websocket topics: the broker has failed')
+  t.match(line, { level: ERROR, err: { message: 'lost' } })
+})
+
 test('topics that fail to be unsubscribed are only logged', async (t) => {
   const { brokers: [broker], one, a } = await createTwo(t)
   broker.failure = new Error('out of reach')
@@ -256,6 +288,7 @@ test('before ready and after close the broker is not open, and the process is', 
   t.strictSame(broker.calls, ['close'])
   broker.receive('room', Buffer.from('late'))
   broker.report(new Error('late'))
+  broker.report(new Error('late'), 'room')
   broker.gap()
   t.strictSame(broker.calls, ['close'])
 })
