@@ -14,6 +14,7 @@ class FakeIoredis extends EventEmitter {
   readonly commands: string[][] = []
   readonly answers: Array<() => void> = []
   isEnded = false
+  status = 'ready'
   made: FakeIoredis | null = null
   options: unknown = null
 
@@ -105,7 +106,7 @@ test('errors of both clients are reported, until the broker is closed', async (t
   subscriber.emit('error', error)
   t.strictSame(reports, [error, error])
   broker.close()
-  t.equal(client.listenerCount('error'), 0)
+  t.strictSame(client.eventNames(), [])
   t.ok(subscriber.isEnded)
   t.notOk(client.isEnded, 'it is that of the application')
   t.doesNotThrow(() => { subscriber.emit('error', error) })
@@ -166,23 +167,103 @@ test('a broker that was never opened has nothing to close', async (t) => {
   t.equal(client.made, null)
 })
 
-test('a subscriber of node-redis that cannot connect is reported', async (t) => {
-  const error = new Error('wrong password')
+test('a gap comes when the client of ioredis is back as well, or has ended', async (t) => {
+  const { client, broker, subscriber, gaps } = openIoredis()
+  for (const [i, last] of ['ready', 'end'].entries()) {
+    for (const status of ['close', 'reconnecting', 'connecting', 'connect']) {
+      client.status = status
+      subscriber.emit('ready')
+      await turn()
+      client.emit('error', new Error('connection refused'))
+      t.equal(gaps.length, i, status)
+    }
+    client.status = last
+    client.emit(last)
+    client.emit(last)
+    t.equal(gaps.length, i + 1, 'once')
+  }
+  client.status = 'wait'
+  subscriber.emit('ready')
+  await turn()
+  t.equal(gaps.length, 3, 'the application has not connected it yet')
+  broker.close()
+})
+
+test('a gap that waits for the client ends with the connection of the subscriber', async (t) => {
+  const { client, subscriber, gaps } = openIoredis()
+  client.status = 'reconnecting'
+  subscriber.emit('ready')
+  await turn()
+  subscriber.emit('reconnecting')
+  client.status = 'ready'
+  client.emit('ready')
+  t.strictSame(gaps, [])
+  subscriber.emit('ready')
+  await turn()
+  t.strictSame(gaps, ['gap'])
+})
+
+test('a subscriber that takes many attempts to connect has no gap', async (t) => {
+  const client = new FakeIoredis()
+  const broker = redisBroker({ client })
+  const gaps: string[] = []
+  broker.open(() => {}, () => {}, () => { gaps.push('gap') })
+  for (const event of ['reconnecting', 'reconnecting', 'ready']) client.made?.emit(event)
+  await turn()
+  t.strictSame(gaps, [])
+})
+
+/** A client of node-redis, with its subscriber. */
+function createNodeRedis (connect: () => Promise<void>) {
   const subscriber = Object.assign(new EventEmitter(), {
-    connect: () => Promise.reject(error),
+    connect,
     publish: () => Promise.resolve(),
     subscribe: () => Promise.resolve(),
     unsubscribe: () => Promise.resolve(),
     destroy () {}
   })
-  const client: NodeRedisClient = Object.assign(new EventEmitter(), {
-    pSubscribe () {}, publish: () => Promise.resolve(), duplicate: () => subscriber
+  const client = Object.assign(new EventEmitter(), {
+    pSubscribe () {},
+    isOpen: true,
+    isReady: true,
+    publish: () => Promise.resolve(),
+    duplicate: () => subscriber
   })
+  return { client: client satisfies NodeRedisClient, subscriber }
+}
+
+test('a subscriber of node-redis that cannot connect is reported', async (t) => {
+  const error = new Error('wrong password')
+  const { client } = createNodeRedis(() => Promise.reject(error))
   const broker = redisBroker({ client })
   t.equal(broker.subscribe('topic'), undefined)
   t.equal(broker.unsubscribe('topic'), undefined)
   const reported = new Promise((resolve) => { broker.open(() => {}, resolve, () => {}) })
   t.equal(await reported, error)
+})
+
+test('a gap comes when the client of node-redis is back as well, or has ended', async (t) => {
+  const { client, subscriber } = createNodeRedis(() => Promise.resolve())
+  const broker = redisBroker({ client })
+  let gaps = 0
+  broker.open(() => {}, () => {}, () => { gaps++ })
+  subscriber.emit('ready')
+  const states = [
+    { event: 'ready', isOpen: true, isReady: true },
+    { event: 'end', isOpen: false, isReady: false },
+    { event: 'error', isOpen: false, isReady: false }
+  ]
+  for (const [i, { event, ...state }] of states.entries()) {
+    Object.assign(client, { isOpen: true, isReady: false })
+    subscriber.emit('ready')
+    await turn()
+    client.emit('error', new Error('connection refused'))
+    t.equal(gaps, i)
+    Object.assign(client, state)
+    client.emit(event, new Error('gives up'))
+    t.equal(gaps, i + 1, event)
+  }
+  broker.close()
 })
 
 test('what is no client is refused', async (t) => {
