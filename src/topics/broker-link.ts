@@ -51,7 +51,7 @@ export class BrokerLink implements HubLink {
   /** How many messages from the broker were dropped because they could not be read. */
   #dropped = 0
 
-  /** @param tellOfGap called when messages of other processes may be missing */
+  /** @param tellOfGap called when messages of other processes may be missing; never throws */
   constructor (hub: Hub, broker: TopicBroker, log: ErrorLog, tellOfGap: () => void) {
     this.#hub = hub
     this.#broker = broker
@@ -184,11 +184,7 @@ export class BrokerLink implements HubLink {
     if (this.#state !== 'open') return
     this.#hub.counts.gaps++
     this.#isLosing = false
-    try {
-      this.#tellOfGap()
-    } catch (error) {
-      logError(this.#log, 'error', toError(error), 'websocket topics: a gap listener has failed')
-    }
+    this.#tellOfGap()
   }
 
   // --- The end ---

@@ -211,13 +211,40 @@ test('an outage ends with a call that succeeds, where a broker has no gap', asyn
   t.strictSame(lines.map(({ level }) => level), [ERROR, ERROR])
 })
 
-test('a gap listener that throws is logged', async (t) => {
+test('each gap listener is called, and what it throws or rejects with is logged', async (t) => {
   const { brokers: [broker], one } = await createTwo(t)
-  one.server.on('gap', () => { throw new Error('of the application') })
-  t.doesNotThrow(() => { broker.gap() })
-  t.match(await one.logs.find('websocket topics: a gap listener has failed'), {
-    level: ERROR, err: { message: 'of the application' }
-  })
+  const { server } = one
+  const called: unknown[] = []
+  server.once('gap', () => { throw new Error('thrown') })
+  server.on('gap', async () => { throw new Error('rejected') })
+  server.on('gap', () => { throw Object.freeze({ no: 'error' }) })
+  server.on('gap', function (this: unknown, ...args) { called.push(this, ...args) })
+  server.on('gap', async () => { called.push('last') })
+  for (let i = 0; i < 2; i++) t.doesNotThrow(() => { broker.gap() })
+  await turn()
+  t.strictSame(called, [server, 'last', server, 'last'])
+  const lines = one.logs.lines.filter(({ msg }) => msg.endsWith('a gap listener has failed'))
+  t.ok(lines.every(({ level }) => level === ERROR))
+  t.strictSame(lines.map(({ err }) => err?.message), [
+    'thrown', "{ no: 'error' }", "{ no: 'error' }", 'rejected', 'rejected'
+  ])
+})
+
+test('each connection may listen for gaps: many listeners are no leak', async (t) => {
+  const { brokers: [broker], one: { server } } = await createTwo(t)
+  let calls = 0
+  const onGap = (): void => { calls++ }
+  // A warning of Node.js would fail this file.
+  for (let i = 0; i < 20; i++) {
+    server.on('gap', onGap).addListener('gap', onGap).once('gap', onGap)
+    server.prependListener('gap', onGap).prependOnceListener('gap', onGap)
+  }
+  broker.gap()
+  t.equal(calls, 100)
+  t.equal(server.listenerCount('gap'), 60)
+  t.equal(server.getMaxListeners(), 10, 'other events keep the limit')
+  server.setMaxListeners(7).on('gap', onGap).on('error', onGap)
+  t.equal(server.getMaxListeners(), 7)
 })
 
 test('a topic that the broker has refused is asked for again', async (t) => {
