@@ -161,13 +161,13 @@ export class BrokerLink implements HubLink {
 
   #onReport (error: Error, lost: string | undefined): void {
     // The last subscriber of the topic may have left before the broker noticed the loss.
-    if (lost !== undefined && this.#hub.has(lost)) this.#onLost(lost, toError(error))
+    const isLoss = lost !== undefined && this.#state === 'open' && this.#hub.has(lost)
+    if (isLoss) this.#onLost(lost, toError(error))
     else this.#report(error)
   }
 
   /** A loss is logged apart from an outage, in which it may be noticed: its cause is another. */
   #onLost (topic: string, error: Error): void {
-    if (this.#state !== 'open') return
     const level = this.#isLosing ? 'debug' : 'error'
     this.#isLosing = true
     logError(this.#log, level, error, 'websocket topics: the broker has lost a topic', { topic })

@@ -317,6 +317,24 @@ test('a topic that is subscribed to before the broker is open is asked for then'
   t.strictSame(broker.calls, ['subscribe early'])
 })
 
+test('after the end, neither a loss nor a topic that comes back is told of', async (t) => {
+  const { broker, hub, link, levels } = createHub(t)
+  await link.open()
+  const subscriber = createSubscriber()
+  await hub.subscribe(subscriber, 'a')
+  broker.report(REFUSED, 'a')
+  let answer = (): void => {}
+  broker.subscribe = () => new Promise((resolve) => { answer = resolve })
+  const back = hub.subscribe(subscriber, 'a')
+  await link.close(0)
+  await t.rejects(back, { code: 'FST_WS_BROKER', message: /closed/ })
+  answer()
+  await turn()
+  broker.report(REFUSED, 'a')
+  t.equal(hub.counts.gaps, 0)
+  t.strictSame(levels(), [])
+})
+
 test('a broker is that of one registration, until that has closed', async (t) => {
   const { broker, link } = createHub(t)
   const other = new BrokerLink(new Hub(), broker, createFastify(t).log, () => {})
