@@ -79,7 +79,8 @@ export class Registration implements RoutePlugin {
 
   #linkTo (broker: TopicBroker): BrokerLink {
     const { topics } = this.server.streamSettings
-    return new BrokerLink(topics, broker, this.#fastify.log, () => { reportGap(this.server) })
+    const { log } = this.#fastify
+    return new BrokerLink(topics, broker, log, () => { reportGap(this.server, log) })
   }
 
   // --- Begin ---

@@ -65,10 +65,11 @@ type Open = Parameters<TopicBroker['open']>
 class NatsBroker implements TopicBroker {
   readonly #connection: NatsConnection
   readonly #prefix: string
+  /** The library makes these again when its connection is back. */
   readonly #subscriptions = new Map<string, NatsSubscription>()
   /** The topics whose `subscribe` is under way, each with the error of its refusal, or null. */
   readonly #asked = new Map<string, Error | null>()
-  /** The errors that `subscribe` rejects with. They are not reported a second time. */
+  /** The errors of refusals. They are told where they belong, and not reported as a status. */
   readonly #told = new WeakSet<Error>()
   #receive: Open[0] = noop
   #report: Open[1] = noop
@@ -155,12 +156,15 @@ class NatsBroker implements TopicBroker {
     })
   }
 
-  /** The library has removed the subscription. It also emits a status with the same error. */
+  /**
+   * The server has refused the subscription, or has taken it away later. The library has removed
+   * it, and also emits a status with the same error.
+   */
   #onRefused (topic: string, error: Error): void {
     this.#subscriptions.delete(topic)
-    if (!this.#asked.has(topic)) return
-    this.#asked.set(topic, error)
     this.#told.add(error)
+    if (this.#asked.has(topic)) this.#asked.set(topic, error)
+    else this.#report(error, topic)
   }
 
   unsubscribe (topic: string): void {

@@ -5,13 +5,15 @@
  * The data for the end of a connection is kept only if the channel has a subscriber, or the log
  * takes the line, when the connection opens.
  */
-import { isEnabled, logFields, type Level } from '../observe/log'
+import { isEnabled, logError, logFields, type ErrorLog, type Level } from '../observe/log'
 import { closeChannel, errorChannel, gapChannel, openChannel } from '../observe/channels'
+import { toError } from '../observe/thrown'
 import type { SocketStream } from '../stream/duplex'
 import { countedBytes } from '../stream/sent-bytes'
 import type { StreamSettings } from '../stream/settings'
 import { StreamSocket } from '../stream/socket'
 import { kOutbox, kSettings } from '../stream/symbols'
+import { isThenable } from '../stream/thenable'
 import type { RouteServer } from '../handshake/websocket-server'
 import type { FastifyRequest } from 'fastify'
 import type {
@@ -87,11 +89,25 @@ export class ConnectionReport {
   }
 }
 
-/** Messages of other processes may be missing on the topics of a registration. */
-export function reportGap (server: RouteServer): void {
+/**
+ * Messages of other processes may be missing on the topics of a registration. Each connection may
+ * have a listener of its own for that, so each one is called, whatever the others do. `emit` would
+ * stop at the first one that throws.
+ */
+export function reportGap (server: RouteServer, log: ErrorLog): void {
   if (gapChannel.hasSubscribers) {
     const message: GapMessage = { server }
     gapChannel.publish(message)
   }
-  server.emit('gap')
+  const onError = (error: unknown): void => {
+    logError(log, 'error', toError(error), 'websocket topics: a gap listener has failed')
+  }
+  for (const listener of server.rawListeners('gap')) {
+    try {
+      const returned: unknown = Reflect.apply(listener, server, [])
+      if (isThenable(returned)) returned.then(undefined, onError)
+    } catch (error) {
+      onError(error)
+    }
+  }
 }

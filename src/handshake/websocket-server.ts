@@ -21,6 +21,8 @@ import { kInbox, kOwner } from '../stream/symbols'
 import { askOnce, askThere } from './negotiate'
 import { upgradeOf } from './upgrade-of'
 
+type Listener = Parameters<EventEmitter['on']>[1]
+
 const CAPTURE_REJECTIONS = { captureRejections: true }
 
 const NO_SOCKETS: ReadonlySet<StreamSocket> = new Set()
@@ -68,6 +70,18 @@ export class RouteServer extends WebSocketStreamServer {
       lines.push(...upgradeOf(request)?.handshakeHeaders ?? [])
     })
     this.#own = new LimitedServer(this, options)
+  }
+
+  override on (event: string | symbol, listener: Listener): this {
+    return addListener(this, event, () => super.on(event, listener))
+  }
+
+  override addListener (event: string | symbol, listener: Listener): this {
+    return this.on(event, listener)
+  }
+
+  override prependListener (event: string | symbol, listener: Listener): this {
+    return addListener(this, event, () => super.prependListener(event, listener))
   }
 
   /** The address of the HTTP server, null until it listens. Throws with the option `noServer`. */
@@ -150,6 +164,18 @@ export class RouteServer extends WebSocketStreamServer {
     this.#hasClosed ||= event === 'close'
     return super.emit(event, ...args)
   }
+}
+
+/**
+ * Each connection may have its own listener of `gap`. So many of them are no leak, and Node.js must
+ * not warn of one. It asks for the limit when a listener is added.
+ */
+function addListener<T extends EventEmitter> (server: T, event: string | symbol, add: () => T): T {
+  if (event !== 'gap') return add()
+  const limit = server.getMaxListeners()
+  server.setMaxListeners(0)
+  add()
+  return server.setMaxListeners(limit)
 }
 
 /**

@@ -26,11 +26,12 @@ export class BrokerLink implements HubLink {
   readonly #hub: Hub
   readonly #broker: TopicBroker
   readonly #log: ErrorLog
-  readonly #onGap: () => void
+  readonly #tellOfGap: () => void
   readonly #publisher = new Publisher()
   readonly #topics = new BrokerTopics({
     subscribe: (name, isRetry) => this.#ask(() => this.#broker.subscribe(name), isRetry),
-    unsubscribe: (name) => this.#call(() => this.#broker.unsubscribe(name))
+    unsubscribe: (name) => this.#call(() => this.#broker.unsubscribe(name)),
+    announceGap: () => { this.#announceGap() }
   })
 
   #state: 'unopen' | 'open' | 'closed' = 'unopen'
@@ -43,17 +44,19 @@ export class BrokerLink implements HubLink {
   #isPublishFailing = false
   readonly #onPublished = (): void => { this.#isPublishFailing = false }
   readonly #onNotPublished = (): void => { this.#isPublishFailing = true }
+  /** Whether the loss of a topic has been logged since the last gap. */
+  #isLosing = false
   /** Counts the failures that have been reported. */
   #failures = 0
   /** How many messages from the broker were dropped because they could not be read. */
   #dropped = 0
 
-  /** @param onGap called when messages of other processes may be missing */
-  constructor (hub: Hub, broker: TopicBroker, log: ErrorLog, onGap: () => void) {
+  /** @param tellOfGap called when messages of other processes may be missing; never throws */
+  constructor (hub: Hub, broker: TopicBroker, log: ErrorLog, tellOfGap: () => void) {
     this.#hub = hub
     this.#broker = broker
     this.#log = log
-    this.#onGap = onGap
+    this.#tellOfGap = tellOfGap
   }
 
   /** @throws FST_WS_BROKER if the broker cannot work at all */
@@ -64,8 +67,8 @@ export class BrokerLink implements HubLink {
     try {
       const opened = this.#broker.open(
         (topic, bytes) => { this.#receive(topic, bytes) },
-        (error) => { this.#report(error) },
-        () => { this.#announceGap() }
+        (error, lost) => { this.#onReport(error, lost) },
+        () => { this.#onGap() }
       )
       this.#hub.linkTo(this)
       await opened
@@ -156,16 +159,32 @@ export class BrokerLink implements HubLink {
     logError(this.#log, level, toError(thrown), 'websocket topics: the broker has failed')
   }
 
+  #onReport (error: Error, lost: string | undefined): void {
+    // The last subscriber of the topic may have left before the broker noticed the loss.
+    const isLoss = lost !== undefined && this.#state === 'open' && this.#hub.has(lost)
+    if (isLoss) this.#onLost(lost, toError(error))
+    else this.#report(error)
+  }
+
+  /** A loss is logged apart from an outage, in which it may be noticed: its cause is another. */
+  #onLost (topic: string, error: Error): void {
+    const level = this.#isLosing ? 'debug' : 'error'
+    this.#isLosing = true
+    logError(this.#log, level, error, 'websocket topics: the broker has lost a topic', { topic })
+    this.#topics.lose(topic, new BrokerError(error.message, { cause: error }))
+  }
+
+  #onGap (): void {
+    if (this.#state !== 'open') return
+    this.#isFailing = false
+    this.#topics.onGap()
+  }
+
   #announceGap (): void {
     if (this.#state !== 'open') return
     this.#hub.counts.gaps++
-    this.#isFailing = false
-    this.#topics.retry()
-    try {
-      this.#onGap()
-    } catch (error) {
-      logError(this.#log, 'error', toError(error), 'websocket topics: a gap listener has failed')
-    }
+    this.#isLosing = false
+    this.#tellOfGap()
   }
 
   // --- The end ---

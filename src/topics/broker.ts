@@ -5,6 +5,10 @@
  *
  * `subscribe` and `unsubscribe` for one topic are called one after the other, so a promise of them
  * must settle. A `subscribe` that fails is called again later.
+ *
+ * When `subscribe` has succeeded, the broker keeps the subscription until `unsubscribe` is called:
+ * after an outage it subscribes again by itself. If it cannot, it tells so with `report`, and
+ * forgets the topic. Then `subscribe` is called again.
  */
 export interface TopicBroker {
   /**
@@ -12,12 +16,14 @@ export interface TopicBroker {
    * `fastify.ready()` fail; a server that is only out of reach is a case for `report`.
    *
    * @param receive takes each message of the topics that are subscribed, as it was published
-   * @param report takes the errors that belong to no call
-   * @param gap says that messages may have been lost, and that all subscriptions are there again
+   * @param report takes the errors that belong to no call. With the name of a topic, the error says
+   * that the subscription of this topic is lost
+   * @param gap says that messages may have been lost, and that all subscriptions are there again,
+   * except those that are lost
    */
   open (
     receive: (topic: string, bytes: Uint8Array) => void,
-    report: (error: Error) => void,
+    report: (error: Error, lost?: string) => void,
     gap: () => void
   ): unknown
   /** Publishes to all processes. This one gets it as well if it has subscribed. */

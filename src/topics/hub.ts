@@ -139,6 +139,11 @@ export class Hub {
     return this.#find(name)?.size ?? 0
   }
 
+  /** Whether a topic has subscribers. Any string can be asked for. */
+  has (name: string): boolean {
+    return this.#topics.has(name)
+  }
+
   /** A topic that has subscribers. Only the name of an unknown topic has to be checked. */
   #find (name: string): Topic | undefined {
     const topic = this.#topics.get(name)

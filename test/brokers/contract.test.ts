@@ -168,6 +168,29 @@ for (const kind of KINDS.filter((kind) => kind !== 'nats')) {
   })
 }
 
+/** How often all connections of an application break. */
+const BREAKS = 10
+
+for (const kind of KINDS.filter((kind) => kind !== 'nats')) {
+  const skip = whySkipBroker(kind)
+
+  test(`${kind}: at a gap, the client of the application is ready`, { skip }, async (t) => {
+    const server = await startBroker(t, kind)
+    const admin = new Ioredis(server.port)
+    t.teardown(() => admin.disconnect())
+    const application = await createApplication(t, kind, server.port)
+    await Promise.all([application.ready, subscribe(t, application, 'room')])
+    const { websocketServer } = application.fastify
+    for (let i = 0; i < BREAKS; i++) {
+      const published = once(websocketServer, 'gap').then(() => websocketServer.publish('a', 'x'))
+      await Promise.all(['normal', 'pubsub'].map((type) => {
+        return admin.call('CLIENT', 'KILL', 'TYPE', type, 'SKIPME', 'yes')
+      }))
+      await t.resolves(published)
+    }
+  })
+}
+
 async function clientsOf (admin: Ioredis): Promise<string[]> {
   const list = await admin.client('LIST')
   return String(list).trim().split('\n')

@@ -4,10 +4,15 @@ import Ioredis from 'ioredis'
 import { startBroker, whySkipBroker } from '../helpers/brokers'
 import { connect, type Client } from '../helpers/client'
 import { Document, type Scenario } from '../helpers/documents'
+import type { Program } from '../helpers/program'
 
 t.setTimeout(120_000)
 
-const PAGE = new Document('docs/topics.md')
+const PAGE = new Document('docs/topics.md', {
+  "fastify.addHook('preClose'": `
+process.once('SIGTERM', () => { fastify.close() })
+fastify.addHook('preClose'`
+})
 
 /** Waits until a client is subscribed, and returns it. */
 async function checkSubscribed (t: Test, url: string): Promise<Client> {
@@ -22,6 +27,39 @@ async function checkForeign (t: Test, client: Client, topic: string): Promise<vo
   await redis.publish(`ws:${topic}`, 'hello')
   redis.disconnect()
   t.equal(await client.nextText(), 'hello')
+}
+
+/** Breaks the connections to Redis, and meanwhile adds to the history as another process does. */
+async function checkMissed (t: Test, client: Client): Promise<void> {
+  const redis = new Ioredis(String(process.env['REDIS_URL']))
+  const kill = async (): Promise<void> => {
+    for (const type of ['normal', 'pubsub']) {
+      await redis.call('CLIENT', 'KILL', 'TYPE', type, 'SKIPME', 'yes')
+    }
+  }
+  for (let i = 0; i < 10; i++) {
+    const text = `missed ${i}`
+    await Promise.all([kill(), redis.xadd('history:room', '*', 'text', text)])
+    while (JSON.parse(await client.nextText()).text !== text);
+  }
+  // What is read is no history any longer.
+  await Promise.all([kill(), redis.set('history:room', 'no stream')])
+  t.match(await client.closed, { code: 1011 })
+  await redis.del('history:room')
+  redis.disconnect()
+}
+
+/** Closes an application with the last client of the topic `people`. The others are told. */
+async function checkShutdown (t: Test, program: Program, last: Client): Promise<void> {
+  const redis = new Ioredis(String(process.env['REDIS_URL']))
+  t.teardown(() => redis.disconnect())
+  program.signal('SIGTERM')
+  t.equal(await last.nextText(), '[]')
+  t.match(await last.closed, { code: 1001 })
+  t.strictSame(await redis.hgetall('people'), {})
+  const { code, output } = await program.ended
+  t.equal(code, 0)
+  t.notMatch(output, /"level":[456]0/, 'no error and no warning is logged')
 }
 
 const SCENARIOS: readonly Scenario[] = [
@@ -73,20 +111,28 @@ const SCENARIOS: readonly Scenario[] = [
       t.strictSame([...seen.values()].sort(), ['one', 'three', 'two'])
       const [id = ''] = [...seen.keys()].sort()
       const late = await connect(t, `${origin}/history?after=${id}`)
-      const missed = [JSON.parse(await late.nextText()), JSON.parse(await late.nextText())]
-      t.strictSame(missed.map(({ id }) => id), [...seen.keys()].sort().slice(1))
+      const missed = new Set<string>()
+      while (missed.size < 3) missed.add(JSON.parse(await late.nextText()).id)
+      t.strictSame([...missed].sort(), [...seen.keys()].sort(), 'with those of the last seconds')
+      await checkMissed(t, late)
     }
   },
   {
     marker: 'hgetall',
-    async check (t, origin) {
+    async check (t, origin, program) {
       const ada = await connect(t, `${origin}/people?name=Ada`)
       t.equal(await ada.nextText(), '["Ada"]')
       const bob = await connect(t, `${origin}/people?name=Bob`)
       t.equal(await ada.nextText(), '["Ada","Bob"]')
       t.equal(await bob.nextText(), '["Ada","Bob"]')
+      const second = await connect(t, `${origin}/people?name=Bob`)
+      t.equal(await second.nextText(), '["Ada","Bob"]')
+      t.equal(await ada.nextText(), '["Ada","Bob"]')
+      second.close()
+      t.equal(await ada.nextText(), '["Ada","Bob"]', 'Bob has another connection')
       ada.close()
-      t.equal(await bob.nextText(), '["Bob"]')
+      while (await bob.nextText() !== '["Bob"]');
+      await checkShutdown(t, program, bob)
     }
   },
   {

@@ -1,5 +1,6 @@
 import type { FastifyInstance } from 'fastify'
 import fastifyWebsocket from '../../src/index'
+import type { TopicBroker } from '../../src/topics/broker'
 import { connectBroker, startBroker, type Kind } from './brokers'
 import { connect, type Client } from './client'
 import { Logs } from './logs'
@@ -22,6 +23,13 @@ export async function createApplication (
 ): Promise<Application> {
   const { broker, ready, end } = await connectBroker(kind, port)
   t.teardown(end)
+  return { ...await serveTopics(t, broker), ready }
+}
+
+/** An application whose clients choose their topic. */
+export async function serveTopics (
+  t: Teardown, broker: TopicBroker
+): Promise<Omit<Application, 'ready'>> {
   const logs = new Logs()
   const fastify = createFastify(t, { logger: logs.logger })
   await fastify.register(fastifyWebsocket, { broker })
@@ -32,12 +40,12 @@ export async function createApplication (
       await socket.subscribe(topic)
       socket.send('subscribed')
     })
-  return { fastify, origin: await listen(fastify), logs, gaps, ready }
+  return { fastify, origin: await listen(fastify), logs, gaps }
 }
 
 /** A client that is subscribed. */
 export async function subscribe (
-  t: Teardown, { origin }: Application, topic: string
+  t: Teardown, { origin }: Pick<Application, 'origin'>, topic: string
 ): Promise<Client> {
   const client = await connect(t, `${origin}/?topic=${encodeURIComponent(topic)}`)
   await client.next()
@@ -54,6 +62,6 @@ export async function createTwo (t: Teardown, kind: Kind) {
 }
 
 /** Whether a publish succeeds. */
-export async function succeeds (promise: Promise<void>): Promise<boolean> {
+export async function succeeds (promise: Promise<unknown>): Promise<boolean> {
   return promise.then(() => true, () => false)
 }

@@ -8,6 +8,7 @@ export interface LogLine {
   readonly res?: { readonly statusCode: number }
   readonly maxPayload?: number
   readonly code?: number
+  readonly topic?: string
   readonly err?: { readonly code?: string, readonly message: string, readonly stack: string }
 }
 

@@ -211,13 +211,40 @@ test('an outage ends with a call that succeeds, where a broker has no gap', asyn
   t.strictSame(lines.map(({ level }) => level), [ERROR, ERROR])
 })
 
-test('a gap listener that throws is logged', async (t) => {
+test('each gap listener is called, and what it throws or rejects with is logged', async (t) => {
   const { brokers: [broker], one } = await createTwo(t)
-  one.server.on('gap', () => { throw new Error('of the application') })
-  t.doesNotThrow(() => { broker.gap() })
-  t.match(await one.logs.find('websocket topics: a gap listener has failed'), {
-    level: ERROR, err: { message: 'of the application' }
-  })
+  const { server } = one
+  const called: unknown[] = []
+  server.once('gap', () => { throw new Error('thrown') })
+  server.on('gap', async () => { throw new Error('rejected') })
+  server.on('gap', () => { throw Object.freeze({ no: 'error' }) })
+  server.on('gap', function (this: unknown, ...args) { called.push(this, ...args) })
+  server.on('gap', async () => { called.push('last') })
+  for (let i = 0; i < 2; i++) t.doesNotThrow(() => { broker.gap() })
+  await turn()
+  t.strictSame(called, [server, 'last', server, 'last'])
+  const lines = one.logs.lines.filter(({ msg }) => msg.endsWith('a gap listener has failed'))
+  t.ok(lines.every(({ level }) => level === ERROR))
+  t.strictSame(lines.map(({ err }) => err?.message), [
+    'thrown', "{ no: 'error' }", "{ no: 'error' }", 'rejected', 'rejected'
+  ])
+})
+
+test('each connection may listen for gaps: many listeners are no leak', async (t) => {
+  const { brokers: [broker], one: { server } } = await createTwo(t)
+  let calls = 0
+  const onGap = (): void => { calls++ }
+  // A warning of Node.js would fail this file.
+  for (let i = 0; i < 20; i++) {
+    server.on('gap', onGap).addListener('gap', onGap).once('gap', onGap)
+    server.prependListener('gap', onGap).prependOnceListener('gap', onGap)
+  }
+  broker.gap()
+  t.equal(calls, 100)
+  t.equal(server.listenerCount('gap'), 60)
+  t.equal(server.getMaxListeners(), 10, 'other events keep the limit')
+  server.setMaxListeners(7).on('gap', onGap).on('error', onGap)
+  t.equal(server.getMaxListeners(), 7)
 })
 
 test('a topic that the broker has refused is asked for again', async (t) => {
@@ -234,6 +261,38 @@ test('a topic that the broker has refused is asked for again', async (t) => {
   t.strictSame(broker.calls, ['subscribe room', 'subscribe other', 'subscribe other'])
   server.publish('other', 'here')
   t.equal(await a.nextText(), 'here')
+})
+
+test('a topic that the broker has lost is asked for again, and then comes a gap', async (t) => {
+  const { brokers: [broker], one, a } = await createTwo(t)
+  const [socket] = one.fastify.websocketServer.clients
+  await socket?.subscribe('other')
+  const gaps = record(one.server, 'gap')
+  const lost = new Error('forbidden')
+  broker.failure = lost
+  for (const topic of ['room', 'other']) broker.report(lost, topic)
+  await t.rejects(settled(socket?.subscribe('room')), { code: 'FST_WS_BROKER', cause: lost })
+  broker.failure = null
+  broker.calls.length = 0
+  await socket?.subscribe('room')
+  while (gaps.length === 0) await turn()
+  t.strictSame(broker.calls, ['subscribe room', 'subscribe other'])
+  await one.server.publish('room', 'here')
+  t.equal(await a.nextText(), 'here')
+  t.equal(one.server.stats().gaps, 1)
+  broker.report(lost, 'other')
+  const lines = one.logs.lines.filter(({ msg }) => msg.endsWith('the broker has lost a topic'))
+  t.strictSame(lines.map(({ level, topic }) => [level, topic]), [
+    [ERROR, 'room'], [DEBUG, 'other'], [ERROR, 'other']
+  ])
+})
+
+test('the loss of a topic that nobody has is only logged', async (t) => {
+  const { brokers: [broker], one } = await createTwo(t)
+  for (const topic of ['nobody', '', 'x'.repeat(257)]) broker.report(new Error('lost'), topic)
+  t.strictSame(broker.calls, ['subscribe room'])
+  const line = await one.logs.find('websocket topics: the broker has failed')
+  t.match(line, { level: ERROR, err: { message: 'lost' } })
 })
 
 test('topics that fail to be unsubscribed are only logged', async (t) => {
@@ -256,6 +315,7 @@ test('before ready and after close the broker is not open, and the process is', 
   t.strictSame(broker.calls, ['close'])
   broker.receive('room', Buffer.from('late'))
   broker.report(new Error('late'))
+  broker.report(new Error('late'), 'room')
   broker.gap()
   t.strictSame(broker.calls, ['close'])
 })

@@ -14,6 +14,7 @@ import { holdTimers, recordTimers } from '../helpers/timers'
 class HeldCalls {
   /** In order. */
   readonly made: string[] = []
+  gaps = 0
   readonly #waiting: Array<{ resolve (): void, reject (error: Error): void }> = []
 
   subscribe (name: string, isRetry: boolean): Promise<void> {
@@ -22,6 +23,10 @@ class HeldCalls {
 
   unsubscribe (name: string): Promise<void> {
     return this.#hold(`unsubscribe ${name}`)
+  }
+
+  announceGap (): void {
+    this.gaps++
   }
 
   #hold (call: string): Promise<void> {
@@ -176,8 +181,101 @@ test('a gap brings the refused topics back at once', async (t) => {
   for (const name of ['a', 'b', 'c']) topics.subscribe(name)
   await calls.answer(REFUSED)
   await calls.answer(REFUSED)
-  topics.retry()
+  topics.onGap()
   t.strictSame(calls.made.slice(3), ['subscribe a', 'subscribe b'])
+  topics.close()
+})
+
+/** Topics that the broker has. */
+async function createSettled (...names: string[]) {
+  const { calls, topics } = createTopics()
+  for (const name of names) {
+    topics.subscribe(name)
+    await calls.answer()
+  }
+  calls.made.length = 0
+  return { calls, topics }
+}
+
+test('a topic that is lost is asked for again, and then a gap is announced', async (t) => {
+  withoutChance(t)
+  const held = holdTimers(t, MIN_RETRY_DELAY)
+  const { calls, topics } = await createSettled('a')
+  topics.lose('a', REFUSED)
+  t.strictSame(calls.made, [], 'the broker has refused it a moment ago')
+  held.run()
+  t.strictSame(calls.made, ['again a'])
+  const joined = topics.join('a')
+  await calls.answer(REFUSED)
+  await t.rejects(joined, REFUSED, 'a further subscriber learns of it')
+  t.equal(calls.gaps, 0)
+  const back = topics.join('a')
+  await calls.answer()
+  await back
+  t.equal(calls.gaps, 1)
+  t.equal(await topics.join('a'), undefined)
+  t.strictSame(calls.made, ['again a', 'again a'])
+})
+
+test('a loss that is told twice waits for one retry', async (t) => {
+  const timers = recordTimers(t)
+  const { topics } = await createSettled('a')
+  topics.lose('a', REFUSED)
+  topics.lose('a', REFUSED)
+  t.equal(timers.size, 1)
+  topics.close()
+})
+
+test('a topic that is lost while it is asked for is refused, whatever the answer', async (t) => {
+  const { calls, topics } = createTopics()
+  const joined = topics.subscribe('a')
+  topics.lose('a', REFUSED)
+  await calls.answer()
+  await t.rejects(joined, REFUSED)
+  topics.join('a')
+  await calls.answer()
+  t.strictSame(calls.made, ['subscribe a', 'again a'])
+  t.equal(calls.gaps, 1)
+})
+
+test('a topic that is lost while it is left missed nothing for the next subscriber', async (t) => {
+  const { calls, topics } = await createSettled('a')
+  topics.unsubscribe('a')
+  topics.lose('a', REFUSED)
+  const again = topics.subscribe('a')
+  await calls.answer()
+  await calls.answer()
+  await again
+  t.strictSame(calls.made, ['unsubscribe a', 'subscribe a'])
+  t.equal(calls.gaps, 0)
+})
+
+test('topics that were lost come back together, with one gap', async (t) => {
+  const { calls, topics } = await createSettled('a', 'b', 'c', 'd')
+  for (const name of ['a', 'b', 'c']) topics.lose(name, REFUSED)
+  topics.join('b')
+  topics.subscribe('new')
+  await calls.answer()
+  t.strictSame(calls.made, ['again b', 'subscribe new', 'again a', 'again c'])
+  await calls.answer()
+  await calls.answer(REFUSED)
+  t.equal(calls.gaps, 0, 'one of them is still asked for')
+  await calls.answer()
+  t.equal(calls.gaps, 1)
+  t.equal(calls.made.length, 4, 'the one that was refused again waits')
+  topics.close()
+})
+
+test('a gap comes when the topics that wait for their retry have been asked for', async (t) => {
+  const { calls, topics } = await createSettled('lost')
+  topics.subscribe('refused')
+  await calls.answer(REFUSED)
+  topics.lose('lost', REFUSED)
+  topics.onGap()
+  t.strictSame(calls.made, ['subscribe refused', 'subscribe refused'])
+  t.equal(calls.gaps, 0)
+  await calls.answer(REFUSED)
+  t.equal(calls.gaps, 1)
   topics.close()
 })
 
@@ -217,6 +315,24 @@ test('a topic that is subscribed to before the broker is open is asked for then'
   t.equal(await hub.subscribe(createSubscriber(), 'early'), undefined)
   await link.open()
   t.strictSame(broker.calls, ['subscribe early'])
+})
+
+test('after the end, neither a loss nor a topic that comes back is told of', async (t) => {
+  const { broker, hub, link, levels } = createHub(t)
+  await link.open()
+  const subscriber = createSubscriber()
+  await hub.subscribe(subscriber, 'a')
+  broker.report(REFUSED, 'a')
+  let answer = (): void => {}
+  broker.subscribe = () => new Promise((resolve) => { answer = resolve })
+  const back = hub.subscribe(subscriber, 'a')
+  await link.close(0)
+  await t.rejects(back, { code: 'FST_WS_BROKER', message: /closed/ })
+  answer()
+  await turn()
+  broker.report(REFUSED, 'a')
+  t.equal(hub.counts.gaps, 0)
+  t.strictSame(levels(), [])
 })
 
 test('a broker is that of one registration, until that has closed', async (t) => {

@@ -115,6 +115,18 @@ class OwnBroker implements TopicBroker {
 
 fastify.register(fastifyWebsocket, { broker: new OwnBroker() })
 
+class LosingBroker extends OwnBroker {
+  override open (
+    receive: (topic: string, bytes: Uint8Array) => void,
+    report: (error: Error, lost?: string) => void
+  ): void {
+    receive('topic', new Uint8Array())
+    report(new Error('forbidden'), 'topic')
+  }
+}
+
+fastify.register(fastifyWebsocket, { broker: new LosingBroker() })
+
 // @ts-expect-error: without `unsubscribe` and `close`
 fastify.register(fastifyWebsocket, { broker: { open () {}, publish () {}, subscribe () {} } })
 useNats()
