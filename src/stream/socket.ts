@@ -9,7 +9,7 @@ import { isBinaryType, type BinaryType } from './binary-type'
 import { Closing, type ClosingSocket } from './closing'
 import type { StreamReader } from './delivery'
 import { isRefusedFrame } from './errors'
-import { guardHandler, type EventHandler } from './event-handler'
+import { guardHandler, HANDLER_PROPERTIES, type EventHandler } from './event-handler'
 import { stopReading } from './frame-reader'
 import { inboxOf, onReaderChange, receive, type Inbox } from './inbox'
 import type { SendCallback } from './outbox'
@@ -68,6 +68,7 @@ export class StreamSocket extends TopicSocket implements ClosingSocket {
     // The types of ws declare accessors as plain properties. TypeScript does not let a subclass
     // override such a property with an accessor.
     Object.defineProperties(this.prototype, {
+      ...HANDLER_PROPERTIES,
       binaryType: {
         enumerable: true,
         get (this: StreamSocket) { return this.#binaryType },
@@ -278,7 +279,9 @@ function isReceived (args: unknown[]): args is [data: Buffer, isBinary: boolean]
   return typeof args[1] === 'boolean' && ArrayBuffer.isView(args[0])
 }
 
-function onRejection (this: StreamSocket, error: unknown): void {
-  if (this[kOwner] === null) throw error
-  this[kOwner].report(error)
+/** `this` is undefined if the application has called a listener itself: then it has no owner. */
+function onRejection (this: StreamSocket | undefined, error: unknown): void {
+  const owner = this?.[kOwner] ?? null
+  if (owner === null) throw error
+  owner.report(error)
 }
