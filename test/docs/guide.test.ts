@@ -163,8 +163,10 @@ const SCENARIOS: readonly Scenario[] = [
     async check (t, origin) {
       const modern = await connect(t, `${origin}/chat`, {}, ['chat.v1', 'chat.v2'])
       t.equal(modern.socket.protocol, 'chat.v2')
-      const old = await connect(t, `${origin}/chat`)
-      t.match(await old.closed, { code: 1002, reason: 'speak chat.v2' })
+      t.equal(await modern.nextText(), 'we speak chat.v2')
+      const answer = { statusCode: 400, body: '{"message":"speak chat.v2"}' }
+      t.match(await refused(t, `${origin}/chat`, {}, ['chat.v1']), answer)
+      t.match(await refused(t, `${origin}/chat`), answer)
     }
   },
   {
