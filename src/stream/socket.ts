@@ -12,6 +12,7 @@ import { isRefusedFrame } from './errors'
 import { guardHandler, HANDLER_PROPERTIES, type EventHandler } from './event-handler'
 import { stopReading } from './frame-reader'
 import { inboxOf, onReaderChange, receive, type Inbox } from './inbox'
+import type { Listener, ListenerMethod, ListenerOf } from './listeners'
 import type { SendCallback } from './outbox'
 import { callFor, type ConnectionOwner } from './owner'
 import { detachReader } from './read-socket'
@@ -33,8 +34,8 @@ export interface SocketEvents {
   pong: [data: Buffer]
 }
 
-type Listener = Parameters<EventEmitter['on']>[1]
-type SocketListener<E extends keyof SocketEvents> = (...args: SocketEvents[E]) => void
+type SocketEvent = keyof SocketEvents
+type SocketListener<E extends SocketEvent, Socket> = ListenerOf<SocketEvents, E, Socket>
 type ControlArguments = Parameters<WebSocket['ping']>
 
 const NO_OPTIONS: SendOptions = {}
@@ -47,6 +48,14 @@ interface Closed {
 
 /** The `bufferedAmount` getter of ws. The getter of StreamSocket adds the packed bytes. */
 const bufferedAmountOf = Object.getOwnPropertyDescriptor(WebSocket.prototype, 'bufferedAmount')?.get
+
+/** Types these methods, which are those of EventEmitter, for the messages of this class. */
+export interface StreamSocket {
+  once: ListenerMethod<SocketEvents, this>
+  off: ListenerMethod<SocketEvents, this>
+  removeListener: ListenerMethod<SocketEvents, this>
+  prependOnceListener: ListenerMethod<SocketEvents, this>
+}
 
 /**
  * A server-side ws `WebSocket` that loses no message: without a reader, a message waits, in
@@ -88,7 +97,7 @@ export class StreamSocket extends TopicSocket implements ClosingSocket {
 
   // --- Events ---
 
-  override on<E extends keyof SocketEvents> (event: E, listener: SocketListener<E>): this
+  override on<E extends SocketEvent> (event: E, listener: SocketListener<E, this>): this
   override on (event: string | symbol, listener: Listener): this
   override on (event: string | symbol, listener: Listener): this {
     // The server of ws adds this listener before it hands the socket over, and counts its clients
@@ -102,18 +111,16 @@ export class StreamSocket extends TopicSocket implements ClosingSocket {
     return this
   }
 
-  override addListener<E extends keyof SocketEvents> (event: E, listener: SocketListener<E>): this
+  override addListener<E extends SocketEvent> (event: E, listener: SocketListener<E, this>): this
   override addListener (event: string | symbol, listener: Listener): this
   override addListener (event: string | symbol, listener: Listener): this {
     return this.on(event, listener)
   }
 
-  override once<E extends keyof SocketEvents> (event: E, listener: SocketListener<E>): this
-  override once (event: string | symbol, listener: Listener): this
-  override once (event: string | symbol, listener: Listener): this {
-    return super.once(event, listener)
-  }
-
+  override prependListener<E extends SocketEvent> (
+    event: E, listener: SocketListener<E, this>
+  ): this
+  override prependListener (event: string | symbol, listener: Listener): this
   override prependListener (event: string | symbol, listener: Listener): this {
     super.prependListener(event, listener)
     if (event === 'message') onReaderChange(this)
