@@ -7,6 +7,7 @@ import * as adapters from './adapters'
 import * as stream from './stream/server'
 import { StreamSocket as Socket } from './stream/socket'
 import { SocketStream as Stream, type AnyChunk } from './stream/duplex'
+import type { CompatibleSocket } from './stream/compatible-socket'
 import type { StreamListener, WebSocketStreamServerOptions } from './stream/server'
 import type { AsyncApiDocument, AsyncApiOptions } from './asyncapi-types'
 import type {
@@ -41,12 +42,12 @@ fastifyPlugin(fastifyWebsocket, { fastify: '^5.12.1', name: 'fastify-websocket' 
 declare namespace fastifyWebsocket {
   export type {
     AdaptedHandler, AllowedOrigin, AsyncApiDocument, AsyncApiOptions, ClientInfo, CloseMessage,
-    CompatibleErrorHandler, CompatibleHandler, CompatiblePluginOptions, ErrorMessage, GapMessage,
-    InjectRefusal, InjectWebsocket, InjectWebsocketInit, InjectWebsocketOptions, MessageSchemas,
-    OpenMessage, OriginCheck, RefusedMessage, SocketStreamOptions, StreamListener, VerifyCallback,
-    VerifyClient, WebsocketConnectionOptions, WebsocketErrorHandler, WebsocketHandler,
-    WebsocketPluginOptions, WebsocketRouteOptions, WebsocketServer, WebsocketServerOptions,
-    WebsocketStats, WebSocketStreamServerOptions
+    CompatibleErrorHandler, CompatibleHandler, CompatiblePluginOptions, CompatibleSocket,
+    ErrorMessage, GapMessage, InjectRefusal, InjectWebsocket, InjectWebsocketInit,
+    InjectWebsocketOptions, MessageSchemas, OpenMessage, OriginCheck, RefusedMessage,
+    SocketStreamOptions, StreamListener, VerifyCallback, VerifyClient, WebsocketConnectionOptions,
+    WebsocketErrorHandler, WebsocketHandler, WebsocketPluginOptions, WebsocketRouteOptions,
+    WebsocketServer, WebsocketServerOptions, WebsocketStats, WebSocketStreamServerOptions
   }
   export type TopicBroker = Broker
   export type PublishOptions = Publishing

@@ -16,9 +16,9 @@ import type { Server as HttpsServer } from 'node:https'
 import type { ClientOptions, WebSocket } from 'ws'
 import type { Level } from './observe/log'
 import type { WebsocketStats } from './observe/stats'
+import type { CompatibleSocket } from './stream/compatible-socket'
 import type { WebSocketStreamServer, WebSocketStreamServerOptions } from './stream/server'
 import type { AnyChunk, SocketStream } from './stream/duplex'
-import type { StreamSocket } from './stream/socket'
 import type { TopicBroker } from './topics/broker'
 
 /** The schema for messages of one name among the schemas of a route, undefined if there is none. */
@@ -86,7 +86,7 @@ export type WebsocketErrorHandler = (
  */
 export type CompatibleHandler<RouteGeneric extends RouteGenericInterface = RouteGenericInterface> =
   (
-    this: FastifyInstance, socket: StreamSocket, request: FastifyRequest<RouteGeneric>
+    this: FastifyInstance, socket: CompatibleSocket, request: FastifyRequest<RouteGeneric>
   ) => unknown
 
 /**
@@ -96,7 +96,7 @@ export type CompatibleHandler<RouteGeneric extends RouteGenericInterface = Route
  */
 export type CompatibleErrorHandler = (
   this: FastifyInstance,
-  error: Error, socket: StreamSocket, request: FastifyRequest, reply: FastifyReply
+  error: Error, socket: CompatibleSocket, request: FastifyRequest, reply: FastifyReply
 ) => unknown
 
 /**
@@ -150,8 +150,9 @@ export interface MessageSchemas {
 /** Options that can be set for all routes, in the plugin, and for one route, as its `websocket`. */
 export interface WebsocketConnectionOptions {
   /**
-   * Milliseconds of silence after which the peer is pinged. If it does not answer within the same
-   * time, its connection is terminated. `false` turns this off. Default: 30000.
+   * Milliseconds within which a silent peer is pinged, after half of this time at the earliest. If
+   * the peer stays silent for this time after the ping, its connection is terminated. `false` turns
+   * this off. Default: 30000.
    */
   heartbeat?: number | false | undefined
   /**

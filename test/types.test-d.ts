@@ -2,6 +2,7 @@
 import type { IncomingHttpHeaders, IncomingMessage } from 'node:http'
 import type { Server as HttpsServer } from 'node:https'
 import { createInterface } from 'node:readline'
+import type { Duplex } from 'node:stream'
 import { Type, type TypeBoxTypeProvider } from '@fastify/type-provider-typebox'
 import Fastify, {
   type FastifyBaseLogger, type FastifyInstance, type FastifyReply, type FastifyRequest,
@@ -10,7 +11,7 @@ import Fastify, {
 import type { Server, WebSocket } from 'ws'
 import fastifyWebsocket, { compatible, fastifyWebsocket as named } from '../src/index'
 import type {
-  createServer, SocketStream, StreamSocket, WebsocketServer, WebSocketStreamServer
+  CompatibleSocket, createServer, SocketStream, StreamSocket, WebsocketServer, WebSocketStreamServer
 } from '../src/index'
 
 type Equal<A, B> =
@@ -367,11 +368,69 @@ secure.get('/', { websocket: true }, (_connection, req) => {
   assertType<Equal<typeof req, IncomingMessage>>()
 })
 
+// --- Listeners ---
+
+fastify.get('/listeners', { websocket: true }, (connection) => {
+  const { socket } = connection
+  socket.once('message', (message) => { assertType<Equal<typeof message, string | Buffer>>() })
+  socket.prependListener('message', (message, isBinary) => {
+    assertType<Equal<typeof message, string | Buffer>>()
+    assertType<Equal<typeof isBinary, boolean>>()
+  })
+  socket.prependOnceListener('close', (code, reason) => {
+    assertType<Equal<typeof code, number>>()
+    assertType<Equal<typeof reason, Buffer>>()
+  })
+  socket.off('message', (message) => { assertType<Equal<typeof message, string | Buffer>>() })
+  socket.removeListener('error', (error) => { assertType<Equal<typeof error, Error>>() })
+  socket.on('message', function () { this.ping() })
+  // @ts-expect-error: no message is a number
+  socket.prependListener('message', (message) => message.toFixed())
+  // Listeners for the client of ws and for any other event are accepted.
+  socket.off('message', (message: Buffer) => message)
+  socket.on('upgrade', (request) => request)
+  // Without a schema, chunks are of any kind.
+  connection.once('data', (chunk) => { chunk.toString() })
+  connection.read().toString()
+})
+
 // --- Decorations and exports ---
 
 assertType<Equal<typeof fastify.websocketServer, WebsocketServer>>()
 const server: Server<typeof StreamSocket> = fastify.websocketServer
 server.on('connection', (socket) => { assertType<Equal<typeof socket, StreamSocket>>() })
+const methods = [
+  'on', 'once', 'off', 'addListener', 'removeListener', 'prependListener', 'prependOnceListener'
+] as const
+for (const method of methods) {
+  fastify.websocketServer[method]('stream', (stream, request) => {
+    assertType<Equal<typeof stream, SocketStream>>()
+    assertType<Equal<typeof request, IncomingMessage>>()
+  })
+  fastify.websocketServer[method]('connection', (socket, request) => {
+    assertType<Equal<typeof socket, StreamSocket>>()
+    assertType<Equal<typeof request, IncomingMessage>>()
+  })
+  fastify.websocketServer[method]('headers', (lines, request) => {
+    assertType<Equal<typeof lines, string[]>>()
+    assertType<Equal<typeof request, IncomingMessage>>()
+  })
+  fastify.websocketServer[method]('error', (error) => {
+    assertType<Equal<typeof error, Error>>()
+  })
+  fastify.websocketServer[method]('wsClientError', (error, socket, request) => {
+    assertType<Equal<typeof error, Error>>()
+    assertType<Equal<typeof socket, Duplex>>()
+    assertType<Equal<typeof request, IncomingMessage>>()
+  })
+  fastify.websocketServer[method]('gap', () => {}).on('close', () => {}).stats()
+}
+fastify.websocketServer.on('gap', function () { this.stats() })
+// @ts-expect-error: a stream has no such member
+fastify.websocketServer.on('stream', (stream) => stream.nothing.at.all)
+// @ts-expect-error: there is no argument
+fastify.websocketServer.on('gap', (missed: number) => missed.nothing)
+fastify.websocketServer.on('custom', (one, two) => [one, two])
 // It is a stream for whoever names streams by their interfaces, as `node:readline` does.
 fastify.get('/lines', { websocket: true }, (connection) => {
   createInterface({ input: connection, output: connection })
@@ -452,13 +511,25 @@ fastify.register(fastifyWebsocket, {
   prefix: '/compatible',
   handle (socket, request) {
     assertType<Equal<typeof this, FastifyInstance>>()
-    assertType<Equal<typeof socket, StreamSocket>>()
+    assertType<Equal<typeof socket, CompatibleSocket>>()
     assertType<Equal<typeof request, FastifyRequest>>()
+    const methods = [
+      'on', 'once', 'off', 'addListener', 'removeListener', 'prependListener',
+      'prependOnceListener'
+    ] as const
+    for (const method of methods) {
+      socket[method]('message', (message, isBinary) => {
+        assertType<Equal<typeof message, Buffer>>()
+        assertType<Equal<typeof isBinary, boolean>>()
+      })
+      socket[method]('close', (code) => { assertType<Equal<typeof code, number>>() })
+    }
+    socket.on('message', () => {}).on('pong', () => {}).once('message', (data) => data.readUInt8(0))
   },
   errorHandler (error, socket, request, reply) {
     assertType<Equal<typeof this, FastifyInstance>>()
     assertType<Equal<typeof error, Error>>()
-    assertType<Equal<typeof socket, StreamSocket>>()
+    assertType<Equal<typeof socket, CompatibleSocket>>()
     assertType<Equal<typeof request, FastifyRequest>>()
     assertType<Equal<typeof reply, FastifyReply>>()
   },
@@ -473,3 +544,11 @@ export const compatibleOptions: fastifyWebsocket.CompatiblePluginOptions = {
 export const compatibleErrorHandler: fastifyWebsocket.CompatibleErrorHandler = () => {}
 export const adaptedHandler: fastifyWebsocket.AdaptedHandler = compatible(compatibleHandler)
 fastify.get('/adapted', { websocket: true }, adaptedHandler)
+fastify.get('/buffers', { websocket: true }, compatible((socket) => {
+  socket.on('message', (message) => message.readUInt8(0))
+  // @ts-expect-error: it is a Buffer
+  socket.on('message', (message) => message.charAt(0))
+  const ofWs: WebSocket = socket
+  const ofStream: StreamSocket = socket
+  return [ofWs, ofStream]
+}))

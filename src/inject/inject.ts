@@ -4,6 +4,7 @@
  * code of Node.js and ws, and no port is opened.
  */
 import type { FastifyInstance } from 'fastify'
+import type { EventEmitter } from 'node:events'
 import type { ClientRequest, IncomingMessage, Server } from 'node:http'
 import type { Http2Session } from 'node:http2'
 import type { Socket } from 'node:net'
@@ -19,6 +20,8 @@ import type {
   InjectRefusal, InjectWebsocket, InjectWebsocketInit, InjectWebsocketOptions
 } from '../types'
 
+type Listener = Parameters<EventEmitter['on']>[1]
+
 const LOOPBACK = '127.0.0.1'
 
 /**
@@ -28,11 +31,26 @@ const LOOPBACK = '127.0.0.1'
 class InjectedSocket extends WebSocket {
   #kept: unknown[][] = []
 
-  constructor (...args: ConstructorParameters<typeof WebSocket>) {
-    super(...args)
-    this.on('newListener', (event) => {
-      if (event === 'message') nextTick(() => { this.#deliver() })
-    })
+  // A listener for `newListener` would need less code, but `removeAllListeners` would remove it.
+  // `once` and `addEventListener` call `on`.
+  override on (event: string | symbol, listener: Listener): this {
+    super.on(event, listener)
+    this.#onListener(event)
+    return this
+  }
+
+  override addListener (event: string | symbol, listener: Listener): this {
+    return this.on(event, listener)
+  }
+
+  override prependListener (event: string | symbol, listener: Listener): this {
+    super.prependListener(event, listener)
+    this.#onListener(event)
+    return this
+  }
+
+  #onListener (event: string | symbol): void {
+    if (event === 'message') nextTick(() => { this.#deliver() })
   }
 
   override emit (event: string | symbol, ...args: unknown[]): boolean {

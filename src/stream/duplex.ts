@@ -1,5 +1,4 @@
 /** The Duplex of a connection. It reads from the WebSocket of the connection, and writes to it. */
-import type { EventEmitter } from 'node:events'
 import type { Duplex } from 'node:stream'
 import { toError } from '../observe/thrown'
 import { CLOSE_ABNORMAL, CLOSE_NORMAL, closeCodeFor } from '../protocol/close-codes'
@@ -9,6 +8,9 @@ import {
 import type { StreamReader } from './delivery'
 import { DRAINING, ENDED, FULL, HAS_READER } from './duplex-state'
 import { inboxOf, onReaderChange } from './inbox'
+import type {
+  Listener, ListenerOf, SocketOnlyEvent, StreamEvents, StreamListenerMethod
+} from './listeners'
 import { OwnedDuplex, type Callback } from './owned-duplex'
 import type { Data } from './send-data'
 import { StreamSettings, type SocketStreamOptions } from './settings'
@@ -18,19 +20,22 @@ import { kAccept, kDemand, kInbox, kOutbox, kOwner, kSettings, kStream } from '.
 import type { Demand } from './hold-or-drop'
 import { writeEach, type WrittenChunk } from './write-each'
 
-type Listener = Parameters<EventEmitter['on']>[1]
-
 const TEXT = { binary: false }
 const BINARY = { binary: true }
 
 /** The type of a chunk that is read from any Duplex. */
 export type AnyChunk = ReturnType<Duplex['read']>
 
-/** Gives `for await` the type of the chunks, which Duplex types as `any`. */
+/** Types what Duplex types as `any`: the chunks, and the arguments of listeners. */
 // Both parts of a merged declaration must have the same type parameters.
 // eslint-disable-next-line @typescript-eslint/no-unused-vars
 export interface SocketStream<Incoming, Outgoing> {
   [Symbol.asyncIterator] (): NodeJS.AsyncIterator<Incoming>
+  iterator (options?: { destroyOnReturn?: boolean }): NodeJS.AsyncIterator<Incoming>
+  once: StreamListenerMethod<Incoming, this>
+  off: StreamListenerMethod<Incoming, this>
+  removeListener: StreamListenerMethod<Incoming, this>
+  prependOnceListener: StreamListenerMethod<Incoming, this>
 }
 
 /**
@@ -67,19 +72,6 @@ export class SocketStream<Incoming = AnyChunk, Outgoing = unknown>
     socket[kStream] = this
   }
 
-  /**
-   * Close code of the connection, once it is closed: 1005 if the peer gave none, 1006
-   * if it was lost.
-   */
-  get closeCode (): number | undefined {
-    return this.socket.closeCode
-  }
-
-  /** Close reason that the peer gave, once the connection is closed. */
-  get closeReason (): string | undefined {
-    return this.socket.closeReason
-  }
-
   #is (state: number): boolean {
     return (this.#state & state) !== 0
   }
@@ -106,7 +98,11 @@ export class SocketStream<Incoming = AnyChunk, Outgoing = unknown>
     return this.readableFlowing !== true || this.#is(DRAINING) || this.listenerCount('data') > 0
   }
 
-  override on (event: 'data', listener: (chunk: Incoming) => void): this
+  override on<E extends keyof StreamEvents<Incoming>> (
+    event: E, listener: ListenerOf<StreamEvents<Incoming>, E, this>
+  ): this
+  /** @deprecated A stream emits no such event. Listen on `connection.socket`. */
+  override on (event: SocketOnlyEvent, listener: Listener): this
   override on (event: string | symbol, listener: Listener): this
   override on (event: string | symbol, listener: Listener): this {
     super.on(event, listener)
@@ -115,10 +111,22 @@ export class SocketStream<Incoming = AnyChunk, Outgoing = unknown>
     return this
   }
 
+  override addListener<E extends keyof StreamEvents<Incoming>> (
+    event: E, listener: ListenerOf<StreamEvents<Incoming>, E, this>
+  ): this
+  /** @deprecated A stream emits no such event. Listen on `connection.socket`. */
+  override addListener (event: SocketOnlyEvent, listener: Listener): this
+  override addListener (event: string | symbol, listener: Listener): this
   override addListener (event: string | symbol, listener: Listener): this {
     return this.on(event, listener)
   }
 
+  override prependListener<E extends keyof StreamEvents<Incoming>> (
+    event: E, listener: ListenerOf<StreamEvents<Incoming>, E, this>
+  ): this
+  /** @deprecated A stream emits no such event. Listen on `connection.socket`. */
+  override prependListener (event: SocketOnlyEvent, listener: Listener): this
+  override prependListener (event: string | symbol, listener: Listener): this
   override prependListener (event: string | symbol, listener: Listener): this {
     super.prependListener(event, listener)
     if (event === 'data') onReaderChange(this.socket)
@@ -135,10 +143,9 @@ export class SocketStream<Incoming = AnyChunk, Outgoing = unknown>
     return this
   }
 
-  // With `unknown`, the stream would be no `NodeJS.ReadableStream`, which `node:readline` demands.
-  override read (size?: number): AnyChunk {
+  override read (size?: number): Incoming | null {
     this.#mark(HAS_READER, true)
-    const chunk: unknown = super.read(size)
+    const chunk: Incoming | null = super.read(size)
     if (this.#lost !== undefined) this.#destroyWhenEmpty()
     return chunk
   }

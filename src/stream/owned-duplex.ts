@@ -18,6 +18,8 @@ export type Callback = (error?: Error | null) => void
 interface OwnedSocket {
   readonly [kOwner]: ConnectionOwner | null
   readonly [kSettings]: StreamSettings
+  readonly closeCode: number | undefined
+  readonly closeReason: string | undefined
 }
 
 /**
@@ -28,6 +30,19 @@ interface OwnedSocket {
  */
 export abstract class OwnedDuplex<Outgoing = unknown> extends Duplex {
   abstract readonly socket: OwnedSocket
+
+  /**
+   * Close code of the connection, once it is closed: 1005 if the peer gave none, 1006
+   * if it was lost.
+   */
+  get closeCode (): number | undefined {
+    return this.socket.closeCode
+  }
+
+  /** Close reason that the peer gave, once the connection is closed. */
+  get closeReason (): string | undefined {
+    return this.socket.closeReason
+  }
 
   /**
    * The JSON text of a value, as `write` sends it if the route has a schema for messages. With it,

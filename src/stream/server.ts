@@ -9,6 +9,7 @@ import { takesNoText, takesText } from './delivery'
 import { UnsupportedOptionError } from './errors'
 import { FrameReader } from './frame-reader'
 import { readOptions } from './given'
+import type { Listener, ListenerMethod, ListenerOf } from './listeners'
 import { areEqual, type ReadingOptions } from './read-socket'
 import { kOutbox, kSettings, kStream } from './symbols'
 import {
@@ -38,11 +39,43 @@ export const WS_OPTIONS = Object.keys(new WebSocketServer({ noServer: true }).op
 /** Why there is no option `WebSocket`. */
 export const OWN_CLASS = 'connections have a class of their own, StreamSocket'
 
+/** The events of a server and what their listeners get. */
+export interface ServerEvents {
+  /** A connection has been accepted. */
+  connection: [socket: StreamSocket, request: IncomingMessage]
+  /** The same, with the stream of the connection. */
+  stream: [stream: SocketStream, request: IncomingMessage]
+  /** The handshake is about to leave. Lines of its head can be added. */
+  headers: [lines: string[], request: IncomingMessage]
+  /** Messages of other processes may have been lost. */
+  gap: []
+  listening: []
+  close: []
+  error: [error: Error]
+  wsClientError: [error: Error, socket: Duplex, request: IncomingMessage]
+}
+
+type ServerListener<E extends keyof ServerEvents, Server> = ListenerOf<ServerEvents, E, Server>
+
 /** Listener of the `stream` event. */
 export type StreamListener = (stream: SocketStream, request: IncomingMessage) => void
 
 /** Gets the connection of a handshake that has succeeded. */
 export type UpgradeCallback = (socket: StreamSocket, request: IncomingMessage) => void
+
+/** Types the listeners of the events that ws does not have, beside those of ws. */
+export interface WebSocketStreamServer {
+  on<E extends keyof ServerEvents> (event: E, listener: ServerListener<E, this>): this
+  on (event: string | symbol, listener: Listener): this
+  addListener<E extends keyof ServerEvents> (event: E, listener: ServerListener<E, this>): this
+  addListener (event: string | symbol, listener: Listener): this
+  prependListener<E extends keyof ServerEvents> (event: E, listener: ServerListener<E, this>): this
+  prependListener (event: string | symbol, listener: Listener): this
+  once: ListenerMethod<ServerEvents, this>
+  off: ListenerMethod<ServerEvents, this>
+  removeListener: ListenerMethod<ServerEvents, this>
+  prependOnceListener: ListenerMethod<ServerEvents, this>
+}
 
 /**
  * A ws server that emits `stream`, with a {@link SocketStream} and the request, for every

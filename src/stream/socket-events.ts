@@ -1,7 +1,9 @@
+import type { SocketOnlyEvent } from './listeners'
 import type { StreamSettings } from './settings'
 
 /** Events that a WebSocket has and a stream has not. */
-const SOCKET_EVENTS = new Set<string | symbol>(['message', 'ping', 'pong'])
+const SOCKET_EVENTS = new Set<string | symbol>(
+  ['message', 'ping', 'pong'] satisfies SocketOnlyEvent[])
 
 /** The settings that the warning was given for. The streams of a server share one object. */
 const warned = new WeakSet<StreamSettings>()

@@ -9,9 +9,10 @@ import { isBinaryType, type BinaryType } from './binary-type'
 import { Closing, type ClosingSocket } from './closing'
 import type { StreamReader } from './delivery'
 import { isRefusedFrame } from './errors'
-import { guardHandler, type EventHandler } from './event-handler'
+import { guardHandler, HANDLER_PROPERTIES, type EventHandler } from './event-handler'
 import { stopReading } from './frame-reader'
 import { inboxOf, onReaderChange, receive, type Inbox } from './inbox'
+import type { Listener, ListenerMethod, ListenerOf } from './listeners'
 import type { SendCallback } from './outbox'
 import { callFor, type ConnectionOwner } from './owner'
 import { detachReader } from './read-socket'
@@ -33,8 +34,8 @@ export interface SocketEvents {
   pong: [data: Buffer]
 }
 
-type Listener = Parameters<EventEmitter['on']>[1]
-type SocketListener<E extends keyof SocketEvents> = (...args: SocketEvents[E]) => void
+type SocketEvent = keyof SocketEvents
+type SocketListener<E extends SocketEvent, Socket> = ListenerOf<SocketEvents, E, Socket>
 type ControlArguments = Parameters<WebSocket['ping']>
 
 const NO_OPTIONS: SendOptions = {}
@@ -47,6 +48,14 @@ interface Closed {
 
 /** The `bufferedAmount` getter of ws. The getter of StreamSocket adds the packed bytes. */
 const bufferedAmountOf = Object.getOwnPropertyDescriptor(WebSocket.prototype, 'bufferedAmount')?.get
+
+/** Types these methods, which are those of EventEmitter, for the messages of this class. */
+export interface StreamSocket {
+  once: ListenerMethod<SocketEvents, this>
+  off: ListenerMethod<SocketEvents, this>
+  removeListener: ListenerMethod<SocketEvents, this>
+  prependOnceListener: ListenerMethod<SocketEvents, this>
+}
 
 /**
  * A server-side ws `WebSocket` that loses no message: without a reader, a message waits, in
@@ -68,6 +77,7 @@ export class StreamSocket extends TopicSocket implements ClosingSocket {
     // The types of ws declare accessors as plain properties. TypeScript does not let a subclass
     // override such a property with an accessor.
     Object.defineProperties(this.prototype, {
+      ...HANDLER_PROPERTIES,
       binaryType: {
         enumerable: true,
         get (this: StreamSocket) { return this.#binaryType },
@@ -87,7 +97,7 @@ export class StreamSocket extends TopicSocket implements ClosingSocket {
 
   // --- Events ---
 
-  override on<E extends keyof SocketEvents> (event: E, listener: SocketListener<E>): this
+  override on<E extends SocketEvent> (event: E, listener: SocketListener<E, this>): this
   override on (event: string | symbol, listener: Listener): this
   override on (event: string | symbol, listener: Listener): this {
     // The server of ws adds this listener before it hands the socket over, and counts its clients
@@ -101,18 +111,16 @@ export class StreamSocket extends TopicSocket implements ClosingSocket {
     return this
   }
 
-  override addListener<E extends keyof SocketEvents> (event: E, listener: SocketListener<E>): this
+  override addListener<E extends SocketEvent> (event: E, listener: SocketListener<E, this>): this
   override addListener (event: string | symbol, listener: Listener): this
   override addListener (event: string | symbol, listener: Listener): this {
     return this.on(event, listener)
   }
 
-  override once<E extends keyof SocketEvents> (event: E, listener: SocketListener<E>): this
-  override once (event: string | symbol, listener: Listener): this
-  override once (event: string | symbol, listener: Listener): this {
-    return super.once(event, listener)
-  }
-
+  override prependListener<E extends SocketEvent> (
+    event: E, listener: SocketListener<E, this>
+  ): this
+  override prependListener (event: string | symbol, listener: Listener): this
   override prependListener (event: string | symbol, listener: Listener): this {
     super.prependListener(event, listener)
     if (event === 'message') onReaderChange(this)
@@ -278,7 +286,9 @@ function isReceived (args: unknown[]): args is [data: Buffer, isBinary: boolean]
   return typeof args[1] === 'boolean' && ArrayBuffer.isView(args[0])
 }
 
-function onRejection (this: StreamSocket, error: unknown): void {
-  if (this[kOwner] === null) throw error
-  this[kOwner].report(error)
+/** `this` is undefined if the application has called a listener itself: then it has no owner. */
+function onRejection (this: StreamSocket | undefined, error: unknown): void {
+  const owner = this?.[kOwner] ?? null
+  if (owner === null) throw error
+  owner.report(error)
 }

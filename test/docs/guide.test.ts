@@ -1,8 +1,10 @@
 // The guide is true: its programs compile and do what it says.
+import { once } from 'node:events'
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t, { test, type Test } from 'tap'
-import { connect, refused } from '../helpers/client'
+import { WebSocket } from 'ws'
+import { Client, connect, refused } from '../helpers/client'
 import { Document, type Scenario } from '../helpers/documents'
 
 // It compiles and starts some twenty programs.
@@ -14,6 +16,19 @@ async function checkEcho (t: Test, url: string): Promise<void> {
   const client = await connect(t, url)
   client.send('hello')
   t.equal(await client.nextText(), 'hello')
+}
+
+/** Connects as the line for a page does. WebSocket is here that of ws. */
+async function openInPage (t: Test, origin: string): Promise<Client> {
+  const line = GUIDE.blocks('js').join()
+  const code = line.replace('ws://localhost:3000', origin)
+  t.not(code, line)
+  // eslint-disable-next-line no-new-func -- the text of a document is a program
+  const open = new Function('WebSocket', 'token', `return ${code}`)
+  const client = new Client(open(WebSocket, 'secret'))
+  t.teardown(() => { client.socket.terminate() })
+  await once(client.socket, 'open')
+  return client
 }
 
 const SCENARIOS: readonly Scenario[] = [
@@ -150,6 +165,19 @@ const SCENARIOS: readonly Scenario[] = [
     }
   },
   {
+    marker: "'/talk'",
+    async check (t, origin) {
+      t.match(await refused(t, `${origin}/talk`, {}, ['chat', 'token.guess']), {
+        statusCode: 401, body: '{"message":"who are you?"}'
+      })
+      const client = await openInPage(t, origin)
+      t.equal(await client.nextText(), 'welcome')
+      t.equal(client.socket.protocol, 'chat')
+      const other = await connect(t, `${origin}/talk`, {}, ['token.secret', 'chat'])
+      t.equal(other.socket.protocol, 'chat', 'the token is not sent back')
+    }
+  },
+  {
     marker: 'verifyClient: (',
     async check (t, origin) {
       t.match(await refused(t, origin), { statusCode: 403, body: 'not from there' })
@@ -163,8 +191,10 @@ const SCENARIOS: readonly Scenario[] = [
     async check (t, origin) {
       const modern = await connect(t, `${origin}/chat`, {}, ['chat.v1', 'chat.v2'])
       t.equal(modern.socket.protocol, 'chat.v2')
-      const old = await connect(t, `${origin}/chat`)
-      t.match(await old.closed, { code: 1002, reason: 'speak chat.v2' })
+      t.equal(await modern.nextText(), 'we speak chat.v2')
+      const answer = { statusCode: 400, body: '{"message":"speak chat.v2"}' }
+      t.match(await refused(t, `${origin}/chat`, {}, ['chat.v1']), answer)
+      t.match(await refused(t, `${origin}/chat`), answer)
     }
   },
   {
@@ -176,5 +206,7 @@ const SCENARIOS: readonly Scenario[] = [
 ]
 
 test('every block of code compiles and does what the guide says', async (t) => {
-  await GUIDE.run(t, SCENARIOS)
+  // The check of a server runs the line for a page.
+  const pageLines = 1
+  await GUIDE.run(t, SCENARIOS, pageLines)
 })

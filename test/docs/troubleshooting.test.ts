@@ -1,10 +1,10 @@
 // The page on silent mistakes: its program says what it is said to say, and no warning is missing.
 import { readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
-import t, { test } from 'tap'
+import t, { test, type Test } from 'tap'
 import { connect } from '../helpers/client'
-import { Document, unquote, type Scenario } from '../helpers/documents'
-import { ROOT } from '../helpers/program'
+import { ASSUMED, Document, TSC, unquote, type Scenario } from '../helpers/documents'
+import { Program, ROOT } from '../helpers/program'
 
 t.setTimeout(120_000)
 
@@ -25,8 +25,46 @@ const SCENARIOS: readonly Scenario[] = [
   }
 ]
 
+/** What the compiler says about pieces of code. */
+async function diagnose (t: Test, pieces: readonly string[]): Promise<string[]> {
+  const programs = pieces.map((piece, index) => [`piece${index}.mts`, `${ASSUMED}${piece}`])
+  const folder = t.testdir({
+    'tsconfig.json': JSON.stringify({
+      extends: join(ROOT, 'tsconfig.json'),
+      compilerOptions: { rootDir: '.', noEmit: true, paths: {} },
+      include: ['*.mts']
+    }),
+    ...Object.fromEntries(programs)
+  })
+  const { output } = await new Program(t, process.execPath, [TSC, '-p', folder]).ended
+  const messages = pieces.map(() => '')
+  for (const text of output.split(/^(?=\S)/m)) {
+    const [, index] = /piece(\d+)\.mts\(/.exec(text) ?? []
+    if (index !== undefined) messages[Number(index)] += text
+  }
+  return messages
+}
+
 test('every program of the page does what it says', async (t) => {
   await PAGE.run(t, SCENARIOS)
+})
+
+test('the compiler says what the page says about handlers of wrong types', async (t) => {
+  const rows = PAGE.rows('TypeScript says')
+  t.equal(rows.length, 5)
+  const types = "import type { FastifyReply, FastifyRequest } from 'fastify'"
+  const messages = await diagnose(t, rows.map(([, code = '']) => {
+    const [, handler] = /`([^`]*)`/.exec(code) ?? []
+    return `${types}\nfastify.get('/', { websocket: true }, ${handler})`
+  }))
+  for (const [index, [message]] of rows.entries()) {
+    t.match(messages[index], unquote(message).replace(/ …$/, ''))
+  }
+  const right = rows.map(([, , code = '']) => /`(\(.*)`/.exec(code)?.[1] ?? '() => {}')
+  const none = await diagnose(t, right.map((handler) => {
+    return `fastify.get('/', { websocket: true }, ${handler})`
+  }))
+  t.strictSame(none, right.map(() => ''))
 })
 
 test('every warning of the source is on the page', async (t) => {

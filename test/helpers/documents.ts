@@ -8,10 +8,11 @@ import { findPort } from './servers'
 /** Packages that only documents and tests use: `npm run programs` installs them. */
 const PROGRAMS = join(ROOT, 'test', 'programs', 'node_modules')
 
-const TSC = join(ROOT, 'node_modules', '@typescript', 'native', 'bin', 'tsc')
+/** The compiler. */
+export const TSC = join(ROOT, 'node_modules', '@typescript', 'native', 'bin', 'tsc')
 
 /** What the documents say that their short pieces assume. */
-const ASSUMED = `
+export const ASSUMED = `
 import Fastify from 'fastify'
 import fastifyWebsocket from 'fastify-websocket'
 const fastify = Fastify({ logger: true })

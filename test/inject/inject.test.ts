@@ -35,6 +35,12 @@ async function nextText (socket: WebSocket): Promise<string> {
   return String(data)
 }
 
+/** Waits until the answers to all that the client has sent are there. */
+async function answer (socket: WebSocket): Promise<void> {
+  socket.ping()
+  await once(socket, 'pong')
+}
+
 test('connects a client without listening, and makes the application ready', async (t) => {
   const fastify = create(t)
   let isReady = false
@@ -147,6 +153,40 @@ test('a message that comes while others wait is delivered behind them', async (t
   handled[0]?.send('3')
   while (received.length < 3) await once(client, 'message')
   t.strictSame(received, ['1', '2', '3'])
+})
+
+for (const method of ['on', 'addListener', 'prependListener', 'once'] as const) {
+  test(`after removeAllListeners, ${method} gets messages again`, async (t) => {
+    const client = await inject(create(t))
+    const emitter: EventEmitter = client
+    client.on('message', () => { t.fail('the listener was removed') })
+    client.removeAllListeners()
+    client.send('early')
+    await answer(client)
+    const received: string[] = []
+    emitter[method]('message', (data: unknown) => { received.push(String(data)) })
+    await until(() => received.length === 1)
+    emitter[method]('message', (data: unknown) => { received.push(String(data)) })
+    client.send('late')
+    await until(() => received.length > 1)
+    t.strictSame(received.slice(0, 2), ['early', 'late'])
+  })
+}
+
+test('after removeAllListeners, handlers of events get messages again', async (t) => {
+  const client = await inject(create(t))
+  const received: unknown[] = []
+  client.removeAllListeners()
+  client.send('1')
+  await answer(client)
+  client.onmessage = ({ data }) => { received.push(data) }
+  await until(() => received.length === 1)
+  client.removeAllListeners()
+  client.send('2')
+  await answer(client)
+  client.addEventListener('message', ({ data }) => { received.push(data) })
+  await until(() => received.length === 2)
+  t.strictSame(received, ['1', '2'])
 })
 
 test('onInit and onOpen get the client on the way', async (t) => {

@@ -1,5 +1,5 @@
 // Checked by the compiler alone: what is wrong here does not compile.
-import { pipeline } from 'node:stream'
+import { finished, pipeline } from 'node:stream'
 import { pipeline as pipelineAsync } from 'node:stream/promises'
 import type { JsonSchemaToTsProvider } from '@fastify/type-provider-json-schema-to-ts'
 import { Type, type TypeBoxTypeProvider } from '@fastify/type-provider-typebox'
@@ -59,6 +59,8 @@ typebox.get('/:room', {
   // Streams of Node.js do not know what they carry.
   source.pipe(connection)
   pipeline(source, connection, () => {})
+  pipeline(connection, process.stdout, () => {})
+  finished(connection, () => {})
   await pipelineAsync(connection, async function * (messages) {
     for await (const message of messages) yield message
   }, connection)
@@ -109,6 +111,38 @@ typebox.get('/', { websocket: true, schema: { outgoing: TypeBoxSay } }, (connect
 typebox.get('/', { websocket: true, schema: { params: typeboxSchema.params } }, (connection) => {
   assertType<Equal<typeof connection, SocketStream>>()
   connection.on('data', (chunk) => { chunk.toString() })
+})
+
+// --- Every way to read and listen ---
+
+typebox.get('/:room', { websocket: true, schema: typeboxSchema }, async (connection) => {
+  const methods = [
+    'on', 'once', 'off', 'addListener', 'removeListener', 'prependListener', 'prependOnceListener'
+  ] as const
+  for (const method of methods) {
+    connection[method]('data', (message) => { assertType<Equal<typeof message, Say | Bye>>() })
+    connection[method]('error', (error) => { assertType<Equal<typeof error, Error>>() })
+  }
+  connection.once('data', function (message) {
+    assertType<Equal<typeof message, Say | Bye>>()
+    assertType<Equal<typeof this, SocketStream<Say | Bye, Reply>>>()
+  })
+  connection.on('data', () => {}).once('close', () => {}).off('end', () => {})
+    .serialize({ from: 'me' })
+  // @ts-expect-error: not of the schema
+  connection.once('data', (message) => message.nothing)
+  // @ts-expect-error: not of the schema
+  connection.addListener('data', (message) => message.nothing)
+  // @ts-expect-error: not of the schema
+  connection.prependListener('data', (message) => message.nothing)
+  assertType<Equal<ReturnType<typeof connection.read>, Say | Bye | null>>()
+  for await (const message of connection.iterator({ destroyOnReturn: false })) {
+    assertType<Equal<typeof message, Say | Bye>>()
+    connection.end({ from: message.type })
+  }
+  // Any other event is accepted, and so is a listener that expects more than Node.js promises.
+  connection.on('custom', (one, two) => [one, two])
+  connection.on('error', ({ code }: NodeJS.ErrnoException) => code)
 })
 
 // --- JSON Schema ---
