@@ -358,3 +358,41 @@ test('other members of the options are members of the document', async (t) => {
   t.same(document.servers, servers)
   t.same(document.components, { securitySchemes, schemas: {} })
 })
+
+test('channels, operations and components of the options stay as they are', async (t) => {
+  const channel = { address: 'mine', messages: {} }
+  const operation = { action: 'send' as const, channel: { $ref: '#/channels/a' }, messages: [] }
+  const given: Partial<AsyncApiOptions> = {
+    channels: { a: channel },
+    operations: { 'a-2-receive': operation },
+    components: { schemas: { S: { type: 'boolean' } }, tags: { mine: { name: 'mine' } } }
+  }
+  const before = structuredClone(given)
+  const document = await describe(t, (fastify) => {
+    fastify.addSchema({ $id: 'S', type: 'string' })
+    fastify.get('/a', { websocket: true, schema: { incoming: { $ref: 'S#' } } }, echo)
+  }, given)
+  t.match(document.channels, {
+    a: channel,
+    'a-2': { address: '/a', messages: { S: { payload: { $ref: '#/components/schemas/S-2' } } } }
+  })
+  t.same(document.operations['a-2-receive'], operation)
+  t.match(document.operations['a-2-receive-2'], {
+    action: 'receive', messages: [{ $ref: '#/channels/a-2/messages/S' }]
+  })
+  t.same(document.components, {
+    schemas: { S: { type: 'boolean' }, 'S-2': { type: 'string' } }, tags: { mine: { name: 'mine' } }
+  })
+  t.same(given, before, 'the options do not change')
+})
+
+test('no part of the document has the name __proto__', async (t) => {
+  const document = await describe(t, (fastify) => {
+    const incoming = { title: '__proto__', type: 'object' }
+    fastify.get('/__proto__', { websocket: true, schema: { incoming } }, echo)
+  })
+  t.same(Object.keys(document.channels), ['__proto__-2'])
+  t.same(Object.keys(document.channels['__proto__-2']?.messages ?? {}), [
+    '__proto__-2', 'outgoing'
+  ])
+})

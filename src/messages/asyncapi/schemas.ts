@@ -10,7 +10,7 @@
  */
 import type { AsyncApiOptions, JsonObject } from '../../asyncapi-types'
 import { plainOf } from '../schemas'
-import { Names } from './names'
+import type { Names } from './names'
 
 type SharedSchemas = Readonly<Record<string, unknown>>
 
@@ -34,11 +34,13 @@ const TARGET = { target: 'draft-07' }
 export class DocumentSchemas {
   readonly components: { [name: string]: unknown } = {}
   readonly #convert: (schema: unknown) => unknown
-  readonly #names = new Names()
+  readonly #names: Names
   /** The names of components, by their schemas. */
   readonly #known = new Map<unknown, string>()
 
-  constructor (toJsonSchema: AsyncApiOptions['toJsonSchema'] = toStandardJson) {
+  /** @param names knows the names that other components have */
+  constructor (names: Names, toJsonSchema: AsyncApiOptions['toJsonSchema'] = toStandardJson) {
+    this.#names = names
     this.#convert = toJsonSchema
   }
 
