@@ -317,6 +317,58 @@ test('schemas of Zod are described by what they say of themselves', async (t) =>
   })
 })
 
+test('a type of Zod that JSON does not have is any JSON, on the wire', async (t) => {
+  const document = await describe(t, (fastify) => {
+    fastify.setValidatorCompiler(validatorCompiler)
+    fastify.setSerializerCompiler(serializerCompiler)
+    fastify.get('/', {
+      websocket: true,
+      schema: {
+        querystring: z.object({ since: z.coerce.date() }),
+        incoming: z.object({
+          at: z.coerce.date(), big: z.bigint(), map: z.map(z.string(), z.number())
+        }),
+        outgoing: z.object({
+          at: z.date(),
+          // The serializer encodes the Date.
+          until: z.codec(z.iso.datetime(), z.date(), {
+            decode: (text) => new Date(text), encode: (date) => date.toISOString()
+          })
+        })
+      }
+    }, echo)
+  })
+  const messages = document.channels.root?.messages
+  t.match(document.channels.root?.bindings, {
+    ws: { query: { type: 'object', required: ['since'] } }
+  })
+  t.match(messages?.incoming?.payload, { properties: { at: {}, big: {}, map: {} } })
+  t.match(messages?.outgoing?.payload, {
+    properties: { at: {}, until: { type: 'string', format: 'date-time' } }
+  })
+  t.notMatch(messages?.outgoing?.payload, { properties: { at: { type: 'string' } } })
+})
+
+const cause = new Error('there is none')
+const WITHOUT_JSON = {
+  '~standard': { vendor: 'other', jsonSchema: { input () { throw cause } } }
+}
+
+for (const part of ['incoming', 'outgoing', 'params', 'query', 'headers']) {
+  test(`a schema of ${part} without JSON Schema is an error that names its route`, async (t) => {
+    await t.rejects(describe(t, (fastify) => {
+      fastify.setValidatorCompiler(() => () => true)
+      fastify.setSerializerCompiler(() => JSON.stringify)
+      const schema: object = { [part]: WITHOUT_JSON }
+      fastify.get('/rooms/:room', { websocket: true, schema }, echo)
+    }), {
+      code: 'FST_WS_UNSUPPORTED_SCHEMA',
+      message: `cannot describe the schema ${part} of /rooms/:room as JSON Schema: there is none`,
+      cause
+    })
+  })
+}
+
 test('a reference that leads nowhere stays as it is', async (t) => {
   const document = await describe(t, (fastify) => {
     fastify.setValidatorCompiler(() => () => true)
@@ -347,7 +399,12 @@ test('toJsonSchema describes schemas of another form', async (t) => {
   const document = await describe(t, (fastify) => {
     fastify.setValidatorCompiler(() => () => true)
     fastify.get('/', { websocket: true, schema: { incoming: 'a word' } }, echo)
-  }, { toJsonSchema: (schema) => schema === 'a word' ? { type: 'string', title: 'Word' } : {} })
+  }, {
+    toJsonSchema (schema) {
+      t.equal(schema, 'a word', 'it gets nothing else')
+      return { type: 'string', title: 'Word' }
+    }
+  })
   t.match(document.channels.root?.messages, { Word: { payload: { type: 'string' } } })
 })
 

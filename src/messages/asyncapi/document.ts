@@ -2,6 +2,7 @@ import type { AsyncApiDocument, AsyncApiOptions } from '../../asyncapi-types'
 import type { DeclaredRoute } from '../../routes/application'
 import { isGlobalRoute } from '../../routes/global-route'
 import { describeRoute } from './channel'
+import { createConvert } from './convert'
 import { Names } from './names'
 import { DocumentSchemas } from './schemas'
 
@@ -17,7 +18,8 @@ export function describeRoutes (
   const { schemas: ownSchemas = {} } = components
   const channelNames = new Names(Object.keys(channels))
   const operationNames = new Names(Object.keys(operations))
-  const schemas = new DocumentSchemas(new Names(Object.keys(ownSchemas)), toJsonSchema)
+  const schemaNames = new Names(Object.keys(ownSchemas))
+  const schemas = new DocumentSchemas(createConvert(toJsonSchema), schemaNames)
   const document: AsyncApiDocument = {
     ...given,
     asyncapi: '3.0.0',

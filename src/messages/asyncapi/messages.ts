@@ -1,10 +1,11 @@
 import type { DocumentSchemas } from './schemas'
-import type { AsyncApiMessage, JsonObject } from '../../asyncapi-types'
+import type { AsyncApiMessage } from '../../asyncapi-types'
 import type { Names } from './names'
+import { isRecord } from './record'
 
 /** The schema of one side of a channel, and where it is used. */
 export interface Side {
-  /** The schema as the route declares it. */
+  /** The JSON Schema, or undefined if the route has none. */
   readonly schema: unknown
   /** The name for a message without a name of its own. */
   readonly name: 'incoming' | 'outgoing'
@@ -14,10 +15,10 @@ export interface Side {
 
 /** The messages of one side of a channel, by name: one for each branch of a union. */
 export function messagesOf (side: Side, schemas: DocumentSchemas, names: Names): AsyncApiMessage[] {
-  const root = schemas.convert(side.schema) ?? {}
+  const root = side.schema ?? {}
   return branchesOf(root).map((branch) => {
     const name = names.take(nameOf(branch), side.name)
-    const { title, description } = isObject(branch) ? branch : {}
+    const { title, description } = isRecord(branch) ? branch : {}
     return {
       name,
       ...(typeof title === 'string' && { title }),
@@ -29,7 +30,7 @@ export function messagesOf (side: Side, schemas: DocumentSchemas, names: Names):
 }
 
 function branchesOf (schema: unknown): unknown[] {
-  if (!isObject(schema)) return [schema]
+  if (!isRecord(schema)) return [schema]
   for (const union of [schema.oneOf, schema.anyOf]) {
     // A member beside the union holds for all of its branches.
     if (Array.isArray(union) && Object.keys(schema).every(isOfUnion)) return union
@@ -44,9 +45,9 @@ function isOfUnion (key: string): boolean {
 
 /** The name of a branch of a union: its title, its id, or the constant in one of its properties. */
 function nameOf (branch: unknown): string {
-  if (!isObject(branch)) return ''
+  if (!isRecord(branch)) return ''
   const { title, $id, $ref, properties } = branch
-  const constants = isObject(properties) ? Object.values(properties).map(constantOf) : []
+  const constants = isRecord(properties) ? Object.values(properties).map(constantOf) : []
   for (const name of [title, $id, ...constants, $ref]) {
     if (typeof name === 'string') return name
   }
@@ -60,11 +61,7 @@ function toObject (schema: unknown): unknown {
 }
 
 function constantOf (schema: unknown): unknown {
-  if (!isObject(schema)) return undefined
+  if (!isRecord(schema)) return undefined
   const { const: constant, enum: values } = schema
   return Array.isArray(values) && values.length === 1 ? values[0] : constant
-}
-
-function isObject (value: unknown): value is JsonObject {
-  return typeof value === 'object' && value !== null
 }

@@ -8,9 +8,9 @@
  * | `id`, an `$id` in the same schema  | that schema                       |
  * | `id`, `id#`, `id#/…`, another one  | the schema that was added by `addSchema` |
  */
-import type { AsyncApiOptions, JsonObject } from '../../asyncapi-types'
-import { plainOf } from '../schemas'
+import type { Convert } from './convert'
 import type { Names } from './names'
+import { isRecord } from './record'
 
 type SharedSchemas = Readonly<Record<string, unknown>>
 
@@ -23,30 +23,19 @@ interface Root {
   readonly shared: SharedSchemas
 }
 
-/** A schema of a library that can make a JSON Schema of it (Standard JSON Schema). */
-interface StandardSchema {
-  readonly '~standard': { readonly jsonSchema: { input (options: object): unknown } }
-}
-
-const TARGET = { target: 'draft-07' }
-
 /** See the header of this file. */
 export class DocumentSchemas {
   readonly components: { [name: string]: unknown } = {}
-  readonly #convert: (schema: unknown) => unknown
   readonly #names: Names
   /** The names of components, by their schemas. */
   readonly #known = new Map<unknown, string>()
 
-  /** @param names knows the names that other components have */
-  constructor (names: Names, toJsonSchema: AsyncApiOptions['toJsonSchema'] = toStandardJson) {
+  /**
+   * @param convert makes a JSON Schema of a schema that a route declares
+   * @param names knows the names that other components have
+   */
+  constructor (readonly convert: Convert, names: Names) {
     this.#names = names
-    this.#convert = toJsonSchema
-  }
-
-  /** The JSON Schema of a route's schema, as the route declares it. */
-  convert (schema: unknown): unknown {
-    return this.#convert(schema)
   }
 
   /**
@@ -106,22 +95,4 @@ function findId (schema: unknown, id: string, pointer: string): string | null {
     if (found !== null) return found
   }
   return null
-}
-
-function toStandardJson (schema: unknown): unknown {
-  // The messages on the wire are the input of a schema, before the schema transforms them.
-  if (isStandard(schema)) return schema['~standard'].jsonSchema.input(TARGET)
-  const plain = plainOf(schema)
-  // The form of an object of a class is unknown, and its members may refer to the object itself.
-  return isRecord(plain) && Object.getPrototypeOf(plain) !== Object.prototype ? {} : plain
-}
-
-function isStandard (schema: unknown): schema is StandardSchema {
-  if (!isRecord(schema)) return false
-  const standard = schema['~standard']
-  return isRecord(standard) && isRecord(standard.jsonSchema)
-}
-
-function isRecord (value: unknown): value is JsonObject {
-  return typeof value === 'object' && value !== null
 }
