@@ -11,6 +11,7 @@
 import type { Convert } from './convert'
 import type { Names } from './names'
 import { isRecord } from './record'
+import { copyJson, mapSubschemas } from './subschemas'
 
 type SharedSchemas = Readonly<Record<string, unknown>>
 
@@ -48,17 +49,13 @@ export class DocumentSchemas {
     return this.#copy(part, { schema: root, name, shared })
   }
 
-  #copy (value: unknown, root: Root): unknown {
-    if (Array.isArray(value)) return value.map((item) => this.#copy(item, root))
-    if (!isRecord(value)) return value
-    const entries = Object.entries(value)
-      // In the document a schema has another place than its `$id` says.
-      .filter(([key, member]) => key !== '$schema' && (key !== '$id' || typeof member !== 'string'))
-      .map(([key, member]) => {
-        const isReference = key === '$ref' && typeof member === 'string'
-        return [key, isReference ? this.#refer(member, root) : this.#copy(member, root)]
-      })
-    return Object.fromEntries(entries)
+  #copy (schema: unknown, root: Root): unknown {
+    if (!isRecord(schema)) return schema
+    const copy = mapSubschemas(schema, (part) => this.#copy(part, root), copyJson)
+    // In the document a schema has another place than its `$id` says.
+    for (const key of ['$schema', '$id']) delete copy[key]
+    if (typeof copy.$ref === 'string') copy.$ref = this.#refer(copy.$ref, root)
+    return copy
   }
 
   #refer (reference: string, root: Root): string {
