@@ -369,12 +369,36 @@ for (const part of ['incoming', 'outgoing', 'params', 'query', 'headers']) {
   })
 }
 
-test('a reference that leads nowhere stays as it is', async (t) => {
+test('a reference that leads nowhere is any JSON, and one to another place stays', async (t) => {
   const document = await describe(t, (fastify) => {
     fastify.setValidatorCompiler(() => () => true)
+    fastify.addSchema({ $id: 'some', type: 'string' })
+    const properties = {
+      none: { $ref: '#/properties/nothing', description: 'None' },
+      member: { $ref: 'some#/type/0' },
+      elsewhere: { $ref: 'http://example.com/a.json#/b' },
+      relative: { $id: 'http://example.com/c/d', items: { $ref: '../a.json' } },
+      known: { $id: 'http://example.com/e', items: { $ref: '#/none' } },
+      opaque: { $id: 'urn:a', items: { $ref: 'b' } },
+      malformed: { $ref: 'http://[' }
+    }
     fastify.get('/', { websocket: true, schema: { incoming: { $ref: 'none#/a' } } }, echo)
+    fastify.get('/more', { websocket: true, schema: { incoming: { properties } } }, echo)
   })
-  t.match(document.channels.root?.messages, { 'none-a': { payload: { $ref: 'none#/a' } } })
+  t.strictSame(document.channels.root?.messages['none-a']?.payload, {
+    $comment: 'there is no schema none#/a'
+  })
+  t.strictSame(document.channels.more?.messages.incoming?.payload, {
+    properties: {
+      none: { $comment: 'there is no schema #/properties/nothing', description: 'None' },
+      member: { $comment: 'there is no schema some#/type/0' },
+      elsewhere: { $ref: 'http://example.com/a.json#/b' },
+      relative: { items: { $ref: 'http://example.com/a.json' } },
+      known: { items: { $comment: 'there is no schema #/none' } },
+      opaque: { items: { $comment: 'there is no schema b' } },
+      malformed: { $comment: 'there is no schema http://[' }
+    }
+  })
 })
 
 test('a fluent schema is described, and an object of another class is any JSON', async (t) => {

@@ -5,6 +5,7 @@ import { addressOf } from './address'
 import { messagesOf } from './messages'
 import { Names } from './names'
 import { isRecord } from './record'
+import { WholeSchema } from './references'
 import type { DocumentSchemas } from './schemas'
 import type {
   AsyncApiChannel, AsyncApiMessage, AsyncApiOperation, JsonObject, Reference
@@ -26,18 +27,18 @@ export function describeRoute (
 ): DescribedRoute {
   const { address, parameters } = addressOf(url)
   const names = new Names()
-  const shared = instance.getSchemas()
+  const shared = schemas.share(instance.getSchemas())
   const sideOf = (name: 'incoming' | 'outgoing'): AsyncApiMessage[] => {
     if (target?.messages == null) return []
-    const schema = schemas.convert(target.messages.schemas[name], name, url)
-    const side = { schema, name, channel: id, shared }
-    return messagesOf(side, schemas, names)
+    const schema = schemas.convert(target.messages.schemas[name], name, url) ?? {}
+    const { place } = new WholeSchema(schema, `${id}-${name}`)
+    return messagesOf({ place, name, shared }, schemas, names)
   }
   const received = sideOf('incoming')
   const sent = sideOf('outgoing')
   const copy = (part: unknown, name: string): unknown => {
-    const root = schemas.convert(part, name, url)
-    return schemas.copy(root, root, `${id}-${name}`, shared)
+    const schema = schemas.convert(part, name, url)
+    return schemas.copy(new WholeSchema(schema, `${id}-${name}`).place, shared)
   }
   return {
     id,

@@ -1,41 +1,45 @@
-import type { DocumentSchemas } from './schemas'
 import type { AsyncApiMessage } from '../../asyncapi-types'
 import type { Names } from './names'
 import { isRecord } from './record'
+import { placeOf, type Place } from './references'
+import type { DocumentSchemas, Shared } from './schemas'
 
-/** The schema of one side of a channel, and where it is used. */
+/** The schema of one side of a channel. */
 export interface Side {
-  /** The JSON Schema, or undefined if the route has none. */
-  readonly schema: unknown
+  readonly place: Place
   /** The name for a message without a name of its own. */
   readonly name: 'incoming' | 'outgoing'
-  readonly channel: string
-  readonly shared: Readonly<Record<string, unknown>>
+  readonly shared: Shared
 }
 
 /** The messages of one side of a channel, by name: one for each branch of a union. */
-export function messagesOf (side: Side, schemas: DocumentSchemas, names: Names): AsyncApiMessage[] {
-  const root = side.schema ?? {}
-  return branchesOf(root).map((branch) => {
-    const name = names.take(nameOf(branch), side.name)
-    const { title, description } = isRecord(branch) ? branch : {}
+export function messagesOf (
+  { place, name: fallback, shared }: Side, schemas: DocumentSchemas, names: Names
+): AsyncApiMessage[] {
+  return branchesOf(place).map((branch) => {
+    const name = names.take(nameOf(branch.schema), fallback)
+    const { title, description } = isRecord(branch.schema) ? branch.schema : {}
     return {
       name,
       ...(typeof title === 'string' && { title }),
       ...(typeof description === 'string' && { summary: description }),
       contentType: 'application/json',
-      payload: schemas.copy(toObject(branch), root, `${side.channel}-${side.name}`, side.shared)
+      payload: toObject(schemas.copy(branch, shared))
     }
   })
 }
 
-function branchesOf (schema: unknown): unknown[] {
-  if (!isRecord(schema)) return [schema]
-  for (const union of [schema.oneOf, schema.anyOf]) {
+function branchesOf (place: Place): Place[] {
+  const { schema } = place
+  if (!isRecord(schema)) return [place]
+  for (const key of ['oneOf', 'anyOf']) {
+    const union = schema[key]
     // A member beside the union holds for all of its branches.
-    if (Array.isArray(union) && Object.keys(schema).every(isOfUnion)) return union
+    if (Array.isArray(union) && Object.keys(schema).every(isOfUnion)) {
+      return union.map((branch, index) => placeOf(branch, place, `/${key}/${index}`))
+    }
   }
-  return [schema]
+  return [place]
 }
 
 function isOfUnion (key: string): boolean {

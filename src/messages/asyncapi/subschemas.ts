@@ -49,6 +49,6 @@ function mapRecord (
 }
 
 /** Writes a key as a token of a JSON pointer (RFC 6901). */
-function escapeToken (key: string): string {
+export function escapeToken (key: string): string {
   return key.replaceAll('~', '~0').replaceAll('/', '~1')
 }
