@@ -14,6 +14,12 @@ export interface AsyncApiOptions extends JsonObject {
   info: { title: string, version: string, [key: string]: unknown }
   /** Where the application runs, by name. */
   servers?: { [name: string]: { host: string, protocol: string, [key: string]: unknown } }
+  /** Channels that are no websocket routes. */
+  channels?: { [id: string]: AsyncApiChannel }
+  /** Operations of those channels. */
+  operations?: { [id: string]: AsyncApiOperation }
+  /** Components of your own. A schema of a route gets another name than they have. */
+  components?: { schemas?: JsonObject, [key: string]: unknown }
   /**
    * Makes a JSON Schema of each schema of a route. Default: calls the method that Standard JSON
    * Schema defines, as Zod has it; a schema without that method is taken for JSON Schema.

@@ -67,6 +67,14 @@ export const InvalidSchemaError = createError<
   [name: string, url: string, reason: string, options?: { cause: unknown }]
 >('FST_WS_INVALID_SCHEMA', 'cannot compile the schema %s of %s: %s', 500)
 
+/**
+ * A schema has no JSON Schema for the document of `fastify.asyncapi`. Arguments: its name, the URL
+ * of its route, the reason.
+ */
+export const UnsupportedSchemaError = createError<
+  [name: string, url: string, reason: string, options: { cause: unknown }]
+>('FST_WS_UNSUPPORTED_SCHEMA', 'cannot describe the schema %s of %s as JSON Schema: %s', 500)
+
 // --- Refused upgrades, before the 101 ---
 
 /** The upgrade request is not a WebSocket handshake. Arguments: the problem. */

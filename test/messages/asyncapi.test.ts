@@ -317,12 +317,88 @@ test('schemas of Zod are described by what they say of themselves', async (t) =>
   })
 })
 
-test('a reference that leads nowhere stays as it is', async (t) => {
+test('a type of Zod that JSON does not have is any JSON, on the wire', async (t) => {
+  const document = await describe(t, (fastify) => {
+    fastify.setValidatorCompiler(validatorCompiler)
+    fastify.setSerializerCompiler(serializerCompiler)
+    fastify.get('/', {
+      websocket: true,
+      schema: {
+        querystring: z.object({ since: z.coerce.date() }),
+        incoming: z.object({
+          at: z.coerce.date(), big: z.bigint(), map: z.map(z.string(), z.number())
+        }),
+        outgoing: z.object({
+          at: z.date(),
+          // The serializer encodes the Date.
+          until: z.codec(z.iso.datetime(), z.date(), {
+            decode: (text) => new Date(text), encode: (date) => date.toISOString()
+          })
+        })
+      }
+    }, echo)
+  })
+  const messages = document.channels.root?.messages
+  t.match(document.channels.root?.bindings, {
+    ws: { query: { type: 'object', required: ['since'] } }
+  })
+  t.match(messages?.incoming?.payload, { properties: { at: {}, big: {}, map: {} } })
+  t.match(messages?.outgoing?.payload, {
+    properties: { at: {}, until: { type: 'string', format: 'date-time' } }
+  })
+  t.notMatch(messages?.outgoing?.payload, { properties: { at: { type: 'string' } } })
+})
+
+const cause = new Error('there is none')
+const WITHOUT_JSON = {
+  '~standard': { vendor: 'other', jsonSchema: { input () { throw cause } } }
+}
+
+for (const part of ['incoming', 'outgoing', 'params', 'query', 'headers']) {
+  test(`a schema of ${part} without JSON Schema is an error that names its route`, async (t) => {
+    await t.rejects(describe(t, (fastify) => {
+      fastify.setValidatorCompiler(() => () => true)
+      fastify.setSerializerCompiler(() => JSON.stringify)
+      const schema: object = { [part]: WITHOUT_JSON }
+      fastify.get('/rooms/:room', { websocket: true, schema }, echo)
+    }), {
+      code: 'FST_WS_UNSUPPORTED_SCHEMA',
+      message: `cannot describe the schema ${part} of /rooms/:room as JSON Schema: there is none`,
+      cause
+    })
+  })
+}
+
+test('a reference that leads nowhere is any JSON, and one to another place stays', async (t) => {
   const document = await describe(t, (fastify) => {
     fastify.setValidatorCompiler(() => () => true)
+    fastify.addSchema({ $id: 'some', type: 'string' })
+    const properties = {
+      none: { $ref: '#/properties/nothing', description: 'None' },
+      member: { $ref: 'some#/type/0' },
+      elsewhere: { $ref: 'http://example.com/a.json#/b' },
+      relative: { $id: 'http://example.com/c/d', items: { $ref: '../a.json' } },
+      known: { $id: 'http://example.com/e', items: { $ref: '#/none' } },
+      opaque: { $id: 'urn:a', items: { $ref: 'b' } },
+      malformed: { $ref: 'http://[' }
+    }
     fastify.get('/', { websocket: true, schema: { incoming: { $ref: 'none#/a' } } }, echo)
+    fastify.get('/more', { websocket: true, schema: { incoming: { properties } } }, echo)
   })
-  t.match(document.channels.root?.messages, { 'none-a': { payload: { $ref: 'none#/a' } } })
+  t.strictSame(document.channels.root?.messages['none-a']?.payload, {
+    $comment: 'there is no schema none#/a'
+  })
+  t.strictSame(document.channels.more?.messages.incoming?.payload, {
+    properties: {
+      none: { $comment: 'there is no schema #/properties/nothing', description: 'None' },
+      member: { $comment: 'there is no schema some#/type/0' },
+      elsewhere: { $ref: 'http://example.com/a.json#/b' },
+      relative: { items: { $ref: 'http://example.com/a.json' } },
+      known: { items: { $comment: 'there is no schema #/none' } },
+      opaque: { items: { $comment: 'there is no schema b' } },
+      malformed: { $comment: 'there is no schema http://[' }
+    }
+  })
 })
 
 test('a fluent schema is described, and an object of another class is any JSON', async (t) => {
@@ -347,7 +423,12 @@ test('toJsonSchema describes schemas of another form', async (t) => {
   const document = await describe(t, (fastify) => {
     fastify.setValidatorCompiler(() => () => true)
     fastify.get('/', { websocket: true, schema: { incoming: 'a word' } }, echo)
-  }, { toJsonSchema: (schema) => schema === 'a word' ? { type: 'string', title: 'Word' } : {} })
+  }, {
+    toJsonSchema (schema) {
+      t.equal(schema, 'a word', 'it gets nothing else')
+      return { type: 'string', title: 'Word' }
+    }
+  })
   t.match(document.channels.root?.messages, { Word: { payload: { type: 'string' } } })
 })
 
@@ -357,4 +438,42 @@ test('other members of the options are members of the document', async (t) => {
   const document = await describe(t, () => {}, { servers, components: { securitySchemes } })
   t.same(document.servers, servers)
   t.same(document.components, { securitySchemes, schemas: {} })
+})
+
+test('channels, operations and components of the options stay as they are', async (t) => {
+  const channel = { address: 'mine', messages: {} }
+  const operation = { action: 'send' as const, channel: { $ref: '#/channels/a' }, messages: [] }
+  const given: Partial<AsyncApiOptions> = {
+    channels: { a: channel },
+    operations: { 'a-2-receive': operation },
+    components: { schemas: { S: { type: 'boolean' } }, tags: { mine: { name: 'mine' } } }
+  }
+  const before = structuredClone(given)
+  const document = await describe(t, (fastify) => {
+    fastify.addSchema({ $id: 'S', type: 'string' })
+    fastify.get('/a', { websocket: true, schema: { incoming: { $ref: 'S#' } } }, echo)
+  }, given)
+  t.match(document.channels, {
+    a: channel,
+    'a-2': { address: '/a', messages: { S: { payload: { $ref: '#/components/schemas/S-2' } } } }
+  })
+  t.same(document.operations['a-2-receive'], operation)
+  t.match(document.operations['a-2-receive-2'], {
+    action: 'receive', messages: [{ $ref: '#/channels/a-2/messages/S' }]
+  })
+  t.same(document.components, {
+    schemas: { S: { type: 'boolean' }, 'S-2': { type: 'string' } }, tags: { mine: { name: 'mine' } }
+  })
+  t.same(given, before, 'the options do not change')
+})
+
+test('no part of the document has the name __proto__', async (t) => {
+  const document = await describe(t, (fastify) => {
+    const incoming = { title: '__proto__', type: 'object' }
+    fastify.get('/__proto__', { websocket: true, schema: { incoming } }, echo)
+  })
+  t.same(Object.keys(document.channels), ['__proto__-2'])
+  t.same(Object.keys(document.channels['__proto__-2']?.messages ?? {}), [
+    '__proto__-2', 'outgoing'
+  ])
 })

@@ -13,6 +13,8 @@ const OUTGOING = {
   }
 }
 const INCOMING = { incoming: { type: 'object' } }
+const ANY = { outgoing: {} }
+const UNION = { outgoing: { anyOf: [{ type: 'string' }, {}] } }
 
 /** Serves `handler` at `/`, with a schema. */
 function serveHandler (
@@ -67,6 +69,16 @@ test('without a schema for outgoing messages, any JSON is sent', async (t) => {
   for (const text of expected) t.equal(await client.nextText(), text)
 })
 
+test('a text that reads undefined is a value like any other', async (t) => {
+  for (const schema of [INCOMING, ANY, { outgoing: { type: 'string' } }]) {
+    const { origin } = await serveHandler(t, schema, (connection) => {
+      connection.write('undefined')
+    })
+    const client = await connect(t, origin)
+    t.equal(await client.nextText(), '"undefined"')
+  }
+})
+
 test('without a schema for incoming messages, any JSON but null is read', async (t) => {
   const { origin } = await serveHandler(t, OUTGOING, (connection) => {
     connection.on('data', (value) => { connection.socket.send(JSON.stringify([value])) })
@@ -103,7 +115,13 @@ const UNSENDABLE: ReadonlyArray<readonly [title: string, schema: object, value: 
   ['a value of another type than the schema says', OUTGOING, { n: {} }],
   ['a function', INCOMING, () => {}],
   ['a circle', INCOMING, circle],
-  ['a BigInt', INCOMING, 1n]
+  ['a BigInt', INCOMING, 1n],
+  ['nothing', INCOMING, undefined],
+  ['nothing where the schema allows any value', ANY, undefined],
+  ['a symbol where the schema allows any value', ANY, Symbol('none')],
+  ['a function where the schema allows any value', ANY, () => {}],
+  ['a toJSON that returns nothing', ANY, { toJSON () {} }],
+  ['nothing in a union with any value', UNION, undefined]
 ]
 
 for (const [title, schema, value] of UNSENDABLE) {

@@ -4,6 +4,8 @@ import type { DeclaredRoute } from '../../routes/application'
 import { addressOf } from './address'
 import { messagesOf } from './messages'
 import { Names } from './names'
+import { isRecord } from './record'
+import { WholeSchema } from './references'
 import type { DocumentSchemas } from './schemas'
 import type {
   AsyncApiChannel, AsyncApiMessage, AsyncApiOperation, JsonObject, Reference
@@ -25,17 +27,18 @@ export function describeRoute (
 ): DescribedRoute {
   const { address, parameters } = addressOf(url)
   const names = new Names()
-  const shared = instance.getSchemas()
+  const shared = schemas.share(instance.getSchemas())
   const sideOf = (name: 'incoming' | 'outgoing'): AsyncApiMessage[] => {
     if (target?.messages == null) return []
-    const side = { schema: target.messages.schemas[name], name, channel: id, shared }
-    return messagesOf(side, schemas, names)
+    const schema = schemas.convert(target.messages.schemas[name], name, url) ?? {}
+    const { place } = new WholeSchema(schema, `${id}-${name}`)
+    return messagesOf({ place, name, shared }, schemas, names)
   }
   const received = sideOf('incoming')
   const sent = sideOf('outgoing')
   const copy = (part: unknown, name: string): unknown => {
-    const root = schemas.convert(part)
-    return schemas.copy(root, root, `${id}-${name}`, shared)
+    const schema = schemas.convert(part, name, url)
+    return schemas.copy(new WholeSchema(schema, `${id}-${name}`).place, shared)
   }
   return {
     id,
@@ -70,20 +73,20 @@ function describeHandshake (
   const query = schema.querystring ?? schema.query
   return {
     method: 'GET',
-    ...(isObject(query) && { query: copy(query, 'query') }),
-    ...(isObject(schema.headers) && { headers: copy(schema.headers, 'headers') }),
+    ...(isRecord(query) && { query: copy(query, 'query') }),
+    ...(isRecord(schema.headers) && { headers: copy(schema.headers, 'headers') }),
     bindingVersion: BINDING_VERSION
   }
 }
 
 /** Parameters of AsyncAPI have no schema, and their values are strings. */
 function describeParameters (names: readonly string[], params: unknown): JsonObject {
-  const properties = isObject(params) && isObject(params.properties) ? params.properties : {}
+  const properties = isRecord(params) && isRecord(params.properties) ? params.properties : {}
   return Object.fromEntries(names.map((name) => [name, describeParameter(properties[name])]))
 }
 
 function describeParameter (schema: unknown): JsonObject {
-  const { description, default: value, enum: values } = isObject(schema) ? schema : {}
+  const { description, default: value, enum: values } = isRecord(schema) ? schema : {}
   return {
     ...(typeof description === 'string' && { description }),
     ...(value !== undefined && { default: String(value) }),
@@ -105,8 +108,4 @@ function operationOf (
 
 function refer ($ref: string): Reference {
   return { $ref }
-}
-
-function isObject (value: unknown): value is JsonObject {
-  return typeof value === 'object' && value !== null
 }

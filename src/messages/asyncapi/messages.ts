@@ -1,40 +1,45 @@
-import type { DocumentSchemas } from './schemas'
-import type { AsyncApiMessage, JsonObject } from '../../asyncapi-types'
+import type { AsyncApiMessage } from '../../asyncapi-types'
 import type { Names } from './names'
+import { isRecord } from './record'
+import { placeOf, type Place } from './references'
+import type { DocumentSchemas, Shared } from './schemas'
 
-/** The schema of one side of a channel, and where it is used. */
+/** The schema of one side of a channel. */
 export interface Side {
-  /** The schema as the route declares it. */
-  readonly schema: unknown
+  readonly place: Place
   /** The name for a message without a name of its own. */
   readonly name: 'incoming' | 'outgoing'
-  readonly channel: string
-  readonly shared: Readonly<Record<string, unknown>>
+  readonly shared: Shared
 }
 
 /** The messages of one side of a channel, by name: one for each branch of a union. */
-export function messagesOf (side: Side, schemas: DocumentSchemas, names: Names): AsyncApiMessage[] {
-  const root = schemas.convert(side.schema) ?? {}
-  return branchesOf(root).map((branch) => {
-    const name = names.take(nameOf(branch), side.name)
-    const { title, description } = isObject(branch) ? branch : {}
+export function messagesOf (
+  { place, name: fallback, shared }: Side, schemas: DocumentSchemas, names: Names
+): AsyncApiMessage[] {
+  return branchesOf(place).map((branch) => {
+    const name = names.take(nameOf(branch.schema), fallback)
+    const { title, description } = isRecord(branch.schema) ? branch.schema : {}
     return {
       name,
       ...(typeof title === 'string' && { title }),
       ...(typeof description === 'string' && { summary: description }),
       contentType: 'application/json',
-      payload: schemas.copy(toObject(branch), root, `${side.channel}-${side.name}`, side.shared)
+      payload: toObject(schemas.copy(branch, shared))
     }
   })
 }
 
-function branchesOf (schema: unknown): unknown[] {
-  if (!isObject(schema)) return [schema]
-  for (const union of [schema.oneOf, schema.anyOf]) {
+function branchesOf (place: Place): Place[] {
+  const { schema } = place
+  if (!isRecord(schema)) return [place]
+  for (const key of ['oneOf', 'anyOf']) {
+    const union = schema[key]
     // A member beside the union holds for all of its branches.
-    if (Array.isArray(union) && Object.keys(schema).every(isOfUnion)) return union
+    if (Array.isArray(union) && Object.keys(schema).every(isOfUnion)) {
+      return union.map((branch, index) => placeOf(branch, place, `/${key}/${index}`))
+    }
   }
-  return [schema]
+  return [place]
 }
 
 function isOfUnion (key: string): boolean {
@@ -44,9 +49,9 @@ function isOfUnion (key: string): boolean {
 
 /** The name of a branch of a union: its title, its id, or the constant in one of its properties. */
 function nameOf (branch: unknown): string {
-  if (!isObject(branch)) return ''
+  if (!isRecord(branch)) return ''
   const { title, $id, $ref, properties } = branch
-  const constants = isObject(properties) ? Object.values(properties).map(constantOf) : []
+  const constants = isRecord(properties) ? Object.values(properties).map(constantOf) : []
   for (const name of [title, $id, ...constants, $ref]) {
     if (typeof name === 'string') return name
   }
@@ -60,11 +65,7 @@ function toObject (schema: unknown): unknown {
 }
 
 function constantOf (schema: unknown): unknown {
-  if (!isObject(schema)) return undefined
+  if (!isRecord(schema)) return undefined
   const { const: constant, enum: values } = schema
   return Array.isArray(values) && values.length === 1 ? values[0] : constant
-}
-
-function isObject (value: unknown): value is JsonObject {
-  return typeof value === 'object' && value !== null
 }

@@ -2,124 +2,85 @@
  * The schemas of a document. JSON Schemas of Fastify refer to each other by `$id`, and to parts of
  * themselves. In the document, a schema to which something refers stands in `components.schemas`.
  *
- * | reference in a schema              | becomes a component               |
- * |------------------------------------|-----------------------------------|
- * | `#/…`, a part of the same schema   | that schema                       |
- * | `id`, an `$id` in the same schema  | that schema                       |
- * | `id`, `id#`, `id#/…`, another one  | the schema that was added by `addSchema` |
+ * | a reference leads to | and becomes |
+ * |---|---|
+ * | a schema, or a place for a schema within it | the component of that schema, and a pointer |
+ * | another place in a schema, under `x-parts` for example | a component made of that place |
+ * | a URL of no known schema, for a reader of the document to fetch | that URL |
+ * | nothing | no reference: any JSON, with a comment |
  */
-import type { AsyncApiOptions, JsonObject } from '../../asyncapi-types'
-import { plainOf } from '../schemas'
-import { Names } from './names'
+import type { Convert } from './convert'
+import type { Names } from './names'
+import { isRecord } from './record'
+import { findPlace, placeOf, urlElsewhere, WholeSchema, type Place } from './references'
+import { copyJson, mapSubschemas } from './subschemas'
 
-type SharedSchemas = Readonly<Record<string, unknown>>
-
-/** A schema whose references are being rewritten. */
-interface Root {
-  readonly schema: unknown
-  /** The name of its component, if it becomes one. */
-  readonly name: string
-  /** The schemas that were added in the scope in which the schema is used. */
-  readonly shared: SharedSchemas
-}
-
-/** A schema of a library that can make a JSON Schema of it (Standard JSON Schema). */
-interface StandardSchema {
-  readonly '~standard': { readonly jsonSchema: { input (options: object): unknown } }
-}
-
-const TARGET = { target: 'draft-07' }
+/** The schemas that were added in the scope of a route. */
+export type Shared = readonly WholeSchema[]
 
 /** See the header of this file. */
 export class DocumentSchemas {
   readonly components: { [name: string]: unknown } = {}
-  readonly #convert: (schema: unknown) => unknown
-  readonly #names = new Names()
+  readonly #names: Names
   /** The names of components, by their schemas. */
   readonly #known = new Map<unknown, string>()
-
-  constructor (toJsonSchema: AsyncApiOptions['toJsonSchema'] = toStandardJson) {
-    this.#convert = toJsonSchema
-  }
-
-  /** The JSON Schema of a route's schema, as the route declares it. */
-  convert (schema: unknown): unknown {
-    return this.#convert(schema)
-  }
+  /** Added schemas by themselves: scopes have most of them in common. */
+  readonly #added = new Map<unknown, WholeSchema>()
 
   /**
-   * A copy of a JSON Schema, or of a part of it, for the document.
-   *
-   * @param root the whole schema, to which references in the part are relative
-   * @param name for the component that `root` becomes if something refers to a part of it
+   * @param convert makes a JSON Schema of a schema that a route declares
+   * @param names knows the names that other components have
    */
-  copy (part: unknown, root: unknown, name: string, shared: SharedSchemas): unknown {
-    return this.#copy(part, { schema: root, name, shared })
+  constructor (readonly convert: Convert, names: Names) {
+    this.#names = names
   }
 
-  #copy (value: unknown, root: Root): unknown {
-    if (Array.isArray(value)) return value.map((item) => this.#copy(item, root))
-    if (!isRecord(value)) return value
-    const entries = Object.entries(value)
-      // In the document a schema has another place than its `$id` says.
-      .filter(([key, member]) => key !== '$schema' && (key !== '$id' || typeof member !== 'string'))
-      .map(([key, member]) => {
-        const isReference = key === '$ref' && typeof member === 'string'
-        return [key, isReference ? this.#refer(member, root) : this.#copy(member, root)]
-      })
-    return Object.fromEntries(entries)
+  /** @param schemas what `fastify.getSchemas()` returns */
+  share (schemas: Readonly<Record<string, unknown>>): Shared {
+    return Object.entries(schemas).map(([id, schema]) => {
+      const whole = this.#added.get(schema) ?? new WholeSchema(schema, id)
+      this.#added.set(schema, whole)
+      return whole
+    })
   }
 
-  #refer (reference: string, root: Root): string {
-    const hash = reference.indexOf('#')
-    const id = hash === -1 ? reference : reference.slice(0, hash)
-    const pointer = hash === -1 ? '' : reference.slice(hash + 1)
-    if (id === '') return this.#componentOf(root) + pointer
-    const inner = findId(root.schema, id, '')
-    if (inner !== null) return this.#componentOf(root) + inner + pointer
-    const { shared } = root
-    if (!Object.hasOwn(shared, id)) return reference
-    return this.#componentOf({ schema: shared[id], name: id, shared }) + pointer
+  /** A copy of a JSON Schema, or of a part of it, for the document. */
+  copy (place: Place, shared: Shared): unknown {
+    const { schema } = place
+    if (!isRecord(schema)) return schema
+    const copy = mapSubschemas(schema, (part, pointer) => {
+      return this.copy(placeOf(part, place, pointer), shared)
+    }, copyJson)
+    // In the document a schema has another place than its `$id` says.
+    for (const key of ['$schema', '$id', '$anchor']) delete copy[key]
+    if (typeof copy.$ref !== 'string') return copy
+    const reference = this.#refer(copy.$ref, place, shared)
+    if (reference !== null) return { ...copy, $ref: reference }
+    const { $ref, ...rest } = copy
+    return { ...rest, $comment: `there is no schema ${$ref}` }
+  }
+
+  #refer (reference: string, from: Place, shared: Shared): string | null {
+    const target = findPlace(reference, from, shared)
+    if (target === undefined) return urlElsewhere(reference, from, shared)
+    const { whole, schema, pointer } = target
+    if (!whole.has(schema)) return this.#componentOf(target, whole.name + pointer, shared)
+    return this.#componentOf(whole.place, whole.name, shared) + toFragment(pointer)
   }
 
   /** A reference to the component of a schema, which is made when it is first needed. */
-  #componentOf (root: Root): string {
-    const known = this.#known.get(root.schema)
-    if (known !== undefined) return `#/components/schemas/${known}`
-    const name = this.#names.take(root.name, 'schema')
-    // Before the copy, in which the schema may refer to itself.
-    this.#known.set(root.schema, name)
-    this.components[name] = this.#copy(root.schema, root)
-    return `#/components/schemas/${name}`
+  #componentOf (place: Place, name: string, shared: Shared): string {
+    const known = this.#known.get(place.schema) ?? this.#names.take(name, 'schema')
+    if (!this.#known.has(place.schema)) {
+      // Before the copy, in which the schema may refer to itself.
+      this.#known.set(place.schema, known)
+      this.components[known] = this.copy(place, shared)
+    }
+    return `#/components/schemas/${known}`
   }
 }
 
-/** Where the part of a schema with an `$id` is, as a JSON pointer, or null. */
-function findId (schema: unknown, id: string, pointer: string): string | null {
-  if (typeof schema !== 'object' || schema === null) return null
-  if ('$id' in schema && schema.$id === id) return pointer
-  for (const [key, member] of Object.entries(schema)) {
-    const token = key.replaceAll('~', '~0').replaceAll('/', '~1')
-    const found = findId(member, id, `${pointer}/${token}`)
-    if (found !== null) return found
-  }
-  return null
-}
-
-function toStandardJson (schema: unknown): unknown {
-  // The messages on the wire are the input of a schema, before the schema transforms them.
-  if (isStandard(schema)) return schema['~standard'].jsonSchema.input(TARGET)
-  const plain = plainOf(schema)
-  // The form of an object of a class is unknown, and its members may refer to the object itself.
-  return isRecord(plain) && Object.getPrototypeOf(plain) !== Object.prototype ? {} : plain
-}
-
-function isStandard (schema: unknown): schema is StandardSchema {
-  if (!isRecord(schema)) return false
-  const standard = schema['~standard']
-  return isRecord(standard) && isRecord(standard.jsonSchema)
-}
-
-function isRecord (value: unknown): value is JsonObject {
-  return typeof value === 'object' && value !== null
+/** A JSON pointer as the fragment of a URI. */
+function toFragment (pointer: string): string {
+  return encodeURI(pointer).replaceAll('#', '%23')
 }
