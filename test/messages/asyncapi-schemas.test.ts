@@ -1,6 +1,8 @@
 // The JSON Schemas of an AsyncAPI document: what is copied, and where references lead.
+import { validatorCompiler } from 'fastify-type-provider-zod'
 import { test } from 'tap'
 import type { FastifyInstance } from 'fastify'
+import { z } from 'zod'
 import type { AsyncApiDocument, JsonObject } from '../../src/asyncapi-types'
 import fastifyWebsocket from '../../src/index'
 import { echo } from '../helpers/plugin'
@@ -248,4 +250,100 @@ test('a schema is a component once, though scopes and routes have it in common',
     })
   })
   t.strictSame(Object.keys(document.components.schemas).sort(), ['S', 'T', 'a-incoming'])
+})
+
+const SAY = { title: 'Say', type: 'object' }
+const BYE = { type: 'object', properties: { type: { const: 'bye' } } }
+const UNION = { $id: 'U', oneOf: [SAY, { $ref: 'B#' }, { $ref: 'U#' }, { $ref: '#' }] }
+const ADDED: readonly JsonObject[] = [UNION, { $id: 'B', title: 'Bye', ...BYE }]
+
+/** Schemas, and the names of their messages. */
+const UNIONS: ReadonlyArray<readonly [title: string, schema: JsonObject, names: string[]]> = [
+  ['beside definitions', {
+    $id: 'm', definitions: { P: TEXT }, $defs: { Q: TEXT }, oneOf: [SAY, BYE]
+  }, ['Say', 'bye']],
+  ['beside annotations', {
+    title: 'T',
+    description: 'd',
+    $comment: 'c',
+    examples: [{}],
+    default: {},
+    deprecated: true,
+    readOnly: false,
+    'x-mark': 1,
+    anyOf: [SAY, BYE]
+  }, ['Say', 'bye']],
+  ['behind a reference', { $ref: 'U#', description: 'd' }, ['Say', 'Bye']],
+  ['behind a reference to a definition', {
+    $ref: '#/definitions/V', definitions: { V: { anyOf: [SAY, BYE] } }
+  }, ['Say', 'bye']],
+  ['behind allOf', { allOf: [{ $ref: 'U' }], title: 'T' }, ['Say', 'Bye']],
+  ['in a union', { oneOf: [{ anyOf: [SAY, BYE] }, { title: 'C' }] }, ['Say', 'bye', 'C']],
+  ['behind references in a union', {
+    oneOf: [{ $ref: 'U' }, { title: 'C', $ref: 'B' }, { anyOf: [{ $ref: 'U' }] }]
+  }, ['Say', 'Bye', 'C']],
+  ['beside a condition', { title: 'One', minProperties: 1, oneOf: [SAY, BYE] }, ['One']],
+  ['of conditions beside another', { title: 'One', oneOf: [SAY, BYE], anyOf: [SAY] }, ['One']],
+  ['within a condition', {
+    oneOf: [SAY, { title: 'One', maxProperties: 1, anyOf: [BYE] }]
+  }, ['Say', 'One']],
+  ['that is none, behind a reference', { $ref: 'B#', description: 'd' }, ['Bye']],
+  ['that is none, in two that are', { allOf: [SAY, BYE], title: 'One' }, ['One']],
+  ['of one schema in two ways', {
+    oneOf: [{ $ref: 'B', title: 'One' }, { allOf: [{ $ref: 'B' }], title: 'Two' }]
+  }, ['One', 'Two']]
+]
+
+for (const [title, incoming, names] of UNIONS) {
+  test(`a message for each branch of a union ${title}`, async (t) => {
+    const document = await describe(t, incoming, (fastify) => {
+      for (const schema of ADDED) fastify.addSchema(schema)
+    })
+    const messages = document.channels.a?.messages ?? {}
+    t.strictSame(Object.keys(messages), [...names, 'outgoing'])
+    t.strictSame(document.operations['a-receive']?.messages.length, names.length)
+    for (const reference of referencesIn(document)) t.ok(follow(document, reference), reference)
+  })
+}
+
+test('a union that refers only to itself is one message', async (t) => {
+  const fastify = createFastify(t)
+  await fastify.register(fastifyWebsocket)
+  fastify.setValidatorCompiler(() => () => true)
+  fastify.get('/a', {
+    websocket: true, schema: { incoming: { title: 'Self', anyOf: [{ $ref: '#' }] } }
+  }, echo)
+  await fastify.ready()
+  const document = fastify.asyncapi({ info: { title: 'Schemas', version: '1.0.0' } })
+  t.match(document.channels.a?.messages, {
+    Self: { payload: { anyOf: [{ $ref: '#/components/schemas/a-incoming' }] } }
+  })
+})
+
+test('a message has the texts of the schema to which it refers, after its own', async (t) => {
+  const incoming = { oneOf: [{ $ref: 'A' }, { $ref: 'A', title: 'Own' }] }
+  const document = await describe(t, incoming, (fastify) => {
+    fastify.addSchema({ $id: 'A', title: 'Theirs', description: 'Text' })
+  })
+  t.match(document.channels.a?.messages, {
+    Theirs: { title: 'Theirs', summary: 'Text', payload: { $ref: '#/components/schemas/A' } },
+    Own: { title: 'Own', summary: 'Text', payload: { $ref: '#/components/schemas/A' } }
+  })
+})
+
+test('a recursive branch of a union of Zod is a message', async (t) => {
+  const Tree = z.object({ type: z.literal('tree'), get parts () { return z.array(Tree) } })
+  const fastify = createFastify(t)
+  await fastify.register(fastifyWebsocket)
+  fastify.setValidatorCompiler(validatorCompiler)
+  fastify.get('/a', {
+    websocket: true,
+    schema: {
+      incoming: z.discriminatedUnion('type', [Tree, z.object({ type: z.literal('end') })])
+    }
+  }, echo)
+  await fastify.ready()
+  const document = fastify.asyncapi({ info: { title: 'Schemas', version: '1.0.0' } })
+  t.strictSame(Object.keys(document.channels.a?.messages ?? {}), ['tree', 'end', 'outgoing'])
+  for (const reference of referencesIn(document)) t.ok(follow(document, reference), reference)
 })

@@ -380,7 +380,8 @@ test('a reference that leads nowhere is any JSON, and one to another place stays
       relative: { $id: 'http://example.com/c/d', items: { $ref: '../a.json' } },
       known: { $id: 'http://example.com/e', items: { $ref: '#/none' } },
       opaque: { $id: 'urn:a', items: { $ref: 'b' } },
-      malformed: { $ref: 'http://[' }
+      malformed: { $ref: 'http://[' },
+      '50%': { $ref: '#/properties/50%' }
     }
     fastify.get('/', { websocket: true, schema: { incoming: { $ref: 'none#/a' } } }, echo)
     fastify.get('/more', { websocket: true, schema: { incoming: { properties } } }, echo)
@@ -396,7 +397,8 @@ test('a reference that leads nowhere is any JSON, and one to another place stays
       relative: { items: { $ref: 'http://example.com/a.json' } },
       known: { items: { $comment: 'there is no schema #/none' } },
       opaque: { items: { $comment: 'there is no schema b' } },
-      malformed: { $comment: 'there is no schema http://[' }
+      malformed: { $comment: 'there is no schema http://[' },
+      '50%': { $ref: '#/components/schemas/more-incoming/properties/50%25' }
     }
   })
 })

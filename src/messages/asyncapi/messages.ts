@@ -1,7 +1,8 @@
-import type { AsyncApiMessage } from '../../asyncapi-types'
+import { branchesOf, wrappedBy, type Find } from './branches'
+import type { AsyncApiMessage, JsonObject } from '../../asyncapi-types'
 import type { Names } from './names'
 import { isRecord } from './record'
-import { placeOf, type Place } from './references'
+import { findPlace, type Place } from './references'
 import type { DocumentSchemas, Shared } from './schemas'
 
 /** The schema of one side of a channel. */
@@ -16,46 +17,43 @@ export interface Side {
 export function messagesOf (
   { place, name: fallback, shared }: Side, schemas: DocumentSchemas, names: Names
 ): AsyncApiMessage[] {
-  return branchesOf(place).map((branch) => {
-    const name = names.take(nameOf(branch.schema), fallback)
-    const { title, description } = isRecord(branch.schema) ? branch.schema : {}
+  const find: Find = (reference, from) => findPlace(reference, from, shared)
+  return branchesOf(place, find).map((branch) => {
+    const meanings = meaningsOf(branch, find)
+    const name = names.take(nameOf(meanings), fallback)
+    const title = firstText(meanings.map((schema) => schema.title))
+    const description = firstText(meanings.map((schema) => schema.description))
     return {
       name,
-      ...(typeof title === 'string' && { title }),
-      ...(typeof description === 'string' && { summary: description }),
+      ...(title !== undefined && { title }),
+      ...(description !== undefined && { summary: description }),
       contentType: 'application/json',
       payload: toObject(schemas.copy(branch, shared))
     }
   })
 }
 
-function branchesOf (place: Place): Place[] {
-  const { schema } = place
-  if (!isRecord(schema)) return [place]
-  for (const key of ['oneOf', 'anyOf']) {
-    const union = schema[key]
-    // A member beside the union holds for all of its branches.
-    if (Array.isArray(union) && Object.keys(schema).every(isOfUnion)) {
-      return union.map((branch, index) => placeOf(branch, place, `/${key}/${index}`))
-    }
+/** The schema of a message, then the one to which it refers, and so on. */
+function meaningsOf (branch: Place, find: Find): JsonObject[] {
+  const meanings = new Set<JsonObject>()
+  for (let place: Place | undefined = branch; place !== undefined; place = wrappedBy(place, find)) {
+    if (!isRecord(place.schema) || meanings.has(place.schema)) break
+    meanings.add(place.schema)
   }
-  return [place]
+  return [...meanings]
 }
 
-function isOfUnion (key: string): boolean {
-  return ['oneOf', 'anyOf', 'discriminator', '$schema', '$id', 'title', 'description', 'type',
-    'required'].includes(key)
+/** The title of a message, its id, the constant in one of its properties, or its reference. */
+function nameOf (meanings: readonly JsonObject[]): string {
+  const names = meanings.flatMap(({ title, $id, properties }) => {
+    const constants = isRecord(properties) ? Object.values(properties).map(constantOf) : []
+    return [title, $id, ...constants]
+  })
+  return firstText([...names, ...meanings.map(({ $ref }) => $ref)]) ?? ''
 }
 
-/** The name of a branch of a union: its title, its id, or the constant in one of its properties. */
-function nameOf (branch: unknown): string {
-  if (!isRecord(branch)) return ''
-  const { title, $id, $ref, properties } = branch
-  const constants = isRecord(properties) ? Object.values(properties).map(constantOf) : []
-  for (const name of [title, $id, ...constants, $ref]) {
-    if (typeof name === 'string') return name
-  }
-  return ''
+function firstText (values: readonly unknown[]): string | undefined {
+  return values.find((value) => typeof value === 'string')
 }
 
 /** AsyncAPI allows no boolean as the schema of a payload. */
