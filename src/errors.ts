@@ -55,6 +55,11 @@ export const Http2UnsupportedError = createError(
 export const ClashError = createError<[problem: string, options?: { cause: unknown }]>(
   'FST_WS_CLASH', 'fastify-websocket clashes with another plugin: %s', 500)
 
+/** The plugin is registered a second time on one instance. */
+export const RegisteredTwiceError = createError<[options?: { cause: unknown }]>(
+  'FST_WS_CLASH', 'fastify-websocket is registered already on this instance: register it once, ' +
+  'or each time in a scope of its own', 500)
+
 /**
  * A validator has answered with a promise. Messages keep their order, so none can wait for its
  * validation. Arguments: the URL of the route.

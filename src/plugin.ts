@@ -4,7 +4,7 @@
  */
 import type { FastifyInstance, FastifyRequest } from 'fastify'
 import type { AsyncApiOptions } from './asyncapi-types'
-import { ClashError } from './errors'
+import { ClashError, RegisteredTwiceError } from './errors'
 import { upgradeOf } from './handshake/upgrade-of'
 import { createInject } from './inject/inject'
 import { describeRoutes } from './messages/asyncapi/document'
@@ -30,13 +30,13 @@ export async function registerWebsocket (
   const settings = resolveOptions(options, fastify)
   const registration = new Registration(fastify, settings)
 
-  claimName('websocketServer', (name) => fastify.decorate(name, registration.server))
+  claimName(fastify, 'websocketServer', (name) => fastify.decorate(name, registration.server))
   const injectWS = createInject(fastify, registration.source, settings.extendedConnect)
-  claimName('injectWS', (name) => fastify.decorate(name, injectWS))
-  claimName('asyncapi', (name) => fastify.decorate(name, (options: AsyncApiOptions) => {
+  claimName(fastify, 'injectWS', (name) => fastify.decorate(name, injectWS))
+  claimName(fastify, 'asyncapi', (name) => fastify.decorate(name, (options: AsyncApiOptions) => {
     return describeRoutes(routesBelow(fastify), options)
   }))
-  claimName('ws', (name) => fastify.decorateRequest(name, WS_PROPERTY))
+  claimName(fastify, 'ws', (name) => fastify.decorateRequest(name, WS_PROPERTY))
   fastify.decorate(kPlugin, registration)
   siblingsOf(fastify).push(registration)
   checkRoutes(fastify)
@@ -62,17 +62,21 @@ function routesBelow (fastify: FastifyInstance): DeclaredRoute[] {
 }
 
 /** @throws FST_WS_CLASH if there is a decorator of this name */
-function claimName<Name extends string> (name: Name, decorate: (name: Name) => unknown): void {
+function claimName<Name extends string> (
+  fastify: FastifyInstance, name: Name, decorate: (name: Name) => unknown
+): void {
   try {
     decorate(name)
   } catch (cause) {
+    // The property is own: a registration on an instance above does not clash.
+    if (Object.hasOwn(fastify, kPlugin)) throw new RegisteredTwiceError({ cause })
     throw new ClashError(takenName(name), { cause })
   }
 }
 
 function takenName (name: string): string {
-  return `this instance has a decorator \`${name}\` already, of a second registration, of your ` +
-    'own, or of @fastify/websocket, which mercurius registers for its subscriptions: ' +
+  return `this instance has a decorator \`${name}\` already, of your own, of another copy ` +
+    'of this package, or of @fastify/websocket, which mercurius registers for its subscriptions: ' +
     'register one of the two in a scope of its own'
 }
 
