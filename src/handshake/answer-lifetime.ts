@@ -125,7 +125,7 @@ export class AnswerLifetime {
   }
 
   /** The socket has another owner. */
-  protected giveAway (): void {
+  giveAway (): void {
     this.transport.unwatch()
     this.#becomeGone()
     this.settle()

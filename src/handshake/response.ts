@@ -81,6 +81,7 @@ export function endOf (response: ServerResponse, args: unknown[]): void {
  * Its `close` event follows on the next tick.
  */
 export function markFinished (response: ServerResponse): void {
+  // An exception from public API: Node.js documents how to read this property, not to set it.
   response.finished = true
   // Express changes the prototype of a response.
   if (!response.headersSent) Object.defineProperty(response, 'headersSent', { value: true })

@@ -75,11 +75,6 @@ export class UpgradeAnswer extends AnswerLifetime implements ResponseOwner, Repl
     return this.#reply?.sent === true && !this.raw.writableEnded
   }
 
-  /** The socket goes back to its server, because the request is served as plain HTTP. */
-  giveBack (): void {
-    this.giveAway()
-  }
-
   // --- The route decides ---
 
   /** Fastify has made the reply, and no hook of the application has run. */

@@ -1,3 +1,4 @@
+/** The handshake of an accepted upgrade: ws writes the 101 and makes the socket. */
 import type { IncomingMessage } from 'node:http'
 import type { Duplex } from 'node:stream'
 import { InvalidHandshakeError } from '../errors'

@@ -1,3 +1,4 @@
+/** Parses the JSON of a message, with Fastify's options for prototypes. */
 import type { FastifyInstance } from 'fastify'
 import { CLOSE_INVALID_DATA, CLOSE_POLICY_VIOLATION } from '../protocol/close-codes'
 import { InvalidMessageError } from '../stream/errors'

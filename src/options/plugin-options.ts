@@ -1,6 +1,6 @@
 /**
- * The options of the plugin: `resolveOptions` checks them and adds the defaults, which are in this
- * file. The defaults of streams are in `stream/settings.ts`.
+ * The options of the plugin: `resolveOptions` checks them and adds the defaults, which are in
+ * `defaults.ts`. The defaults of streams are in `stream/settings.ts`.
  */
 import type { FastifyInstance } from 'fastify'
 import {
@@ -145,7 +145,7 @@ export function resolveOptions (
   const options = readServerOptions(plugin.options ?? {})
 
   const {
-    server, port, host, backlog, noServer, extendedConnect, path, verifyClient, ...websocket
+    server, port, host, backlog, noServer, extendedConnect, verifyClient, ...websocket
   } = options
   const connection = resolveConnectionOptions({ ...plugin, maxPayload: options.maxPayload }, {
     heartbeat: DEFAULT_HEARTBEAT,
@@ -167,15 +167,13 @@ export function resolveOptions (
     server: server ?? null,
     listen: port === undefined ? null : { port, host, backlog },
     noServer: noServer ?? false,
-    // As in ws, null means that the option is not given.
-    extendedConnect: extendedConnect ?? undefined,
+    extendedConnect,
     isByteMode: !(options.objectMode ?? options.binary !== true),
     verifyClient: verifyClient ?? null,
     broker: plugin.broker ?? null,
     websocket: {
       maxFragments: DEFAULT_MAX_FRAGMENTS,
       ...websocket,
-      ...(path !== undefined && { path }),
       maxPayload: connection.maxPayload,
       maxBackpressure: connection.maxBackpressure,
       maxSubscriptions: plugin.maxSubscriptions ?? DEFAULT_MAX_SUBSCRIPTIONS,

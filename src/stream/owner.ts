@@ -24,8 +24,8 @@ const CAPTURE_REJECTIONS = { captureRejections: true }
 /** Gives a connection its owner. Without an owner, errors of listeners are thrown, as usual. */
 export function setOwner (socket: OwnedSocket, owner: ConnectionOwner): void {
   socket[kOwner] = owner
-  // ws calls the EventEmitter constructor without options. Calling it again sets them and keeps the
-  // listeners that are there already.
+  // An exception from public API: ws calls the EventEmitter constructor without options. Calling it
+  // again sets them and keeps the listeners that are there already.
   EventEmitter.call(socket, CAPTURE_REJECTIONS)
 }
 

@@ -165,7 +165,7 @@ export class ApplicationUpgrades {
     try {
       const head = createPlainHead(request, this.#source)
       transport.vacate(answer.raw)
-      answer.giveBack()
+      answer.giveAway()
       socket.unshift(Buffer.concat([head, transport.takeEarly()]))
     } catch (error) {
       answer.refuse(error)

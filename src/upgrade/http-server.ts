@@ -1,3 +1,4 @@
+/** What is needed to know of an HTTP server: TLS, its versions of HTTP, how a connection begins. */
 import type { FastifyInstance } from 'fastify'
 import type { Server } from 'node:http'
 import type { Http2Server } from 'node:http2'
