@@ -43,7 +43,7 @@ export class Registration implements RoutePlugin {
   /** The HTTP server whose upgrades are taken. */
   readonly source: Server
   /** The route that `handle` becomes, or null without a `handle`. */
-  globalRoute: DeclaredRoute | null = null
+  globalRoute: DeclaredRoute | null | undefined = null
 
   readonly #fastify: FastifyInstance
   readonly #settings: PluginSettings

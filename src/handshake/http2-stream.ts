@@ -107,7 +107,9 @@ export class StreamUpgrade implements UpgradeTransport {
   // --- Shared with other listeners of the server ---
 
   /** Nothing to note: an untouched stream shows by itself when another listener takes it. */
-  beginSharing (): void {}
+  beginSharing (): void {
+    noop()
+  }
 
   get isTaken (): boolean {
     const { destroyed, headersSent, readableFlowing, writable } = this.#stream

@@ -20,7 +20,7 @@ const UPGRADE = Symbol('upgrade')
  */
 export function declareGlobalRoute (
   fastify: FastifyInstance, handle: WebsocketHandler, schema: MessageSchemas | null
-): DeclaredRoute | null {
+): DeclaredRoute | undefined {
   const routes = routesOf(fastify)
   if (!fastify.hasConstraintStrategy(STRATEGY)) {
     fastify.addConstraintStrategy(createStrategy(routes))
@@ -31,7 +31,7 @@ export function declareGlobalRoute (
     const options = { constraints, exposeHeadRoute: false, schema: { ...schema } }
     fastify.get(path, { ...options, websocket: true }, handle)
   }
-  return routes.at(-1) ?? null
+  return routes.at(-1)
 }
 
 /** Whether a route is that of a global `handle`. */
