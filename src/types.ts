@@ -18,7 +18,8 @@ import type { Level } from './observe/log'
 import type { WebsocketStats } from './observe/stats'
 import type { CompatibleSocket } from './stream/compatible-socket'
 import type { WebSocketStreamServer, WebSocketStreamServerOptions } from './stream/server'
-import type { AnyChunk, SocketStream } from './stream/duplex'
+import type { SocketStream } from './stream/duplex'
+import type { AnyChunk } from './stream/listeners'
 import type { TopicBroker } from './topics/broker'
 
 /** The schema for messages of one name among the schemas of a route, undefined if there is none. */

@@ -34,7 +34,7 @@ const PER_MESSAGE = 'µs of CPU per message'
 
 /**
  * Connections before a measurement. After the first number, V8 has compiled little of the code of an
- * upgrade. After the second it has compiled all of it, and the figure no longer changes.
+ * upgrade; after the second, most of it.
  */
 const FEW_EARLIER = 500
 const MANY_EARLIER = 6_000

@@ -91,8 +91,8 @@ export class ConnectionReport {
 
 /**
  * Messages of other processes may be missing on the topics of a registration. Each connection may
- * have a listener of its own for that, so each one is called, whatever the others do. `emit` would
- * stop at the first one that throws.
+ * have a listener of its own for that, so each listener is called, whatever the other listeners do.
+ * `emit` would stop at the first listener that throws.
  */
 export function reportGap (server: RouteServer, log: ErrorLog): void {
   if (gapChannel.hasSubscribers) {

@@ -16,12 +16,11 @@ import {
 import { StreamSocket } from '../stream/socket'
 import { asString, type ReadText } from '../stream/text'
 import { SocketStream } from '../stream/duplex'
+import type { Listener } from '../stream/listeners'
 import { nextTick } from '../stream/next-tick'
 import { kInbox, kOwner } from '../stream/symbols'
 import { askOnce, askThere } from './negotiate'
 import { upgradeOf } from './upgrade-of'
-
-type Listener = Parameters<EventEmitter['on']>[1]
 
 const CAPTURE_REJECTIONS = { captureRejections: true }
 

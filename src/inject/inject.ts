@@ -4,13 +4,13 @@
  * code of Node.js and ws, and no port is opened.
  */
 import type { FastifyInstance } from 'fastify'
-import type { EventEmitter } from 'node:events'
 import type { ClientRequest, IncomingMessage, Server } from 'node:http'
 import type { Http2Session } from 'node:http2'
 import type { Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
 import { WebSocket } from 'ws'
 import { InjectRefusedError } from '../errors'
+import type { Listener } from '../stream/listeners'
 import { nextTick } from '../stream/next-tick'
 import { MemorySocket } from './memory-socket'
 import { rootOf } from '../routes/registry'
@@ -19,8 +19,6 @@ import { emitConnection, isHttp2, isHttp2Wanted, isSecure } from '../upgrade/htt
 import type {
   InjectRefusal, InjectWebsocket, InjectWebsocketInit, InjectWebsocketOptions
 } from '../types'
-
-type Listener = Parameters<EventEmitter['on']>[1]
 
 const LOOPBACK = '127.0.0.1'
 

@@ -1,5 +1,4 @@
 /** The Duplex of a connection. It reads from the WebSocket of the connection, and writes to it. */
-import type { Duplex } from 'node:stream'
 import { toError } from '../observe/thrown'
 import { CLOSE_ABNORMAL, CLOSE_NORMAL, closeCodeFor } from '../protocol/close-codes'
 import {
@@ -9,7 +8,7 @@ import type { StreamReader } from './delivery'
 import { DRAINING, ENDED, FULL, HAS_READER } from './duplex-state'
 import { inboxOf, onReaderChange } from './inbox'
 import type {
-  Listener, ListenerOf, SocketOnlyEvent, StreamEvents, StreamListenerMethod
+  AnyChunk, Listener, ListenerOf, SocketOnlyEvent, StreamEvents, StreamListenerMethod
 } from './listeners'
 import { OwnedDuplex, type Callback } from './owned-duplex'
 import type { Data } from './send-data'
@@ -22,9 +21,6 @@ import { writeEach, type WrittenChunk } from './write-each'
 
 const TEXT = { binary: false }
 const BINARY = { binary: true }
-
-/** The type of a chunk that is read from any Duplex. */
-export type AnyChunk = ReturnType<Duplex['read']>
 
 /** Types what Duplex types as `any`: the chunks, and the arguments of listeners. */
 // Both parts of a merged declaration must have the same type parameters.
@@ -235,16 +231,19 @@ export class SocketStream<Incoming = AnyChunk, Outgoing = unknown>
 
   override _destroy (error: Error | null, callback: Callback): void {
     const { socket } = this
+    // What a peer had sent before it failed is still for listeners of the socket, unless the stream
+    // is the only reader.
+    const isForListeners = socket.listenerCount('message') > 0 || !this.#is(HAS_READER)
     this.#mark(HAS_READER, false)
-    // What a peer had sent before it failed is still for listeners of the socket.
-    if (socket.readyState !== socket.OPEN && isEndByPeer(error)) socket[kInbox]?.letEnd()
+    const isOpen = socket.readyState === socket.OPEN
+    if (isForListeners && !isOpen && isEndByPeer(error)) socket[kInbox]?.letEnd()
     else inboxOf(socket).discard()
     if (socket.readyState === socket.CLOSED) {
       callback(error)
       return
     }
     this.#onGone = () => { callback(error) }
-    if (socket.readyState !== socket.OPEN) return
+    if (!isOpen) return
     if (error instanceof InvalidMessageError) socket.close(error.closeCode, error.closeReason)
     else socket.close(closeCodeFor(error))
   }

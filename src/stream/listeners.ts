@@ -3,7 +3,7 @@
  * and those of any other event are accepted.
  */
 import type { EventEmitter } from 'node:events'
-import type { Readable } from 'node:stream'
+import type { Duplex, Readable } from 'node:stream'
 
 /** A listener of any event, as EventEmitter takes it. */
 export type Listener = Parameters<EventEmitter['on']>[1]
@@ -20,6 +20,9 @@ export interface ListenerMethod<Events extends EventMap<Events>, Emitter> {
   <E extends keyof Events>(event: E, listener: ListenerOf<Events, E, Emitter>): Emitter
   (event: string | symbol, listener: Listener): Emitter
 }
+
+/** The type of a chunk that is read from any Duplex. */
+export type AnyChunk = ReturnType<Duplex['read']>
 
 /** The events of a stream and what their listeners get. */
 export interface StreamEvents<Incoming> {

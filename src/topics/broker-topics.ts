@@ -22,8 +22,8 @@
  * broker two further calls at most.
  *
  * Messages are missed on a topic from its loss, or its refusal, until a `subscribe` has succeeded.
- * Then a gap is announced. A topic that is back makes all others be asked for at once, and one gap
- * is announced for all of them.
+ * Then a gap is announced. When one topic is back, the broker is asked for all other topics at
+ * once, and one gap is announced for all of them.
  */
 import { BrokerError } from './errors'
 import { RESOLVED, unheard } from './promises'
@@ -254,9 +254,9 @@ export class BrokerTopics {
     this.#announceGap()
   }
 
-  /** A topic that has missed messages is there again. The others may have come back as well. */
+  /** A topic that has missed messages is there again. Other topics may have come back as well. */
   #onReturned (): void {
-    // If a gap is due already, the others are being asked for. None is asked for twice.
+    // If a gap is due already, the broker is being asked for them. No topic is asked for twice.
     if (this.#isGapDue) return
     this.#isGapDue = true
     for (const topic of [...this.#unsettled.values()]) {

@@ -141,6 +141,7 @@ for (const kind of ['ioredis 6', 'nats'] as const) {
     const published = Array.from({ length: 50 }, (_, i) => {
       return one.fastify.websocketServer.publish('room', `text ${i}`)
     })
+    // The server stands still for as long as this. A stopped process tells of nothing.
     await new Promise((resolve) => { setTimeout(resolve, STANDSTILL) })
     server.signal('SIGCONT')
     await Promise.all(published)

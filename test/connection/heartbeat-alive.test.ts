@@ -27,7 +27,7 @@ test('a silent peer that answers pings stays', async (t) => {
   t.same(errors, [])
 })
 
-test('so does a client of ws', async (t) => {
+test('a client of ws that answers pings stays connected', async (t) => {
   const beats = holdIntervals(t)
   const handled = new EventEmitter()
   const upgraded = once(handled, 'connection')

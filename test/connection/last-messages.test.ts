@@ -8,10 +8,12 @@ import { serve } from '../helpers/plugin'
 import { frame, RawClient, upgradeHead } from '../helpers/raw'
 import { portOf } from '../helpers/servers'
 import { until } from '../helpers/streams'
+import { holdTimers } from '../helpers/timers'
 
 const TEXT = 0x81
 const COMPRESSED_TEXT = 0xc1
 const MAX_PAYLOAD = 100
+const PAUSE_TIMEOUT = 54_321
 
 type Read = (got: string[], closed: Promise<void>) => WebsocketHandler
 
@@ -70,6 +72,39 @@ for (const [reader, read] of Object.entries(READERS)) {
     })
   }
 }
+
+test('a stream that is behind learns at once that its client has failed', async (t) => {
+  // Of a handler that may still read. It must not be waited for.
+  const timers = holdTimers(t, PAUSE_TIMEOUT)
+  const errors: unknown[] = []
+  let onClosed = (): void => {}
+  const closed = new Promise<void>((resolve) => { onClosed = resolve })
+  const { fastify } = await serve(t, {
+    plugin: { errorHandler: () => {}, options: { objectMode: true, pauseTimeout: PAUSE_TIMEOUT } },
+    declare (fastify) {
+      fastify.get('/', { websocket: true }, async (connection) => {
+        try {
+          for await (const message of connection) {
+            await closed.then(() => message)
+          }
+        } catch (error) {
+          errors.push(error)
+        }
+      })
+    }
+  })
+  const client = new RawClient(t, portOf(fastify.server))
+  client.write(upgradeHead('/'))
+  await client.until('\r\n\r\n')
+  // More than the buffer of the stream takes.
+  const messages = Array.from({ length: 40 }, (_, i) => frame(TEXT, String(i)))
+  client.write(Buffer.concat([...messages, frame(0x83)]))
+  await until(() => fastify.websocketServer.clients.size === 0)
+  onClosed()
+  await until(() => errors.length > 0)
+  t.match(errors, [{ code: 'WS_ERR_INVALID_OPCODE' }])
+  t.equal(timers.size, 0)
+})
 
 function compressed (text: string): Buffer {
   const data = deflateRawSync(text, { finishFlush: constants.Z_SYNC_FLUSH })

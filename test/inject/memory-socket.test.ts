@@ -175,7 +175,7 @@ test('an open socket keeps the process alive, and a closed one does not', async 
   t.match(await program.ended, { code: 0, output: 'open\nclosed\n' })
 })
 
-test('it does so under fake timers, too', async (t) => {
+test('under fake timers an open socket keeps the process alive', async (t) => {
   const program = await runPair(t, `
     for (const name of ['setTimeout', 'setInterval', 'setImmediate']) globalThis[name] = () => {}`)
   program.signal('SIGUSR2')

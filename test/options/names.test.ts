@@ -196,22 +196,26 @@ test('the options of an application, spread into those of the plugin, are let be
 
 test('a wrong name whose value is undefined or null is not given', async (t) => {
   const nothing: object = { handel: undefined, maxPayload: null, options: { WebSocket: undefined } }
-  const { fastify } = await serve(t, {
+  const { origin } = await serve(t, {
     plugin: nothing,
     declare: (fastify: FastifyInstance) => {
       const websocket: object = { verifyClient: null }
       fastify.get('/', { websocket }, echo)
     }
   })
-  t.equal(fastify.websocketServer.clients.size, 0)
+  const client = await connect(t, origin)
+  client.send('hi')
+  t.equal(await client.nextText(), 'hi')
 })
 
 test('a class of options may have methods that are no options', async (t) => {
-  await serve(t, {
+  const { origin } = await serve(t, {
     plugin: new Helper(),
     declare: (fastify) => fastify.get('/', { websocket: new Helper() }, echo)
   })
-  t.pass('it is registered')
+  const client = await connect(t, origin)
+  client.send('hi')
+  t.equal(await client.nextText(), 'hi')
 })
 
 test('each place has its names once, and what a route has the plugin has', async (t) => {

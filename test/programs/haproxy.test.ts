@@ -64,7 +64,7 @@ test('a client of HTTP/1 reaches an application over HTTP/2 by HAProxy', { skip 
   for (const { closed } of clients.slice(1)) t.match(await closed, { code: 1001 })
 })
 
-test('a client of HTTP/2 reaches it as well', { skip }, async (t) => {
+test('a client of HTTP/2 reaches the application behind HAProxy', { skip }, async (t) => {
   const { ports: { http2 } } = await serveBehind(t)
   const session = await openSession(t, http2)
   t.equal(session.remoteSettings.enableConnectProtocol, true)

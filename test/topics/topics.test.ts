@@ -132,7 +132,7 @@ const NO_NAMES: unknown[] = [
   '', 'x'.repeat(257), 'lone \ud800', '\udc00', undefined, null, 7, {}, ['news'], Symbol('news')
 ]
 
-test('anything else throws', async (t) => {
+test('a name that no topic can have throws', async (t) => {
   const { server, members: [a] } = await createRoom(t, 1)
   const { socket } = a ?? {}
   for (const name of NO_NAMES) {

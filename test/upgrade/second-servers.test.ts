@@ -62,7 +62,7 @@ const SERVERS: ReadonlyArray<readonly [
   ['both versions', 'https', BOTH, false]
 ]
 
-test('on localhost', async (t) => {
+test('both servers of localhost offer what the main one offers', async (t) => {
   const skip = !await hasIpv6() && 'this machine has no ::1'
   for (const [name, scheme, server, isOffered, extendedConnect] of SERVERS) {
     const verb = isOffered ? 'offer' : 'do not offer'

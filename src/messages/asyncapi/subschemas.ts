@@ -1,6 +1,6 @@
 /**
- * The schemas within a JSON Schema. Only these members of a schema hold schemas; the others, such
- * as `const` and `examples`, hold values that may look like schemas.
+ * The schemas within a JSON Schema. Only these members of a schema hold schemas. Members such as
+ * `const` and `examples` hold values that may look like schemas.
  */
 import type { JsonObject } from '../../asyncapi-types'
 import { isRecord } from './record'
