@@ -66,12 +66,12 @@ export class UpgradeAnswer extends AnswerLifetime implements ResponseOwner, Repl
       // Without this event the response would not go on with a body larger than its buffer.
       onDrain: () => { this.raw.emit('drain') },
       onClose: () => { this.leave() },
-      onReader: () => { if (this.#isHijacked) this.giveAway() }
+      onReader: () => { if (this.#isHijacked()) this.giveAway() }
     })
   }
 
   /** Whether the application answers on the socket itself, after `reply.hijack()`. */
-  get #isHijacked (): boolean {
+  #isHijacked (): boolean {
     return this.#reply?.sent === true && !this.raw.writableEnded
   }
 

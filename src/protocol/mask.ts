@@ -3,11 +3,10 @@
  * whose lowest byte is the first byte of the key. `turnKey` rotates it, so that the lowest byte is
  * the one for the next byte of the payload.
  */
+import { BYTES_OF_A_WORD, type Chunk } from './chunk'
 
 /** Whether this machine is little-endian: then its words have the byte order of keys. */
 const IS_LITTLE_ENDIAN = new Uint8Array(Uint16Array.of(1).buffer)[0] === 1
-
-const BYTES_OF_A_WORD = 4
 
 /** The highest bit of each byte of a word: no ASCII character has it. */
 const NOT_ASCII = 0x80808080 | 0
@@ -25,38 +24,30 @@ export function turnKey (key: number, count: number): number {
   return bits === 0 ? key : (key >>> bits) | (key << (32 - bits))
 }
 
-/** The memory that `bytes` is part of, as words. */
-export function wordsOf ({ buffer }: Uint8Array): Int32Array {
-  return new Int32Array(buffer, 0, Math.floor(buffer.byteLength / BYTES_OF_A_WORD))
-}
-
 /**
- * Takes the mask off the bytes from `start` to `end`, in place. It is one function for speed: with
- * a function for each of its three parts, a short message took twice the time.
+ * Takes the mask off the bytes of a chunk from `start` to `end`, in place. It is one function for
+ * speed: with a function for each of its three parts, a short message took twice the time.
  *
  * @param start at most `end`
- * @param words the result of {@link wordsOf} for `bytes`, made once for all frames of a chunk
  * @param key the key for the byte at `start`
  * @returns whether all of these bytes are known to be ASCII now
  */
-export function unmask (
-  bytes: Uint8Array, words: Int32Array, start: number, end: number, key: number
-): boolean {
+export function unmask (chunk: Chunk, start: number, end: number, key: number): boolean {
   // A key of zeros changes nothing, so the bytes are not read.
   if (key === 0) return false
-  const { byteOffset } = bytes
+  const { bytes, offset, words } = chunk
   let seen = 0
   let turned = key
   let i = start
-  for (; i < end && !isWordStart(byteOffset + i); i++) {
+  for (; i < end && !isWordStart(offset + i); i++) {
     // This cast and those below are safe: no index reaches the length.
     const byte = (bytes[i] as number) ^ (turned & 0xff)
     bytes[i] = byte
     seen |= byte
     turned = (turned >>> 8) | (turned << 24)
   }
-  let word = wordAt(byteOffset + i)
-  const lastWord = wordAt(byteOffset + end)
+  let word = wordAt(offset + i)
+  const lastWord = wordAt(offset + end)
   i += (lastWord - word) * BYTES_OF_A_WORD
   // Four at a time, for the speed of long messages.
   for (; word + 4 <= lastWord; word += 4) {

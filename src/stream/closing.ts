@@ -55,13 +55,13 @@ export class Closing {
   constructor (socket: ClosingSocket) {
     this.#socket = socket
     this.#state = socket[kOutbox].isSlow ? 'hurried' : 'leaving'
-    this.#timer = setTimeout(Closing.#onTimeout, this.#timeout, this).unref()
+    this.#timer = setTimeout(Closing.#onTimeout, this.#timeout(), this).unref()
     // At the end of the tick the system takes data into its own buffer. That is no progress of the
     // peer, so counting starts after it.
     nextTick(Closing.#onTickEnd, this)
   }
 
-  get #timeout (): number {
+  #timeout (): number {
     return this.#socket[kSettings].closeTimeout
   }
 
@@ -78,22 +78,22 @@ export class Closing {
   }
 
   static #onTickEnd (closing: Closing): void {
-    closing.#sent = closing.#sentBytes
+    closing.#sent = closing.#sentBytes()
   }
 
   static #onTimeout (closing: Closing): void {
     if (closing.#state !== 'leaving') closing.#cutOff(null)
     else if (closing.#hasProgressed()) closing.#timer.refresh()
-    else closing.#cutOff(new CloseTimeoutError(closing.#timeout))
+    else closing.#cutOff(new CloseTimeoutError(closing.#timeout()))
   }
 
   #hasProgressed (): boolean {
     const earlier = this.#sent
-    this.#sent = this.#sentBytes
-    return this.#sent - earlier >= Math.max(1, MIN_RATE * this.#timeout / 1000)
+    this.#sent = this.#sentBytes()
+    return this.#sent - earlier >= Math.max(1, MIN_RATE * this.#timeout() / 1000)
   }
 
-  get #sentBytes (): number {
+  #sentBytes (): number {
     return this.#socket[kOutbox].sentBytes
   }
 

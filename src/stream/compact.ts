@@ -5,7 +5,7 @@
  * The copies share slabs of this file, and not those of `Buffer.from`, which have the size
  * `Buffer.poolSize`: from Node.js 24 on that is as much as the network reads at a time.
  */
-import { viewOf } from '../protocol/view'
+import { Chunk } from '../protocol/chunk'
 
 /** Longest data, in bytes, that is cheap enough to copy. */
 const MAX_COPIED = 4 * 1024
@@ -13,17 +13,17 @@ const MAX_COPIED = 4 * 1024
 /** Data in a piece of memory of this size, in bytes, or less is not copied. */
 const SLAB_SIZE = 8 * 1024
 
-let slab = Buffer.allocUnsafeSlow(SLAB_SIZE)
+let slab = new Chunk(Buffer.allocUnsafeSlow(SLAB_SIZE))
 let used = 0
 
 /** Returns the data, or a copy in a small piece of memory if the data is short. */
 export function compact (data: Buffer): Buffer {
   if (data.length > MAX_COPIED || data.buffer.byteLength <= SLAB_SIZE) return data
   if (used + data.length > SLAB_SIZE) {
-    slab = Buffer.allocUnsafeSlow(SLAB_SIZE)
+    slab = new Chunk(Buffer.allocUnsafeSlow(SLAB_SIZE))
     used = 0
   }
-  const copy = viewOf(slab, used, used + data.length)
+  const copy = slab.view(used, used + data.length)
   copy.set(data)
   used += data.length
   return copy

@@ -79,7 +79,7 @@ export class SocketStream<Incoming = AnyChunk, Outgoing = unknown>
   // --- Reading ---
 
   get [kDemand] (): Demand {
-    if (!this.#isRead) return 'none'
+    if (!this.#isRead()) return 'none'
     return this.#is(FULL) ? 'full' : 'room'
   }
 
@@ -87,7 +87,7 @@ export class SocketStream<Incoming = AnyChunk, Outgoing = unknown>
    * Whether the stream has a reader. A flowing stream whose last `data` listener was removed has
    * none. Messages then wait for the next listener, as between two calls of `once('data')`.
    */
-  get #isRead (): boolean {
+  #isRead (): boolean {
     if (!this.#is(HAS_READER)) return false
     // `read()` was called, perhaps for the last time: a full stream must not hold the connection.
     if (this.readableFlowing === null && this.#is(FULL)) return this.listenerCount('readable') > 0

@@ -22,9 +22,9 @@
  */
 import { isUtf8 } from 'node:buffer'
 import type { Duplex } from 'node:stream'
+import { Chunk } from '../protocol/chunk'
 import { CLOSE, FrameHeader, isControl, KEY_SIZE, mayBeWhole, TEXT } from '../protocol/frame-header'
-import { readKey, turnKey, unmask, wordsOf } from '../protocol/mask'
-import { viewOf } from '../protocol/view'
+import { readKey, turnKey, unmask } from '../protocol/mask'
 import { compact } from './compact'
 import { deliverHere, demandOf } from './delivery'
 import { giveToWs, replaceListener, type DataListener } from './handover'
@@ -88,18 +88,18 @@ export class FrameReader implements SocketReader {
     else owner.runInAsyncScope(this.#readChunk, this, socket, transport, chunk)
   }
 
-  #readChunk (socket: ReadSocket, transport: Transport, chunk: Buffer): void {
+  #readChunk (socket: ReadSocket, transport: Transport, arrived: Buffer): void {
     const state = socket[kReadState]
     if (state === 'over') return
-    const bytes = state === null ? chunk : state.join(chunk)
+    const bytes = state === null ? arrived : state.join(arrived)
     if (state !== null && state.isWaiting) {
       state.kept = bytes
       // ws or the inbox has resumed the transport too early.
       transport.pause()
       return
     }
-    const words = wordsOf(bytes)
-    let start = state === null ? 0 : this.#continueFrame(socket, state, bytes, words)
+    const chunk = new Chunk(bytes)
+    let start = state === null ? 0 : this.#continueFrame(socket, state, chunk)
     while (start < bytes.length) {
       if (isWaiting(socket[kReadState]) || !header.read(bytes, start)) {
         this.#keep(socket, transport, bytes.subarray(start))
@@ -112,9 +112,9 @@ export class FrameReader implements SocketReader {
         return
       }
       const isTaken = isWhole && (this.#isOurs(socket)
-        ? this.#take(socket, bytes, words, start)
-        : this.#isInflated(socket) && this.#takeInflated(socket, bytes, words, start))
-      start = isTaken ? end : this.#give(socket, transport, bytes, words, start)
+        ? this.#take(socket, chunk, start)
+        : this.#isInflated(socket) && this.#takeInflated(socket, chunk, start))
+      start = isTaken ? end : this.#give(socket, transport, chunk, start)
     }
   }
 
@@ -141,17 +141,18 @@ export class FrameReader implements SocketReader {
   }
 
   /** Delivers the message at `start`. False if it is not valid: then ws has to refuse it. */
-  #take (socket: ReadSocket, bytes: Buffer, words: Int32Array, start: number): boolean {
+  #take (socket: ReadSocket, chunk: Chunk, start: number): boolean {
+    const { bytes } = chunk
     const payload = start + header.size
     const end = payload + header.length
-    const isAscii = unmask(bytes, words, payload, end, readKey(bytes, payload - KEY_SIZE))
+    const isAscii = unmask(chunk, payload, end, readKey(bytes, payload - KEY_SIZE))
     const isText = header.opcode === TEXT
     if (isText && isAscii && socket[kInbox] === null && this.options.takesText(socket)) {
       socket[kSettings].traffic.receive(header.length)
       deliverHere(socket, bytes.toString('latin1', payload, end), false)
       return true
     }
-    const data = viewOf(bytes, payload, end)
+    const data = chunk.view(payload, end)
     return this.#deliver(socket, data, isText, isAscii) || leaveToWs(bytes, payload)
   }
 
@@ -161,12 +162,12 @@ export class FrameReader implements SocketReader {
   }
 
   /** Delivers the compressed message at `start`. False if ws has to read it. */
-  #takeInflated (socket: ReadSocket, bytes: Buffer, words: Int32Array, start: number): boolean {
+  #takeInflated (socket: ReadSocket, chunk: Chunk, start: number): boolean {
     const payload = start + header.size
     const isText = header.opcode === TEXT
-    const data = inflate(header, this.options, bytes, words, payload)
+    const data = inflate(header, this.options, chunk, payload)
     return (data !== null && this.#deliver(socket, data, isText, false)) ||
-      leaveToWs(bytes, payload)
+      leaveToWs(chunk.bytes, payload)
   }
 
   /** False if the message is not valid. */
@@ -183,8 +184,9 @@ export class FrameReader implements SocketReader {
 
   /** Gives ws the arrived part of the frame at `start`. Returns where the next frame begins. */
   #give (
-    socket: ReadSocket, transport: Transport, bytes: Buffer, words: Int32Array, start: number
+    socket: ReadSocket, transport: Transport, chunk: Chunk, start: number
   ): number {
+    const { bytes } = chunk
     const { first, isFinal, isMasked, size, length } = header
     if (!isMasked) {
       // ws refuses a frame without a mask. All chunks after this one are dropped.
@@ -198,7 +200,7 @@ export class FrameReader implements SocketReader {
     // If ws has got a part of the header already, ws takes the mask off itself.
     const key = given > 0 ? 0 : readKey(bytes, payload - KEY_SIZE)
     if (given === 0) {
-      unmask(bytes, words, payload, end, key)
+      unmask(chunk, payload, end, key)
       bytes.fill(0, payload - KEY_SIZE, payload)
     }
     const missing = payload + length - end
@@ -215,13 +217,12 @@ export class FrameReader implements SocketReader {
   }
 
   /** Gives ws the next part of a frame, if one is missing. Returns where the next frame begins. */
-  #continueFrame (
-    socket: ReadSocket, unfinished: Unfinished, bytes: Buffer, words: Int32Array
-  ): number {
+  #continueFrame (socket: ReadSocket, unfinished: Unfinished, chunk: Chunk): number {
     if (unfinished.missing === 0) return 0
+    const { bytes } = chunk
     const { transport, first, key } = unfinished
     const end = Math.min(unfinished.missing, bytes.length)
-    unmask(bytes, words, 0, end, key)
+    unmask(chunk, 0, end, key)
     unfinished.missing -= end
     unfinished.key = turnKey(key, end)
     const isShown = giveToWs(socket, transport, bytes.subarray(0, end))

@@ -65,7 +65,7 @@ export class Inbox {
 
   // --- Readers ---
 
-  get #isReady (): boolean {
+  #isReady (): boolean {
     return !this.#is(PAUSED_BY_USER) && demandOf(this.#socket) === 'room'
   }
 
@@ -87,7 +87,7 @@ export class Inbox {
   }
 
   #deliverWaiting (): void {
-    while (this.#waiting !== null && (this.#is(CLOSED) ? this.#isAttended : this.#isReady)) {
+    while (this.#waiting !== null && (this.#is(CLOSED) ? this.#isAttended() : this.#isReady())) {
       this.#deliverOldest(this.#waiting)
     }
     if (!this.#is(CLOSED)) this.#regulate()
@@ -96,14 +96,14 @@ export class Inbox {
   }
 
   /** Whether a reader takes messages, now or when it has room again. */
-  get #isAttended (): boolean {
+  #isAttended (): boolean {
     return demandOf(this.#socket) !== 'none'
   }
 
   // --- Messages ---
 
   receive (data: Buffer, isBinary: boolean): void {
-    const flows = this.#waiting === null && !this.#is(DISCARDING) && this.#isReady
+    const flows = this.#waiting === null && !this.#is(DISCARDING) && this.#isReady()
     if (flows) deliver(this.#socket, data, isBinary)
     else this.#keep(data, isBinary)
   }
@@ -116,7 +116,7 @@ export class Inbox {
     if (this.#waiting === null) this.#waiting = new MessageQueue(data, isBinary)
     else this.#waiting.push(data, isBinary)
     // A stream that is paused and resumed becomes a reader again without telling the inbox.
-    if (this.#isReady) this.onReaderChange()
+    if (this.#isReady()) this.onReaderChange()
     else this.#regulate()
   }
 
@@ -135,7 +135,7 @@ export class Inbox {
     if (this.#is(CLOSED | DISCARDING)) return
     const demand = demandOf(this.#socket)
     const isPausedByUser = this.#is(PAUSED_BY_USER)
-    switch (judge(demand, this.#isOverBound, isPausedByUser, this.#isWorthWaiting)) {
+    switch (judge(demand, this.#isOverBound(), isPausedByUser, this.#isWorthWaiting())) {
       case 'flow': this.#setHeld(false); break
       case 'hold': this.#setHeld(true); break
       case 'wait': this.#waitForHandler(); break
@@ -143,17 +143,17 @@ export class Inbox {
     }
   }
 
-  get #isOverBound (): boolean {
+  #isOverBound (): boolean {
     return this.#waiting !== null && this.#waiting.weight >= this.#socket[kSettings].highWaterMark
   }
 
-  get #isWorthWaiting (): boolean {
+  #isWorthWaiting (): boolean {
     if (!this.#is(HANDLING) || this.#is(WAITED_ENOUGH)) return false
     // When the peer has ended its side, ws may still work on messages that came before.
-    return this.#isOpen || !this.#socket[kOutbox].isClosedHere
+    return this.#isOpen() || !this.#socket[kOutbox].isClosedHere
   }
 
-  get #isOpen (): boolean {
+  #isOpen (): boolean {
     return this.#socket.readyState === WebSocket.OPEN
   }
 
@@ -189,14 +189,14 @@ export class Inbox {
     inbox.#pauseTimer = null
     inbox.#mark(WAITED_ENOUGH, true)
     if (!inbox.#is(CLOSED)) inbox.#regulate()
-    else if (!inbox.#isAttended) inbox.#end()
+    else if (!inbox.#isAttended()) inbox.#end()
   }
 
   #drop (): void {
     this.#mark(DROPPING, true)
     this.#setHeld(false)
     // While the connection closes, waiting messages may still be read. Only new ones are dropped.
-    if (!this.#isOpen) return
+    if (!this.#isOpen()) return
     this.#dropWaiting()
     if (this.#is(WARNED)) return
     this.#mark(WARNED, true)
@@ -228,7 +228,7 @@ export class Inbox {
     this.#mark(HANDLING, false)
     this.#stopPauseTimer()
     if (!this.#is(CLOSED)) this.#regulate()
-    else if (!this.#isAttended) this.#end()
+    else if (!this.#isAttended()) this.#end()
     // Nothing is left to remember, so the inbox is given up.
     if (this.#state === 0 && this.#waiting === null) this.#socket[kInbox] = null
   }
@@ -263,14 +263,14 @@ export class Inbox {
   /** The connection is being closed: without a reader, the transport is no longer held. */
   letCloseArrive (): void {
     // The close frame comes after unread data. If the transport stays paused, ws never sees it.
-    if (!this.#isAttended) this.#setHeld(false)
+    if (!this.#isAttended()) this.#setHeld(false)
   }
 
   /** The connection is closed. Readers get the waiting messages before they learn of the close. */
   close (): void {
     this.#mark(CLOSED, true)
     this.#stopPauseTimer()
-    while (this.#waiting !== null && this.#isAttended) this.#deliverOldest(this.#waiting)
+    while (this.#waiting !== null && this.#isAttended()) this.#deliverOldest(this.#waiting)
   }
 
   /** The listeners of `close` have been called. */

@@ -2,6 +2,7 @@
  * Inflates a short message where it is read, if the peer compresses each message on its own. ws
  * inflates all other messages in a thread, and also these when the budget of the tick is spent.
  */
+import type { Chunk } from '../protocol/chunk'
 import { isCompressedMessage, KEY_SIZE, type FrameHeader } from '../protocol/frame-header'
 import { inflateOnce, MAX_COMPRESSED } from '../protocol/inflate'
 import { readKey, unmask } from '../protocol/mask'
@@ -24,13 +25,12 @@ export function isInflatedHere (
  * here.
  */
 export function inflate (
-  header: FrameHeader, { maxPayload }: ReadingOptions,
-  bytes: Buffer, words: Int32Array, payload: number
+  header: FrameHeader, { maxPayload }: ReadingOptions, chunk: Chunk, payload: number
 ): Buffer | null {
   const end = payload + header.length
-  unmask(bytes, words, payload, end, readKey(bytes, payload - KEY_SIZE))
+  unmask(chunk, payload, end, readKey(chunk.bytes, payload - KEY_SIZE))
   const isLimited = maxPayload > 0 && maxPayload < MAX_INFLATED
-  const data = inflateOnce(bytes.subarray(payload, end), isLimited ? maxPayload : MAX_INFLATED)
+  const data = inflateOnce(chunk.view(payload, end), isLimited ? maxPayload : MAX_INFLATED)
   spendBudget(data === null ? MAX_INFLATED : data.length)
   return data
 }

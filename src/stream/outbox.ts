@@ -57,7 +57,7 @@ export class Outbox extends TickBatcher implements Suspect {
     return (this.state & state) !== 0
   }
 
-  get #isOpen (): boolean {
+  #isOpen (): boolean {
     return this.#socket.readyState === WebSocket.OPEN
   }
 
@@ -85,7 +85,7 @@ export class Outbox extends TickBatcher implements Suspect {
   #pack (data: Data, options: SendOptions): boolean {
     // Earlier fragments of a message, and messages that ws sends later, have to leave first.
     if (!this.isPacking || this.#is(FRAGMENTING) || this.hasUnfinished) return false
-    if (!this.#isOpen) return false
+    if (!this.#isOpen()) return false
     const { traffic, deflate } = this.#socket[kSettings]
     const size = packMessage(this, data, options, this.#is(DEFLATES_ALONE) ? deflate : null)
     if (size === NOT_PACKED) return false
@@ -96,11 +96,11 @@ export class Outbox extends TickBatcher implements Suspect {
   #sendUnpacked (data: Data, options: SendOptions, callback?: SendCallback): void {
     this.cork()
     const kept = keep(data)
-    const isLate = !this.#isPlain || isReadLate(kept)
+    const isLate = !this.#isPlain() || isReadLate(kept)
     this.#hand((answer) => {
       WebSocket.prototype.send.call(this.#socket, kept, options, answer)
     }, isLate, callback)
-    if (this.#isOpen) this.#socket[kSettings].traffic.send(sizeOf(kept), isFinal(options))
+    if (this.#isOpen()) this.#socket[kSettings].traffic.send(sizeOf(kept), isFinal(options))
     // After the call: a frame for which ws throws is not sent, so it does not end its message.
     if (isFinal(options)) this.endMessage()
     else this.state |= FRAGMENTING
@@ -180,12 +180,12 @@ export class Outbox extends TickBatcher implements Suspect {
   }
 
   /** Whether messages are sent uncompressed: no extension was negotiated. */
-  get #isPlain (): boolean {
+  #isPlain (): boolean {
     return this.#socket.extensions === ''
   }
 
   protected get mayPack (): boolean {
-    return (this.#isPlain || this.#is(DEFLATES_ALONE)) && !isSendWrapped()
+    return (this.#isPlain() || this.#is(DEFLATES_ALONE)) && !isSendWrapped()
   }
 
   // --- Slow peers ---
@@ -193,7 +193,7 @@ export class Outbox extends TickBatcher implements Suspect {
   // Messages that wait in ws for their compression do not count: the peer is not to blame for them.
   protected isTooFarBehind (): boolean {
     const { maxBackpressure } = this.#socket[kSettings]
-    if (maxBackpressure === Infinity || !this.#isOpen) return false
+    if (maxBackpressure === Infinity || !this.#isOpen()) return false
     return this.unsentBytes > maxBackpressure
   }
 
@@ -236,7 +236,7 @@ export class Outbox extends TickBatcher implements Suspect {
 
   /** Sends the close frame, behind all that was sent before. */
   close (code?: number, reason?: string | Buffer): void {
-    const isFirst = this.#isOpen
+    const isFirst = this.#isOpen()
     this.startTick()
     this.cork()
     const isIdle = this.#isIdle()

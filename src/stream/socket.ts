@@ -211,15 +211,15 @@ export class StreamSocket extends TopicSocket implements ClosingSocket {
 
   /** Close code of the peer, once the connection is closed: 1005 for none, 1006 if it was lost. */
   get closeCode (): number | undefined {
-    return this.#closed?.code
+    return this.#closed()?.code
   }
 
   /** Close reason that the peer gave, once the connection is closed. */
   get closeReason (): string | undefined {
-    return this.#closed?.reason
+    return this.#closed()?.reason
   }
 
-  get #closed (): Closed | null {
+  #closed (): Closed | null {
     return this.#ending instanceof Closing ? null : this.#ending
   }
 
@@ -259,7 +259,7 @@ export class StreamSocket extends TopicSocket implements ClosingSocket {
   /** ws has closed the connection. */
   #close (code: number, reason: Buffer): boolean {
     const { counts, clients } = this[kSettings]
-    if (this.#closed === null) counts.close(code)
+    if (this.#closed() === null) counts.close(code)
     clients?.delete(this)
     if (this.#ending instanceof Closing) this.#ending.stop()
     this.#ending = { code, reason: reason.toString() }

@@ -45,14 +45,14 @@ export class TopicOutbox extends Outbox implements Subscriber {
     }
   }
 
-  get #heldBytes (): number {
+  #heldBytes (): number {
     return this.subscriptions?.heldBytes ?? 0
   }
 
   /** Whether the peer is too far behind for a volatile message. */
   #isBehind (): boolean {
     const { bufferedAmount, [kSettings]: { highWaterMark } } = this.socket
-    return bufferedAmount + this.#heldBytes > highWaterMark
+    return bufferedAmount + this.#heldBytes() > highWaterMark
   }
 
   #take (message: TopicMessage): void {
@@ -86,6 +86,6 @@ export class TopicOutbox extends Outbox implements Subscriber {
   }
 
   protected override get unsentBytes (): number {
-    return super.unsentBytes + this.#heldBytes
+    return super.unsentBytes + this.#heldBytes()
   }
 }

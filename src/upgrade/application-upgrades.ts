@@ -88,7 +88,7 @@ export class ApplicationUpgrades {
   claims (request: IncomingMessage): boolean {
     const routed = createRouted(this.#fastify, request)
     this.#correctUrl(routed)
-    return this.#knownPaths.claims(routed)
+    return this.#knownPaths().claims(routed)
   }
 
   /** Answers an upgrade, after the answers to earlier requests on its socket. */
@@ -145,12 +145,12 @@ export class ApplicationUpgrades {
   /** Adds or removes a trailing slash where the websocket route is declared the other way. */
   #correctUrl = (request: IncomingMessage & { originalUrl?: string }): void => {
     const { url = '/', originalUrl = url } = request
-    const routeUrl = this.#knownPaths.resolve(url)
+    const routeUrl = this.#knownPaths().resolve(url)
     if (routeUrl === null || routeUrl === url) return
     Object.assign(request, { url: routeUrl, originalUrl })
   }
 
-  get #knownPaths (): WebsocketPaths {
+  #knownPaths (): WebsocketPaths {
     this.#paths ??= new WebsocketPaths(routesOf(this.#fastify), this.#fastify)
     return this.#paths
   }

@@ -114,7 +114,7 @@ export class UpgradeListener {
     const isOnly = this.#attached.at(-1) === first
     try {
       const chosen = isOnly ? first : this.#findClaimant(transport)
-      const upgrades = chosen ?? this.#anyone
+      const upgrades = chosen ?? this.#anyone()
       upgrades?.answer(transport)
     } catch (error) {
       this.#fail(transport, error)
@@ -136,26 +136,26 @@ export class UpgradeListener {
   /** The application whose route takes the upgrade. One that is not closing is preferred. */
   #findClaimant ({ asksFor, request }: UpgradeTransport): ApplicationUpgrades | undefined {
     // An upgrade to a form of HTTP, such as h2c, is served as plain HTTP, by any application.
-    if (asksFor === 'http') return this.#anyone
+    if (asksFor === 'http') return this.#anyone()
     if (asksFor === 'other') return undefined
     const claimants = this.#attached.filter((upgrades) => upgrades.claims(request))
     return claimants.find(({ isClosing }) => !isClosing) ?? claimants[0]
   }
 
   /** Any application, for an upgrade that no route claims. One that is not closing is preferred. */
-  get #anyone (): ApplicationUpgrades | undefined {
+  #anyone (): ApplicationUpgrades | undefined {
     return this.#attached.find(({ isClosing }) => !isClosing) ?? this.#attached[0]
   }
 
   /** Answers with an error that `shouldHandle` of the user has thrown. */
   #fail (transport: UpgradeTransport, error: unknown): void {
-    this.#anyone?.refuse(transport, error)
+    this.#anyone()?.refuse(transport, error)
   }
 
   /** Answers an upgrade that no other listener has answered in time. */
   #giveUp = (transport: UpgradeTransport): void => {
     if (transport.isTaken) return
-    const upgrades = this.#anyone
+    const upgrades = this.#anyone()
     if (upgrades === undefined) transport.abort()
     else upgrades.answer(transport)
   }

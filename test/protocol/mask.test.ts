@@ -1,5 +1,6 @@
 import { test } from 'tap'
-import { readKey, turnKey, unmask, wordsOf } from '../../src/protocol/mask'
+import { Chunk } from '../../src/protocol/chunk'
+import { readKey, turnKey, unmask } from '../../src/protocol/mask'
 
 const MASK = Buffer.of(0x12, 0xf4, 0x56, 0x98)
 const KEY = readKey(MASK, 0)
@@ -16,7 +17,7 @@ for (const offset of [0, 1, 2, 3]) {
       const memory = Buffer.alloc(8 + length + 8, 0xff)
       const bytes = memory.subarray(offset)
       bytes.set(maskOf(payload), 4)
-      t.equal(unmask(bytes, wordsOf(bytes), 4, 4 + length, KEY), true)
+      t.equal(unmask(new Chunk(bytes), 4, 4 + length, KEY), true)
       t.strictSame(bytes.subarray(4, 4 + length), payload)
       t.strictSame(bytes.subarray(0, 4), Buffer.alloc(4, 0xff), 'what is before')
       t.ok(bytes.subarray(4 + length).every((byte) => byte === 0xff), 'what is behind')
@@ -29,7 +30,7 @@ test('a byte that is not ASCII is seen wherever it is', async (t) => {
     const payload = Buffer.alloc(40, 'a')
     payload[position] = 0x80
     const bytes = Buffer.from(maskOf(payload))
-    t.equal(unmask(bytes, wordsOf(bytes), 0, 40, KEY), false, String(position))
+    t.equal(unmask(new Chunk(bytes), 0, 40, KEY), false, String(position))
     t.strictSame(bytes, payload)
   }
 })
@@ -38,8 +39,8 @@ test('a turned key is the key for the rest of a payload', async (t) => {
   const payload = Buffer.from('a payload in two parts')
   for (let count = 0; count < 9; count++) {
     const bytes = Buffer.from(maskOf(payload))
-    unmask(bytes, wordsOf(bytes), 0, count, KEY)
-    unmask(bytes, wordsOf(bytes), count, bytes.length, turnKey(KEY, count))
+    unmask(new Chunk(bytes), 0, count, KEY)
+    unmask(new Chunk(bytes), count, bytes.length, turnKey(KEY, count))
     t.strictSame(bytes, payload, String(count))
   }
 })
@@ -48,12 +49,12 @@ test('memory whose size is no multiple of a word is unmasked to its end', async 
   const payload = Buffer.from('thirteen byte')
   const bytes = Buffer.from(new Uint8Array(maskOf(payload)).buffer)
   t.equal(bytes.buffer.byteLength, 13)
-  unmask(bytes, wordsOf(bytes), 0, bytes.length, KEY)
+  unmask(new Chunk(bytes), 0, bytes.length, KEY)
   t.strictSame(bytes, payload)
 })
 
 test('a key of zeros leaves the bytes as they are, and says nothing of them', async (t) => {
   const bytes = Buffer.from('not masked')
-  t.equal(unmask(bytes, wordsOf(bytes), 0, bytes.length, 0), false)
+  t.equal(unmask(new Chunk(bytes), 0, bytes.length, 0), false)
   t.equal(bytes.toString(), 'not masked')
 })
