@@ -9,6 +9,7 @@ const { [Symbol.species]: BufferView } = Buffer as unknown as {
 }
 
 export const BYTES_OF_A_WORD = 4
+export const BYTES_OF_A_LONG_WORD = 8
 
 /**
  * See the header of this file. It keeps what its frames need of the memory: to read `buffer` of a
@@ -21,13 +22,21 @@ export class Chunk {
   /** All of the memory that `bytes` is part of, as words. */
   readonly words: Int32Array
   readonly #memory: ArrayBufferLike
+  #longWords: BigInt64Array | null = null
 
   constructor (bytes: Buffer) {
     const { buffer, byteOffset } = bytes
     this.bytes = bytes
     this.offset = byteOffset
-    this.words = new Int32Array(buffer, 0, Math.floor(buffer.byteLength / BYTES_OF_A_WORD))
+    this.words = new Int32Array(buffer, 0, countOf(buffer, BYTES_OF_A_WORD))
     this.#memory = buffer
+  }
+
+  /** All of the memory, as words of eight bytes. Made when a payload is long. */
+  get longWords (): BigInt64Array {
+    const memory = this.#memory
+    this.#longWords ??= new BigInt64Array(memory, 0, countOf(memory, BYTES_OF_A_LONG_WORD))
+    return this.#longWords
   }
 
   /**
@@ -40,4 +49,9 @@ export class Chunk {
   view (start: number, end: number): Buffer {
     return new BufferView(this.#memory, this.offset + start, end - start)
   }
+}
+
+/** How many words there are in a piece of memory. */
+function countOf ({ byteLength }: ArrayBufferLike, bytesOfAWord: number): number {
+  return Math.floor(byteLength / bytesOfAWord)
 }

@@ -20,11 +20,11 @@
  * one final frame at a time: if several chunks waited in ws 8.23, and ws refused a frame in the
  * first of them, the process would end.
  */
-import { isUtf8 } from 'node:buffer'
+import { isAscii, isUtf8 } from 'node:buffer'
 import type { Duplex } from 'node:stream'
 import { Chunk } from '../protocol/chunk'
 import { CLOSE, FrameHeader, isControl, KEY_SIZE, mayBeWhole, TEXT } from '../protocol/frame-header'
-import { readKey, turnKey, unmask } from '../protocol/mask'
+import { LONG_PAYLOAD, readKey, turnKey, unmask } from '../protocol/mask'
 import { compact } from './compact'
 import { deliverHere, demandOf } from './delivery'
 import { giveToWs, replaceListener, type DataListener } from './handover'
@@ -145,15 +145,17 @@ export class FrameReader implements SocketReader {
     const { bytes } = chunk
     const payload = start + header.size
     const end = payload + header.length
-    const isAscii = unmask(chunk, payload, end, readKey(bytes, payload - KEY_SIZE))
+    const isKnownAscii = unmask(chunk, payload, end, readKey(bytes, payload - KEY_SIZE))
     const isText = header.opcode === TEXT
-    if (isText && isAscii && socket[kInbox] === null && this.options.takesText(socket)) {
+    const isLong = header.length >= LONG_PAYLOAD
+    const isAsciiText = isText && (isLong ? isAscii(chunk.view(payload, end)) : isKnownAscii)
+    if (isAsciiText && socket[kInbox] === null && this.options.takesText(socket)) {
       socket[kSettings].traffic.receive(header.length)
       deliverHere(socket, bytes.toString('latin1', payload, end), false)
       return true
     }
     const data = chunk.view(payload, end)
-    return this.#deliver(socket, data, isText, isAscii) || leaveToWs(bytes, payload)
+    return this.#deliver(socket, data, isText, isAsciiText) || leaveToWs(bytes, payload)
   }
 
   /** Whether the message of `header` is inflated here, once it has arrived whole. */
@@ -171,8 +173,10 @@ export class FrameReader implements SocketReader {
   }
 
   /** False if the message is not valid. */
-  #deliver (socket: ReadSocket, data: Buffer, isText: boolean, isAscii: boolean): boolean {
-    const needsCheck = isText && !isAscii && !this.options.skipUTF8Validation
+  #deliver (
+    socket: ReadSocket, data: Buffer, isText: boolean, isAsciiText: boolean
+  ): boolean {
+    const needsCheck = isText && !isAsciiText && !this.options.skipUTF8Validation
     if (needsCheck && !isUtf8(data)) return false
     socket[kSettings].traffic.receive(data.length)
     if (socket[kInbox] === null && demandOf(socket) === 'room') deliverHere(socket, data, !isText)

@@ -1,6 +1,6 @@
 import { test } from 'tap'
 import { Chunk } from '../../src/protocol/chunk'
-import { readKey, turnKey, unmask } from '../../src/protocol/mask'
+import { LONG_PAYLOAD, readKey, turnKey, unmask } from '../../src/protocol/mask'
 
 const MASK = Buffer.of(0x12, 0xf4, 0x56, 0x98)
 const KEY = readKey(MASK, 0)
@@ -21,6 +21,21 @@ for (const offset of [0, 1, 2, 3]) {
       t.strictSame(bytes.subarray(4, 4 + length), payload)
       t.strictSame(bytes.subarray(0, 4), Buffer.alloc(4, 0xff), 'what is before')
       t.ok(bytes.subarray(4 + length).every((byte) => byte === 0xff), 'what is behind')
+    }
+  })
+}
+
+for (const offset of [0, 1, 2, 3, 4, 5, 6, 7]) {
+  test(`a long payload, ${offset} bytes behind a long word, is unmasked`, async (t) => {
+    for (let length = LONG_PAYLOAD; length <= LONG_PAYLOAD + 40; length++) {
+      const payload = Buffer.alloc(length, 'unmasked: ')
+      const memory = Buffer.from(new ArrayBuffer(offset + 8 + length + 5)).fill(0xff)
+      const bytes = memory.subarray(offset)
+      bytes.set(maskOf(payload), 8)
+      t.equal(unmask(new Chunk(bytes), 8, 8 + length, KEY), false, 'not known to be ASCII')
+      t.strictSame(bytes.subarray(8, 8 + length), payload)
+      t.strictSame(bytes.subarray(0, 8), Buffer.alloc(8, 0xff), 'what is before')
+      t.strictSame(bytes.subarray(8 + length), Buffer.alloc(5, 0xff), 'what is behind')
     }
   })
 }

@@ -61,6 +61,19 @@ const CONVERSATIONS: Record<string, Conversation> = {
   'a text that is not UTF-8': {
     frames: [GOOD, { opcode: TEXT, payload: BROKEN }, GOOD], messages: 1
   },
+  'long texts, in ASCII or not': {
+    frames: [LONG, Buffer.concat([LONG, UMLAUT])].map((payload) => ({ opcode: TEXT, payload })),
+    messages: 2
+  },
+  'long texts that are masked with zeros': {
+    frames: [LONG, Buffer.concat([UMLAUT, LONG])].map((payload) => {
+      return { opcode: TEXT, payload, mask: ZEROS }
+    }),
+    messages: 2
+  },
+  'a long text that is not UTF-8': {
+    frames: [GOOD, { opcode: TEXT, payload: Buffer.concat([LONG, BROKEN]) }, GOOD], messages: 1
+  },
   'a text that is not UTF-8, where that is not checked': {
     frames: [GOOD, { opcode: TEXT, payload: BROKEN }, GOOD],
     options: { skipUTF8Validation: true },
