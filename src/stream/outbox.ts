@@ -10,7 +10,7 @@ import { packedBytes } from '../protocol/pack'
 import { guardCallback } from './callback'
 import { BackpressureError, UnsentError } from './errors'
 import {
-  CLOSED_HERE, DEFLATES_ALONE, FRAGMENTING, LEFT, SLOW, TERMINATED
+  CLOSED_HERE, DEFLATES_ALONE, FRAGMENTING, LEFT, PLAIN, SLOW, TERMINATED
 } from './outbox-state'
 import type { ConnectionOwner } from './owner'
 import { NOT_PACKED, packMessage } from './packed-message'
@@ -48,9 +48,11 @@ export class Outbox extends TickBatcher implements Suspect {
     return this.#socket
   }
 
-  /** Takes over the transport of the handshake. Called once, before any message can arrive. */
+  /** Takes over the transport after the handshake. Called once, before any message can arrive. */
   attach (transport: Duplex): void {
     this.transport = transport
+    // Read once: ws puts the names of the extensions together at each call.
+    if (this.#socket.extensions === '') this.state |= PLAIN
   }
 
   #is (state: number): boolean {
@@ -96,7 +98,7 @@ export class Outbox extends TickBatcher implements Suspect {
   #sendUnpacked (data: Data, options: SendOptions, callback?: SendCallback): void {
     this.cork()
     const kept = keep(data)
-    const isLate = !this.#isPlain() || isReadLate(kept)
+    const isLate = !this.#is(PLAIN) || isReadLate(kept)
     this.#hand((answer) => {
       WebSocket.prototype.send.call(this.#socket, kept, options, answer)
     }, isLate, callback)
@@ -179,13 +181,8 @@ export class Outbox extends TickBatcher implements Suspect {
     return this.transport?.destroyed === true && !this.#is(LEFT)
   }
 
-  /** Whether messages are sent uncompressed: no extension was negotiated. */
-  #isPlain (): boolean {
-    return this.#socket.extensions === ''
-  }
-
   protected get mayPack (): boolean {
-    return (this.#isPlain() || this.#is(DEFLATES_ALONE)) && !isSendWrapped()
+    return this.#is(PLAIN | DEFLATES_ALONE) && !isSendWrapped()
   }
 
   // --- Slow peers ---
