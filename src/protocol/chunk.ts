@@ -1,4 +1,4 @@
-/** Bytes that have arrived together, and the payloads in them. */
+/** Fast ways to the memory of a Buffer: words of it, and views. */
 
 /**
  * The class that Buffers are instances of. ECMAScript names it so for every typed array; the types
@@ -8,12 +8,15 @@ const { [Symbol.species]: BufferView } = Buffer as unknown as {
   readonly [Symbol.species]: new (memory: ArrayBufferLike, start: number, length: number) => Buffer
 }
 
+/** Bytes of an element of `words`. */
 export const BYTES_OF_A_WORD = 4
+
+/** Bytes of an element of `longWords`. */
 export const BYTES_OF_A_LONG_WORD = 8
 
 /**
- * See the header of this file. It keeps what its frames need of the memory: to read `buffer` of a
- * Buffer takes longer than to make a view.
+ * See the header of this file. Made once for all frames that arrive in a Buffer: to read `buffer`
+ * of a Buffer takes longer than to make a view.
  */
 export class Chunk {
   readonly bytes: Buffer

@@ -12,10 +12,10 @@ const IS_LITTLE_ENDIAN = new Uint8Array(Uint16Array.of(1).buffer)[0] === 1
 const NOT_ASCII = 0x80808080 | 0
 
 /**
- * From this length on, in bytes, a payload is long: it is unmasked eight bytes at a time, in two
- * fifths of the time.
+ * From this many bytes on, words of eight bytes are unmasked, in less than half of the time. That
+ * loop does not see whether the bytes are ASCII: for so many, Node.js finds it out as fast.
  */
-export const LONG_PAYLOAD = 1024
+export const LONG_PAYLOAD = 512
 
 /** The key that stands in `bytes` at `position`. All four bytes of it must be there. */
 export function readKey (bytes: Uint8Array, position: number): number {
@@ -35,19 +35,25 @@ export function turnKey (key: number, count: number): number {
  *
  * @param start at most `end`
  * @param key the key for the byte at `start`
- * @returns whether all of these bytes are known to be ASCII now. Of a payload of
- *   {@link LONG_PAYLOAD} or more it is never known
+ * @returns whether all of these bytes are known to be ASCII now. Of {@link LONG_PAYLOAD} or more
+ *   this is never known
  */
 export function unmask (chunk: Chunk, start: number, end: number, key: number): boolean {
   // A key of zeros changes nothing, so the bytes are not read.
   if (key === 0) return false
-  if (end - start < LONG_PAYLOAD || !IS_LITTLE_ENDIAN) return unmaskShort(chunk, start, end, key)
-  unmaskLong(chunk, start, end, key)
-  return false
+  const isLong = end - start >= LONG_PAYLOAD
+  if (isLong && IS_LITTLE_ENDIAN) {
+    unmaskByLongWords(chunk, start, end, key)
+    return false
+  }
+  return unmaskByWords(chunk, start, end, key) && !isLong
 }
 
-/** With a function for each of its three parts, a short message took twice the time. */
-function unmaskShort (chunk: Chunk, start: number, end: number, key: number): boolean {
+/**
+ * Returns whether all of the bytes are ASCII. It is one function for speed: with a function for
+ * each of its three parts (bytes, words, bytes), a short message took twice the time.
+ */
+function unmaskByWords (chunk: Chunk, start: number, end: number, key: number): boolean {
   const { bytes, offset, words } = chunk
   let seen = 0
   let turned = key
@@ -62,6 +68,18 @@ function unmaskShort (chunk: Chunk, start: number, end: number, key: number): bo
   let word = wordAt(offset + i)
   const lastWord = wordAt(offset + end)
   i += (lastWord - word) * BYTES_OF_A_WORD
+  // Four at a time, which takes two thirds of the time.
+  for (; word + 4 <= lastWord; word += 4) {
+    const a = (words[word] as number) ^ turned
+    const b = (words[word + 1] as number) ^ turned
+    const c = (words[word + 2] as number) ^ turned
+    const d = (words[word + 3] as number) ^ turned
+    words[word] = a
+    words[word + 1] = b
+    words[word + 2] = c
+    words[word + 3] = d
+    seen |= a | b | c | d
+  }
   for (; word < lastWord; word++) {
     const unmasked = (words[word] as number) ^ turned
     words[word] = unmasked
@@ -76,17 +94,18 @@ function unmaskShort (chunk: Chunk, start: number, end: number, key: number): bo
   return (seen & NOT_ASCII) === 0
 }
 
-function unmaskLong (chunk: Chunk, start: number, end: number, key: number): void {
+function unmaskByLongWords (chunk: Chunk, start: number, end: number, key: number): void {
   const { offset, longWords } = chunk
   let word = Math.ceil((offset + start) / BYTES_OF_A_LONG_WORD)
   const lastWord = Math.floor((offset + end) / BYTES_OF_A_LONG_WORD)
   const head = word * BYTES_OF_A_LONG_WORD - offset
   const tail = lastWord * BYTES_OF_A_LONG_WORD - offset
-  unmaskShort(chunk, start, head, key)
+  unmaskByWords(chunk, start, head, key)
   const turned = turnKey(key, head - start)
   const twice = BigInt.asIntN(64, BigInt(turned >>> 0) * 0x1_0000_0001n)
-  // Four at a time: V8 makes such a loop twice as fast. It needs no objects for the numbers, since
-  // they come from an array of this type and go back to it. The casts are safe, as above.
+  // Four at a time, which takes half of the time. V8, once it has optimized the loop, makes no
+  // objects for these numbers, because they come from an array of their type and go back to it.
+  // The casts are safe, as above.
   for (; word + 4 <= lastWord; word += 4) {
     longWords[word] = (longWords[word] as bigint) ^ twice
     longWords[word + 1] = (longWords[word + 1] as bigint) ^ twice
@@ -94,7 +113,7 @@ function unmaskLong (chunk: Chunk, start: number, end: number, key: number): voi
     longWords[word + 3] = (longWords[word + 3] as bigint) ^ twice
   }
   for (; word < lastWord; word++) longWords[word] = (longWords[word] as bigint) ^ twice
-  unmaskShort(chunk, tail, end, turned)
+  unmaskByWords(chunk, tail, end, turned)
 }
 
 // The next two take positions in the memory, in bytes. They are below 4 GiB, because the memory is

@@ -34,7 +34,7 @@ import {
   kReader, kSocket, type ReadingOptions, type ReadSocket, type SocketReader, type Transport
 } from './read-socket'
 import { kInbox, kOwner, kReadState, kSettings } from './symbols'
-import { isOfWs, takeGiven, Unfinished, type ReadState } from './unfinished'
+import { isOfWs, isWaiting, takeGiven, Unfinished } from './unfinished'
 
 /** One object for all headers: the last header is no longer needed when the next one is read. */
 const header = new FrameHeader()
@@ -147,15 +147,23 @@ export class FrameReader implements SocketReader {
     const end = payload + header.length
     const isKnownAscii = unmask(chunk, payload, end, readKey(bytes, payload - KEY_SIZE))
     const isText = header.opcode === TEXT
-    const isLong = header.length >= LONG_PAYLOAD
-    const isAsciiText = isText && (isLong ? isAscii(chunk.view(payload, end)) : isKnownAscii)
-    if (isAsciiText && socket[kInbox] === null && this.options.takesText(socket)) {
+    if (isText && this.#isTakenAsString(socket, chunk, payload, end, isKnownAscii)) {
       socket[kSettings].traffic.receive(header.length)
       deliverHere(socket, bytes.toString('latin1', payload, end), false)
       return true
     }
     const data = chunk.view(payload, end)
-    return this.#deliver(socket, data, isText, isAsciiText) || leaveToWs(bytes, payload)
+    return this.#deliver(socket, data, isText, isKnownAscii) || leaveToWs(bytes, payload)
+  }
+
+  /** Whether a text is ASCII, and all readers take it as a string. */
+  #isTakenAsString (
+    socket: ReadSocket, chunk: Chunk, payload: number, end: number, isKnownAscii: boolean
+  ): boolean {
+    // Of a short text, `unmask` knows it.
+    if (!isKnownAscii && header.length < LONG_PAYLOAD) return false
+    if (socket[kInbox] !== null || !this.options.takesText(socket)) return false
+    return isKnownAscii || isAscii(chunk.view(payload, end))
   }
 
   /** Whether the message of `header` is inflated here, once it has arrived whole. */
@@ -173,10 +181,8 @@ export class FrameReader implements SocketReader {
   }
 
   /** False if the message is not valid. */
-  #deliver (
-    socket: ReadSocket, data: Buffer, isText: boolean, isAsciiText: boolean
-  ): boolean {
-    const needsCheck = isText && !isAsciiText && !this.options.skipUTF8Validation
+  #deliver (socket: ReadSocket, data: Buffer, isText: boolean, isKnownAscii: boolean): boolean {
+    const needsCheck = isText && !isKnownAscii && !this.options.skipUTF8Validation
     if (needsCheck && !isUtf8(data)) return false
     socket[kSettings].traffic.receive(data.length)
     if (socket[kInbox] === null && demandOf(socket) === 'room') deliverHere(socket, data, !isText)
@@ -274,10 +280,6 @@ export class FrameReader implements SocketReader {
     socket[kReadState] = unfinished
     return unfinished
   }
-}
-
-function isWaiting (state: ReadState): boolean {
-  return state instanceof Unfinished && state.isWaiting
 }
 
 /** The bytes are unmasked now, so ws has to find a key of zeros. */

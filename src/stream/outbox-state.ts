@@ -25,5 +25,5 @@ export const SLOW = 1 << TICK_BITS + 4
 /** The peer can read messages that are compressed each on its own. Set at the handshake. */
 export const DEFLATES_ALONE = 1 << TICK_BITS + 5
 
-/** No extension was negotiated, so messages are sent as they are. Set after the handshake. */
+/** No extension was negotiated, so messages are sent as they are. Set at the handshake. */
 export const PLAIN = 1 << TICK_BITS + 6

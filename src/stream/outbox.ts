@@ -48,10 +48,10 @@ export class Outbox extends TickBatcher implements Suspect {
     return this.#socket
   }
 
-  /** Takes over the transport after the handshake. Called once, before any message can arrive. */
+  /** Takes over the transport of the handshake. Called once, before any message can arrive. */
   attach (transport: Duplex): void {
     this.transport = transport
-    // Read once: ws puts the names of the extensions together at each call.
+    // The extensions stay as they are now, and ws puts their names together at each call.
     if (this.#socket.extensions === '') this.state |= PLAIN
   }
 

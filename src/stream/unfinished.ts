@@ -51,6 +51,11 @@ export function takeGiven (state: ReadState): number {
   return given
 }
 
+/** Whether ws has got a final frame, and has not shown it yet. */
+export function isWaiting (state: ReadState): boolean {
+  return state instanceof Unfinished && state.isWaiting
+}
+
 /** Whether ws has got a part of the frame that comes next, or of its message. */
 export function isOfWs (state: ReadState): boolean {
   return state instanceof Unfinished && state.fragments + state.given > 0

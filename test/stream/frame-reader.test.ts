@@ -62,8 +62,11 @@ const CONVERSATIONS: Record<string, Conversation> = {
     frames: [GOOD, { opcode: TEXT, payload: BROKEN }, GOOD], messages: 1
   },
   'long texts, in ASCII or not': {
-    frames: [LONG, Buffer.concat([LONG, UMLAUT])].map((payload) => ({ opcode: TEXT, payload })),
-    messages: 2
+    frames: [511, 512, 1024].flatMap((length) => {
+      const ascii = LONG.subarray(0, length)
+      return [ascii, Buffer.concat([UMLAUT, ascii])].map((payload) => ({ opcode: TEXT, payload }))
+    }),
+    messages: 6
   },
   'long texts that are masked with zeros': {
     frames: [LONG, Buffer.concat([UMLAUT, LONG])].map((payload) => {
@@ -73,6 +76,11 @@ const CONVERSATIONS: Record<string, Conversation> = {
   },
   'a long text that is not UTF-8': {
     frames: [GOOD, { opcode: TEXT, payload: Buffer.concat([LONG, BROKEN]) }, GOOD], messages: 1
+  },
+  'a long text that is not UTF-8, where that is not checked': {
+    frames: [GOOD, { opcode: TEXT, payload: Buffer.concat([LONG, BROKEN]) }, GOOD],
+    options: { skipUTF8Validation: true },
+    messages: 3
   },
   'a text that is not UTF-8, where that is not checked': {
     frames: [GOOD, { opcode: TEXT, payload: BROKEN }, GOOD],
