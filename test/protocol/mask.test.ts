@@ -26,7 +26,7 @@ for (const offset of [0, 1, 2, 3]) {
 }
 
 for (const offset of [0, 1, 2, 3, 4, 5, 6, 7]) {
-  test(`payloads about as long as a long one, ${offset} bytes behind a long word`, async (t) => {
+  test(`about 512 bytes, ${offset} bytes behind a long word, are unmasked`, async (t) => {
     for (let length = LONG_PAYLOAD - 8; length <= LONG_PAYLOAD + 40; length++) {
       const payload = Buffer.alloc(length, 'unmasked: ')
       const memory = Buffer.from(new ArrayBuffer(offset + 8 + length + 5)).fill(0xff)
