@@ -1,6 +1,7 @@
 /**
  * A whole message as one frame, in memory that nothing else changes: the same bytes can be written
- * to any number of connections. The frames of a single connection are made in `pack.ts`.
+ * to any number of connections. Short frames of a single connection are made in `pack.ts`, and a
+ * long message for a single connection gets its header here.
  */
 import { COMPRESSED } from './frame-header'
 import { FINAL_BINARY, FINAL_TEXT, MAX_SHORT_PAYLOAD } from './pack'
@@ -26,7 +27,7 @@ let used = 0
 /** The frame of a message: of a text message if `isText`, and else of a binary one. */
 export function createFrame (payload: string | Uint8Array, isText: boolean): Buffer {
   const length = typeof payload === 'string' ? Buffer.byteLength(payload) : payload.byteLength
-  const frame = frameFor(isText ? FINAL_TEXT : FINAL_BINARY, length)
+  const frame = frameFor(firstByte(isText), length)
   const start = frame.length - length
   if (typeof payload === 'string') frame.write(payload, start, 'utf8')
   else frame.set(payload, start)
@@ -35,9 +36,16 @@ export function createFrame (payload: string | Uint8Array, isText: boolean): Buf
 
 /** The frame of a message that is compressed already. */
 export function createCompressedFrame (payload: Uint8Array, isText: boolean): Buffer {
-  const frame = frameFor((isText ? FINAL_TEXT : FINAL_BINARY) | COMPRESSED, payload.length)
+  const frame = frameFor(firstByte(isText) | COMPRESSED, payload.length)
   frame.set(payload, frame.length - payload.length)
   return frame
+}
+
+/** The header of a message of `length` bytes, which is a text message if `isText`. */
+export function createHeader (isText: boolean, length: number): Buffer {
+  const header = allocate(headerSize(length))
+  writeHeader(header, firstByte(isText), length)
+  return header
 }
 
 /** The payload of a frame that was made here, in the same memory. */
@@ -46,21 +54,32 @@ export function payloadOf (frame: Buffer): Buffer {
   return frame.subarray(short < LENGTH_IN_16_BITS ? 2 : short === LENGTH_IN_16_BITS ? 4 : 10)
 }
 
+function firstByte (isText: boolean): number {
+  return isText ? FINAL_TEXT : FINAL_BINARY
+}
+
 /** A frame with its header, and with room for its payload. */
-function frameFor (firstByte: number, length: number): Buffer {
-  if (length <= MAX_SHORT_PAYLOAD) {
-    const frame = allocate(2 + length)
-    frame[1] = length
-    frame[0] = firstByte
-    return frame
-  }
-  const isShort = length <= MAX_16_BITS
-  const frame = allocate((isShort ? 4 : 10) + length)
-  frame[0] = firstByte
-  frame[1] = isShort ? LENGTH_IN_16_BITS : LENGTH_IN_64_BITS
-  if (isShort) frame.writeUInt16BE(length, 2)
-  else frame.writeBigUInt64BE(BigInt(length), 2)
+function frameFor (first: number, length: number): Buffer {
+  const frame = allocate(headerSize(length) + length)
+  writeHeader(frame, first, length)
   return frame
+}
+
+function headerSize (length: number): number {
+  if (length <= MAX_SHORT_PAYLOAD) return 2
+  return length <= MAX_16_BITS ? 4 : 10
+}
+
+function writeHeader (frame: Buffer, first: number, length: number): void {
+  frame[0] = first
+  if (length <= MAX_SHORT_PAYLOAD) frame[1] = length
+  else if (length <= MAX_16_BITS) {
+    frame[1] = LENGTH_IN_16_BITS
+    frame.writeUInt16BE(length, 2)
+  } else {
+    frame[1] = LENGTH_IN_64_BITS
+    frame.writeBigUInt64BE(BigInt(length), 2)
+  }
 }
 
 function allocate (size: number): Buffer {

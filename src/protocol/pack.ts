@@ -12,6 +12,8 @@ import { COMPRESSED } from './frame-header'
 export interface FrameSink {
   /** Gets frames, in Latin-1, that must be written before anything else. */
   writeFrames (frames: string): void
+  /** Gets a message that is too long to be packed: its header, and its payload as it is. */
+  writeLong (header: Buffer, payload: string | Uint8Array): void
 }
 
 const MEMORY_SIZE = 64 * 1024
@@ -33,6 +35,8 @@ export const FINAL_TEXT = 0x81
 export const FINAL_BINARY = 0x82
 
 const memory = Buffer.allocUnsafeSlow(MEMORY_SIZE)
+/** V8 looks a method of a Buffer up at each call: a fifth of the time of a short copy. */
+const copyToMemory = memory.set.bind(memory)
 
 /** The frames in `memory` from 0 to here are packed and not written yet. */
 let end = 0
@@ -59,7 +63,7 @@ export function packCompressed (sink: FrameSink, data: Uint8Array, isText: boole
 function packBytes (sink: FrameSink, data: Uint8Array, firstByte: number): void {
   reserve(sink, data.length)
   writeHeader(firstByte, data.length)
-  memory.set(data, end)
+  copyToMemory(data, end)
   end += data.length
 }
 

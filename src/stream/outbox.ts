@@ -1,7 +1,7 @@
 /**
  * The messages that are sent on a connection. Short messages of the common types are packed, and
- * leave together when the tick ends, see `tick.ts`. ws sends all other messages, in order, after
- * the packed ones.
+ * leave together when the tick ends, see `tick.ts`. Long ones are written behind their header, and
+ * ws sends all other messages, in order, after the packed ones.
  */
 import type { Duplex } from 'node:stream'
 import { WebSocket } from 'ws'
@@ -13,7 +13,7 @@ import {
   CLOSED_HERE, DEFLATES_ALONE, FRAGMENTING, LEFT, PLAIN, SLOW, TERMINATED
 } from './outbox-state'
 import type { ConnectionOwner } from './owner'
-import { NOT_PACKED, packMessage } from './packed-message'
+import { LEFT_TO_WS, sendMessage } from './packed-message'
 import {
   isFinal, isLong, isReadLate, isSendWrapped, keep, sizeOf, type Data, type SendOptions
 } from './send-data'
@@ -79,23 +79,23 @@ export class Outbox extends TickBatcher implements Suspect {
   }
 
   protected sendInTick (data: Data, options: SendOptions, callback?: SendCallback): void {
-    if (typeof callback === 'function') this.#sendUnpacked(data, options, callback)
-    else if (!this.#pack(data, options)) this.#sendUnpacked(data, options)
+    if (typeof callback === 'function') this.#sendByWs(data, options, callback)
+    else if (!this.#send(data, options)) this.#sendByWs(data, options)
   }
 
-  /** Packs a message if that is possible. False if it has to go through ws. */
-  #pack (data: Data, options: SendOptions): boolean {
+  /** Sends a message without ws if that is possible. False if it has to go through ws. */
+  #send (data: Data, options: SendOptions): boolean {
     // Earlier fragments of a message, and messages that ws sends later, have to leave first.
     if (!this.isPacking || this.#is(FRAGMENTING) || this.hasUnfinished) return false
     if (!this.#isOpen()) return false
     const { traffic, deflate } = this.#socket[kSettings]
-    const size = packMessage(this, data, options, this.#is(DEFLATES_ALONE) ? deflate : null)
-    if (size === NOT_PACKED) return false
+    const size = sendMessage(this, data, options, this.#is(DEFLATES_ALONE) ? deflate : null)
+    if (size === LEFT_TO_WS) return false
     traffic.send(size)
     return true
   }
 
-  #sendUnpacked (data: Data, options: SendOptions, callback?: SendCallback): void {
+  #sendByWs (data: Data, options: SendOptions, callback?: SendCallback): void {
     this.cork()
     const kept = keep(data)
     const isLate = !this.#is(PLAIN) || isReadLate(kept)

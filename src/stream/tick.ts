@@ -78,4 +78,12 @@ export abstract class TickBatcher implements FrameSink {
     this.cork()
     this.transport?.write(frames, 'latin1')
   }
+
+  writeLong (header: Buffer, payload: string | Uint8Array): void {
+    this.cork()
+    this.transport?.write(header)
+    this.transport?.write(payload)
+    // Long bytes are not copied. They leave now: the application may change them afterwards.
+    if (typeof payload !== 'string') this.uncork()
+  }
 }

@@ -1,5 +1,7 @@
 import { test } from 'tap'
-import { createCompressedFrame, createFrame, payloadOf } from '../../src/protocol/frame'
+import {
+  createCompressedFrame, createFrame, createHeader, payloadOf
+} from '../../src/protocol/frame'
 
 /** Lengths on both sides of each limit of a header, and the header that is expected. */
 const HEADERS: Array<[length: number, header: number[]]> = [
@@ -17,12 +19,14 @@ test('a frame has the shortest header, and its payload', async (t) => {
     t.strictSame([...frame.subarray(0, header.length)], header)
     t.ok(frame.subarray(header.length).equals(payload))
     t.ok(payloadOf(frame).equals(payload))
+    t.strictSame([...createHeader(false, length)], header, 'as the header alone')
   }
 })
 
 test('a text is UTF-8, and its length counts in bytes', async (t) => {
   const frame = createFrame('gr\u00fc\u00df', true)
   t.strictSame([...frame], [0x81, 6, ...Buffer.from('gr\u00fc\u00df')])
+  t.strictSame([...createHeader(true, 6)], [0x81, 6])
 })
 
 test('a compressed frame says so', async (t) => {
