@@ -11,7 +11,7 @@
 
 import { parseArgs } from 'node:util'
 
-const NAME_WIDTH = 18
+const NAME_WIDTH = 22
 
 /**
  * The values of the options by their names. Ends the process after `--help`, and with 1 after a

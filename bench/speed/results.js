@@ -1,5 +1,5 @@
 import { labelOf } from '../peers/peers.js'
-import { median, summarize } from './statistics.js'
+import { median, summarize } from '../lib/statistics.js'
 
 /**
  * The summary of a work: for each peer the median and the extremes of its values, its median rate,
