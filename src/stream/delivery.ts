@@ -1,7 +1,7 @@
 /** How a message gets to the readers of a connection: listeners of the socket, and its stream. */
 import { EventEmitter } from 'node:events'
 import { WebSocket } from 'ws'
-import { toBinaryType, type BinaryMessage, type BinaryType } from './binary-type'
+import { toBinaryType, type BinaryType } from './binary-type'
 import type { ConnectionOwner } from './owner'
 import type { StreamSettings } from './settings'
 import { kAccept, kDemand, kOwner, kSettings, kStream } from './symbols'
@@ -24,55 +24,53 @@ export interface ReceivingSocket extends WebSocket {
 
 /** What the readers of a connection want now. A stream that is being read sets the pace for all. */
 export function demandOf (socket: ReceivingSocket): Demand {
-  const demand = streamDemandOf(socket)
+  const demand = socket[kStream]?.[kDemand] ?? 'none'
   if (demand !== 'none') return demand
   return socket.listenerCount('message') > 0 ? 'room' : 'none'
 }
 
-function streamDemandOf (socket: ReceivingSocket): Demand {
-  return socket[kStream]?.[kDemand] ?? 'none'
-}
-
-/** Gives a message to all readers, on behalf of the owner, also if the stream is full. */
+/** Gives a message to all readers, on behalf of the owner. */
 export function deliver (socket: ReceivingSocket, data: Buffer, isBinary: boolean): void {
-  giveForOwner(socket, data, isBinary, streamDemandOf(socket))
-}
-
-/**
- * Gives a message to all readers, on behalf of the owner, if {@link demandOf} them is `room`.
- * Returns false if it is not: then nothing has happened.
- */
-export function offer (socket: ReceivingSocket, data: Buffer, isBinary: boolean): boolean {
-  const demand = streamDemandOf(socket)
-  return demand !== 'full' && giveForOwner(socket, data, isBinary, demand)
-}
-
-/**
- * Like {@link offer}, for a caller that has entered the context of the owner already.
- *
- * @param data a string only for readers of which {@link takesText} is true
- */
-export function offerHere (
-  socket: ReceivingSocket, data: Buffer | string, isBinary: boolean
-): boolean {
-  const demand = streamDemandOf(socket)
-  if (demand === 'full') return false
   const owner = socket[kOwner]
-  if (owner === null) return give.call(socket, data, isBinary, demand)
+  if (owner === null) {
+    give.call(socket, data, isBinary)
+    return
+  }
+  // Like `callFor`, but without an array of arguments for each message.
   try {
-    return give.call(socket, data, isBinary, demand)
+    owner.runInAsyncScope(give, socket, data, isBinary)
   } catch (error) {
     owner.report(error)
-    return true
   }
 }
 
-/** Whether all readers take a text message as a string, if there are any: no Buffer is needed. */
+/**
+ * Like {@link deliver}, for a caller that has entered the context of the owner already.
+ *
+ * @param data a string only for readers of which {@link takesText} is true
+ */
+export function deliverHere (
+  socket: ReceivingSocket, data: Buffer | string, isBinary: boolean
+): void {
+  const owner = socket[kOwner]
+  if (owner === null) {
+    give.call(socket, data, isBinary)
+    return
+  }
+  try {
+    give.call(socket, data, isBinary)
+  } catch (error) {
+    owner.report(error)
+  }
+}
+
+/** Whether all readers take a text message as a string, so that no Buffer is needed. */
 export function takesText (socket: ReceivingSocket): boolean {
-  const demand = streamDemandOf(socket)
-  if (demand === 'none') return true
-  const isStreamAlone = socket.listenerCount('message') === 0 && !isEmitWrapped()
-  return demand === 'room' && isStreamAlone && socket[kSettings].codec.takesText
+  const demand = socket[kStream]?.[kDemand] ?? 'none'
+  const hasListener = socket.listenerCount('message') > 0
+  if (demand === 'none') return hasListener
+  const isStreamAlone = demand === 'room' && !hasListener && !isEmitWrapped()
+  return isStreamAlone && socket[kSettings].codec.takesText
 }
 
 /** Used instead of {@link takesText} where `message` listeners get text as Buffers. */
@@ -88,63 +86,26 @@ function isEmitWrapped (): boolean {
   return WebSocket.prototype.emit !== EventEmitter.prototype.emit
 }
 
-/** Returns true also if a reader has thrown. Then the owner, if there is one, has got the error. */
-function giveForOwner (
-  socket: ReceivingSocket, data: Buffer, isBinary: boolean, demand: Demand
-): boolean {
-  const owner = socket[kOwner]
-  if (owner === null) return give.call(socket, data, isBinary, demand)
-  // Like `callFor`, but without an array of arguments for each message.
-  try {
-    return owner.runInAsyncScope(give, socket, data, isBinary, demand)
-  } catch (error) {
-    owner.report(error)
-    return true
+function give (this: ReceivingSocket, data: Buffer | string, isBinary: boolean): void {
+  const reader = this[kStream]
+  const isReading = reader !== null && reader[kDemand] !== 'none'
+  if (typeof data === 'string') {
+    // By `takesText`, the stream reads alone, or it is not read and there are listeners. `emit`
+    // cannot say which: a replaced one may return nothing.
+    if (isReading) reader[kAccept](data, isBinary)
+    else WebSocket.prototype.emit.call(this, 'message', data, isBinary)
+    return
   }
-}
-
-/**
- * Returns whether there was a reader.
- *
- * @param demand that of the stream
- */
-function give (
-  this: ReceivingSocket, data: Buffer | string, isBinary: boolean, demand: Demand
-): boolean {
-  if (demand === 'none') return giveToListeners(this, data, isBinary)
   try {
-    if (this.listenerCount('message') > 0 || isEmitWrapped()) emitMessage(this, data, isBinary)
+    // If the stream is not read, there are listeners: without a reader nothing is delivered.
+    if (!isReading || this.listenerCount('message') > 0 || isEmitWrapped()) {
+      // The types of ws lack 'blob'.
+      const type = this.binaryType as BinaryType
+      const message = isBinary ? toBinaryType(data, type) : this[kSettings].readText(data)
+      // Not the `emit` of the socket, which would receive the message once more.
+      WebSocket.prototype.emit.call(this, 'message', message, isBinary)
+    }
   } finally {
-    this[kStream]?.[kAccept](data, isBinary)
+    if (isReading) reader[kAccept](data, isBinary)
   }
-  return true
-}
-
-/** Returns whether there was a listener. `emit` says so: to count them before takes longer. */
-function giveToListeners (
-  socket: ReceivingSocket, data: Buffer | string, isBinary: boolean
-): boolean {
-  if (!isEmitWrapped()) return emitMessage(socket, data, isBinary)
-  // A replaced `emit` may return nothing although it has called a listener.
-  if (socket.listenerCount('message') === 0) return false
-  emitMessage(socket, data, isBinary)
-  return true
-}
-
-function emitMessage (
-  socket: ReceivingSocket, data: Buffer | string, isBinary: boolean
-): boolean {
-  // Not the `emit` of the socket, which would receive the message once more.
-  const { emit } = WebSocket.prototype
-  return emit.call(socket, 'message', asListenersGetIt(socket, data, isBinary), isBinary)
-}
-
-function asListenersGetIt (
-  socket: ReceivingSocket, data: Buffer | string, isBinary: boolean
-): BinaryMessage | string {
-  if (typeof data === 'string') return data
-  // The types of ws lack 'blob'.
-  return isBinary
-    ? toBinaryType(data, socket.binaryType as BinaryType)
-    : socket[kSettings].readText(data)
 }

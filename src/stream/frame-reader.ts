@@ -26,7 +26,7 @@ import { Chunk } from '../protocol/chunk'
 import { CLOSE, FrameHeader, isControl, KEY_SIZE, mayBeWhole, TEXT } from '../protocol/frame-header'
 import { LONG_PAYLOAD, readKey, turnKey, unmask } from '../protocol/mask'
 import { compact } from './compact'
-import { offerHere } from './delivery'
+import { deliverHere, demandOf } from './delivery'
 import { giveToWs, replaceListener, type DataListener } from './handover'
 import { inboxOf } from './inbox'
 import { inflate, isInflatedHere } from './inflated-message'
@@ -149,8 +149,7 @@ export class FrameReader implements SocketReader {
     const isText = header.opcode === TEXT
     if (isText && this.#isTakenAsString(socket, chunk, payload, end, isKnownAscii)) {
       socket[kSettings].traffic.receive(header.length)
-      const text = bytes.toString('latin1', payload, end)
-      if (!offerHere(socket, text, false)) inboxOf(socket).receive(chunk.view(payload, end), false)
+      deliverHere(socket, bytes.toString('latin1', payload, end), false)
       return true
     }
     const data = chunk.view(payload, end)
@@ -186,15 +185,17 @@ export class FrameReader implements SocketReader {
     const needsCheck = isText && !isKnownAscii && !this.options.skipUTF8Validation
     if (needsCheck && !isUtf8(data)) return false
     socket[kSettings].traffic.receive(data.length)
-    const isTaken = socket[kInbox] === null && offerHere(socket, data, !isText)
-    if (!isTaken) inboxOf(socket).receive(data, !isText)
+    if (socket[kInbox] === null && demandOf(socket) === 'room') deliverHere(socket, data, !isText)
+    else inboxOf(socket).receive(data, !isText)
     return true
   }
 
   // --- Frames that ws gets ---
 
   /** Gives ws the arrived part of the frame at `start`. Returns where the next frame begins. */
-  #give (socket: ReadSocket, transport: Transport, chunk: Chunk, start: number): number {
+  #give (
+    socket: ReadSocket, transport: Transport, chunk: Chunk, start: number
+  ): number {
     const { bytes } = chunk
     const { first, isFinal, isMasked, size, length } = header
     if (!isMasked) {

@@ -8,7 +8,7 @@
  * inbox no message waits, the transport is not paused and no asynchronous handler runs.
  */
 import { WebSocket } from 'ws'
-import { deliver, demandOf, offer, type ReceivingSocket } from './delivery'
+import { deliver, demandOf, type ReceivingSocket } from './delivery'
 import { UnreadOverflowError } from './errors'
 import {
   CLOSED, DELIVERING, DISCARDING, DROPPING, HANDLING, HELD, PAUSED_BY_USER, WAITED_ENOUGH, WARNED
@@ -34,8 +34,8 @@ export function inboxOf (socket: InboxSocket): Inbox {
 /** A message has arrived. */
 export function receive (socket: InboxSocket, data: Buffer, isBinary: boolean): void {
   socket[kSettings].traffic.receive(data.byteLength)
-  const isTaken = socket[kInbox] === null && offer(socket, data, isBinary)
-  if (!isTaken) inboxOf(socket).receive(data, isBinary)
+  if (socket[kInbox] === null && demandOf(socket) === 'room') deliver(socket, data, isBinary)
+  else inboxOf(socket).receive(data, isBinary)
 }
 
 /** A reader has come, has room again or is full. */

@@ -7,7 +7,9 @@ import { createHeader } from '../protocol/frame'
 import {
   MAX_PACKED_PAYLOAD, packBinary, packCompressed, packText, type FrameSink
 } from '../protocol/pack'
-import { isCompressed, isFinal, type Data, type SendOptions } from './send-data'
+import {
+  isCompressed, isFinal, isSendWrapped, isSentAsText, type Data, type SendOptions
+} from './send-data'
 import { isBudgetSpent, spendBudget } from './zlib-budget'
 
 /** Says that a message has to go through ws. */
@@ -22,26 +24,35 @@ export const LEFT_TO_WS = -1
 export function sendMessage (
   sink: FrameSink, data: Data, options: SendOptions, deflate: DeflateSettings | null
 ): number {
-  if (!isFinal(options) || options.mask === true) return LEFT_TO_WS
-  // For ws, `binary: undefined` means text, not "by the type of the data".
-  if (options.binary === undefined && 'binary' in options) return LEFT_TO_WS
+  if (!isFinal(options) || Boolean(options.mask)) return LEFT_TO_WS
+  const isText = typeof data === 'string'
+  if (isSentAsText(data, options) !== isText) return LEFT_TO_WS
   const mayCompress = deflate !== null && isCompressed(options) ? deflate : null
-  if (typeof data === 'string') {
-    if (options.binary === true) return LEFT_TO_WS
-    return sendUsual(sink, data, Buffer.byteLength(data), mayCompress)
-  }
-  if (!(data instanceof Uint8Array) || options.binary === false) return LEFT_TO_WS
-  return sendUsual(sink, data, data.length, mayCompress)
+  if (isText) return sendUsual(sink, data, Buffer.byteLength(data), mayCompress)
+  if (!(data instanceof Uint8Array)) return LEFT_TO_WS
+  const bytes = data instanceof Buffer ? data : asBuffer(data)
+  return sendUsual(sink, bytes, bytes.length, mayCompress)
 }
 
 function sendUsual (
   sink: FrameSink, data: string | Uint8Array, size: number, deflate: DeflateSettings | null
 ): number {
   if (deflate !== null && isDeflated(size, deflate)) return packDeflated(sink, data, size, deflate)
-  if (size > MAX_PACKED_PAYLOAD) {
-    sink.writeLong(createHeader(typeof data === 'string', size), data)
-  } else if (typeof data === 'string') packText(sink, data, size)
+  if (size > MAX_PACKED_PAYLOAD) return writeLong(sink, data, size)
+  if (typeof data === 'string') packText(sink, data, size)
   else packBinary(sink, data)
+  return size
+}
+
+/** A subclass may have a `length` that is not that of its bytes. */
+function asBuffer ({ buffer, byteOffset, byteLength }: Uint8Array): Buffer {
+  return Buffer.from(buffer, byteOffset, byteLength)
+}
+
+function writeLong (sink: FrameSink, data: string | Uint8Array, size: number): number {
+  // Read again: an agent may have come in the middle of the tick.
+  if (isSendWrapped()) return LEFT_TO_WS
+  sink.writeLong(createHeader(typeof data === 'string', size), data)
   return size
 }
 

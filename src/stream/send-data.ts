@@ -9,14 +9,21 @@ export type Data = Parameters<WebSocket['send']>[0]
 /** The options of `send`. */
 export type SendOptions = Parameters<WebSocket['send']>[1]
 
-/** Whether a frame ends its message. As in ws, `fin: undefined` means that it does not. */
+// As in ws, an option that is there counts as it is: `undefined` means no, and so does `null`.
+
+/** Whether a frame ends its message. */
 export function isFinal (options: SendOptions): boolean {
-  return !('fin' in options) || options.fin === true
+  return !('fin' in options) || Boolean(options.fin)
 }
 
-/** Whether a message may be compressed. As in ws, `compress: undefined` means that it may not. */
+/** Whether a message may be compressed. */
 export function isCompressed (options: SendOptions): boolean {
   return !('compress' in options) || Boolean(options.compress)
+}
+
+/** Whether a message is sent as text. */
+export function isSentAsText (data: Data, options: SendOptions): boolean {
+  return 'binary' in options ? !options.binary : typeof data === 'string'
 }
 
 /** Whether ws sends the data as it is. */

@@ -1,29 +1,48 @@
+import { EventEmitter } from 'node:events'
 import { test } from 'tap'
 import { WebSocket } from 'ws'
 import { connect } from '../helpers/client'
 import { serve } from '../helpers/plugin'
+import type { Teardown } from '../helpers/servers'
 
-test('an emit of ws that is replaced by one without an answer gives each text once', async (t) => {
-  const original = WebSocket.prototype.emit
-  t.teardown(() => { WebSocket.prototype.emit = original })
-  // The type of a replacement demands an answer, which JavaScript does not.
-  WebSocket.prototype.emit = function (...args: Parameters<typeof original>): boolean {
-    original.apply(this, args)
-    return undefined as unknown as boolean
+type Emit = (this: EventEmitter, event: string | symbol, ...args: unknown[]) => boolean
+
+/** Replaces `emit` by one that answers nothing for messages. */
+function replaceEmit (t: Teardown, prototype: { emit: Emit }): void {
+  const original = prototype.emit
+  const isOwn = Object.hasOwn(prototype, 'emit')
+  t.teardown(() => {
+    if (isOwn) prototype.emit = original
+    else Reflect.deleteProperty(prototype, 'emit')
+  })
+  prototype.emit = function (event, ...args) {
+    const hasListener = original.call(this, event, ...args)
+    // The type of a replacement demands an answer, which JavaScript does not.
+    return this instanceof WebSocket && event === 'message'
+      ? undefined as unknown as boolean
+      : hasListener
   }
-  const { origin } = await serve(t, {
-    plugin: {
-      handle: (connection) => {
-        connection.socket.on('message', () => {
-          // After the message has been given.
-          setImmediate(() => { connection.socket.send(`${connection.readableLength} wait`) })
-        })
+}
+
+for (const [name, prototype] of Object.entries({
+  'of ws': WebSocket.prototype, 'of all emitters': EventEmitter.prototype
+})) {
+  test(`an emit ${name} that is replaced and answers nothing gives each text once`, async (t) => {
+    replaceEmit(t, prototype)
+    const { origin } = await serve(t, {
+      plugin: {
+        handle: (connection) => {
+          connection.socket.on('message', () => {
+            // After the message has been given.
+            setImmediate(() => { connection.socket.send(`${connection.readableLength} wait`) })
+          })
+        }
       }
+    })
+    const client = await connect(t, origin)
+    for (const text of ['one', 'two']) {
+      client.send(text)
+      t.equal(await client.nextText(), '0 wait', text)
     }
   })
-  const client = await connect(t, origin)
-  for (const text of ['one', 'two']) {
-    client.send(text)
-    t.equal(await client.nextText(), '0 wait', text)
-  }
-})
+}

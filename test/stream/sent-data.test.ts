@@ -190,3 +190,22 @@ test('a long message leaves at once, behind what was packed before', async (t) =
   t.equal(transport.bytesWritten - before, 3 + 5004 + 3)
   t.equal(socket.readyState, WebSocket.OPEN)
 })
+
+test('an agent that comes in the middle of a tick sees the long messages of it', async (t) => {
+  const { stream: { socket }, client } = await createPair(t)
+  const { send } = WebSocket.prototype
+  t.teardown(() => { WebSocket.prototype.send = send })
+  const seen: number[] = []
+  socket.send('short')
+  WebSocket.prototype.send = function (this: WebSocket, ...args: unknown[]) {
+    seen.push((args[0] as { length: number }).length)
+    Reflect.apply(send, this, args)
+  }
+  const long = 'x'.repeat(5001)
+  socket.send(long)
+  socket.send(Buffer.alloc(5002))
+  t.strictSame(seen, [5001, 5002])
+  t.equal(await client.nextText(), 'short')
+  t.equal(await client.nextText(), long)
+  t.equal((await client.next()).data.length, 5002)
+})

@@ -17,6 +17,13 @@ const CLOSE_FRAME = Buffer.from([0x88, 2, 0x03, 0xe8])
 
 type Operation = (socket: WebSocket, log: string[]) => unknown
 
+/** ws sends the bytes that are there, whatever `length` says. */
+class Longer extends Uint8Array {
+  override get length (): number {
+    return 5000
+  }
+}
+
 /** Numbers from 0 to below 1 that depend on `seed` alone. */
 function createRandom (seed: number): () => number {
   let state = seed
@@ -35,6 +42,7 @@ function createOperation (random: () => number, index: number): Operation {
   const letter = ALPHABET[below(ALPHABET.length)] ?? 'a'
   const text = letter.repeat(Math.ceil(length / letter.length))
   const bytes = Buffer.alloc(length, index)
+  const no = [null, undefined, 0][below(3)]
   const onSent = (log: string[]) => (error?: Error | null): void => {
     log.push(`${index} ${error == null ? 'sent' : 'failed'}`)
   }
@@ -43,6 +51,10 @@ function createOperation (random: () => number, index: number): Operation {
     (socket) => socket.send(bytes),
     (socket) => socket.send(text, { binary: true }),
     (socket) => socket.send(bytes, { binary: false }),
+    (socket) => socket.send(text, { binary: 1 as never }),
+    (socket) => socket.send(bytes, { binary: no as never }),
+    (socket) => socket.send(bytes, { fin: 1 as never }),
+    (socket) => socket.send(new Longer(bytes)),
     (socket) => socket.send(new Uint16Array([index, 2, 3])),
     (socket) => socket.send(new Uint8Array(bytes).buffer),
     (socket) => socket.send(index),
