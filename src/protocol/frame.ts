@@ -18,8 +18,8 @@ const MAX_SHARING = 1024
 const SLAB_SIZE = 8 * 1024
 
 /**
- * Memory of short frames. It is not that of `Buffer.from`, which holds buffers of all kinds: a
- * frame that waits for a slow peer would keep those alive.
+ * Memory of short frames, and of headers. It is not that of `Buffer.from`, which holds buffers of
+ * all kinds: a frame that waits for a slow peer would keep those alive.
  */
 let slab = Buffer.allocUnsafeSlow(SLAB_SIZE)
 let used = 0

@@ -12,8 +12,6 @@ import { COMPRESSED } from './frame-header'
 export interface FrameSink {
   /** Gets frames, in Latin-1, that must be written before anything else. */
   writeFrames (frames: string): void
-  /** Gets a message that is too long to be packed: its header, and its payload as it is. */
-  writeLong (header: Buffer, payload: string | Uint8Array): void
 }
 
 const MEMORY_SIZE = 64 * 1024
@@ -35,7 +33,7 @@ export const FINAL_TEXT = 0x81
 export const FINAL_BINARY = 0x82
 
 const memory = Buffer.allocUnsafeSlow(MEMORY_SIZE)
-/** V8 looks a method of a Buffer up at each call: a fifth of the time of a short copy. */
+/** Bound: V8 looks up a method of a Buffer at each call, a fifth of the time of a short copy. */
 const copyToMemory = memory.set.bind(memory)
 
 /** The frames in `memory` from 0 to here are packed and not written yet. */
@@ -46,7 +44,7 @@ let owner: FrameSink | null = null
 /** Appends a text message of `byteLength` bytes, at most {@link MAX_PACKED_PAYLOAD}. */
 export function packText (sink: FrameSink, text: string, byteLength: number): void {
   reserve(sink, byteLength)
-  writeHeader(FINAL_TEXT, byteLength)
+  packHeader(FINAL_TEXT, byteLength)
   end += memory.write(text, end, byteLength, 'utf8')
 }
 
@@ -62,7 +60,7 @@ export function packCompressed (sink: FrameSink, data: Uint8Array, isText: boole
 
 function packBytes (sink: FrameSink, data: Uint8Array, firstByte: number): void {
   reserve(sink, data.length)
-  writeHeader(firstByte, data.length)
+  packHeader(firstByte, data.length)
   copyToMemory(data, end)
   end += data.length
 }
@@ -84,7 +82,7 @@ function reserve (sink: FrameSink, byteLength: number): void {
   owner = sink
 }
 
-function writeHeader (firstByte: number, byteLength: number): void {
+function packHeader (firstByte: number, byteLength: number): void {
   memory[end++] = firstByte
   if (byteLength <= MAX_SHORT_PAYLOAD) {
     memory[end++] = byteLength

@@ -1,19 +1,19 @@
 /**
  * The messages that are sent on a connection. Short messages of the common types are packed, and
- * leave together when the tick ends, see `tick.ts`. Long ones are written behind their header, and
- * ws sends all other messages, in order, after the packed ones.
+ * leave together when the tick ends, see `tick.ts`. Long ones that are not compressed are written
+ * behind their header. ws sends all other messages, in order, after the packed ones.
  */
 import type { Duplex } from 'node:stream'
 import { WebSocket } from 'ws'
 import { CLOSE_TRY_AGAIN_LATER } from '../protocol/close-codes'
-import { packedBytes } from '../protocol/pack'
+import { MAX_PACKED_PAYLOAD, packedBytes } from '../protocol/pack'
 import { guardCallback } from './callback'
 import { BackpressureError, UnsentError } from './errors'
 import {
   CLOSED_HERE, DEFLATES_ALONE, FRAGMENTING, LEFT, PLAIN, SLOW, TERMINATED
 } from './outbox-state'
 import type { ConnectionOwner } from './owner'
-import { LEFT_TO_WS, sendMessage } from './packed-message'
+import { LEFT_TO_WS, sendMessage } from './send-message'
 import {
   isFinal, isLong, isReadLate, isSendWrapped, keep, sizeOf, type Data, type SendOptions
 } from './send-data'
@@ -86,12 +86,13 @@ export class Outbox extends TickBatcher implements Suspect {
   /** Sends a message without ws if that is possible. False if it has to go through ws. */
   #send (data: Data, options: SendOptions): boolean {
     // Earlier fragments of a message, and messages that ws sends later, have to leave first.
-    if (!this.isPacking || this.#is(FRAGMENTING) || this.hasUnfinished) return false
+    if (!this.skipsWs || this.#is(FRAGMENTING) || this.hasUnfinished) return false
     if (!this.#isOpen()) return false
     const { traffic, deflate } = this.#socket[kSettings]
     const size = sendMessage(this, data, options, this.#is(DEFLATES_ALONE) ? deflate : null)
     if (size === LEFT_TO_WS) return false
     traffic.send(size)
+    if (size > MAX_PACKED_PAYLOAD) this.#letLeave(data)
     return true
   }
 
@@ -106,7 +107,11 @@ export class Outbox extends TickBatcher implements Suspect {
     // After the call: a frame for which ws throws is not sent, so it does not end its message.
     if (isFinal(options)) this.endMessage()
     else this.state |= FRAGMENTING
-    // Long data is not copied. It leaves now, because the application may change it afterwards.
+    this.#letLeave(data)
+  }
+
+  /** Long bytes are not copied. They leave now: the application may change them afterwards. */
+  #letLeave (data: Data): void {
     if (isLong(data)) this.uncork()
   }
 
@@ -181,7 +186,7 @@ export class Outbox extends TickBatcher implements Suspect {
     return this.transport?.destroyed === true && !this.#is(LEFT)
   }
 
-  protected get mayPack (): boolean {
+  protected get maySkipWs (): boolean {
     return this.#is(PLAIN | DEFLATES_ALONE) && !isSendWrapped()
   }
 

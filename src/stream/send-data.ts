@@ -23,7 +23,8 @@ export function isCompressed (options: SendOptions): boolean {
 
 /** Whether a message is sent as text. */
 export function isSentAsText (data: Data, options: SendOptions): boolean {
-  return 'binary' in options ? !options.binary : typeof data === 'string'
+  const { binary } = options
+  return binary === undefined && !('binary' in options) ? typeof data === 'string' : !binary
 }
 
 /** Whether ws sends the data as it is. */
@@ -78,7 +79,7 @@ let isWrapped = false
 
 /**
  * Whether the `send` of ws has been replaced, by a tracing agent for example. Then each message has
- * to go through the replacement, and none is packed. The agent may have come before this module, so
+ * to go through the replacement. The agent may have come before this module, so
  * the method is recognized by its source: the one of ws calls the sender. A source that is not
  * recognized counts as replaced, which costs speed and nothing else.
  */

@@ -5,16 +5,18 @@
  * | bit       | meaning                                | ends                                     |
  * |-----------|----------------------------------------|------------------------------------------|
  * | `BUSY`    | something was sent in this tick        | with the tick                            |
- * | `PACKING` | short messages of this tick are packed | with the tick                            |
+ * | `NO_WS`   | messages of this tick need not go      | with the tick                            |
+ * |           | through ws                             |                                          |
  * | `CORKED`  | the transport is corked, after the     | with the tick, or when a long message    |
  * |           | packed frames were written             | has to leave                             |
  */
 import type { Duplex } from 'node:stream'
-import { flushPacked, type FrameSink } from '../protocol/pack'
+import { flushPacked } from '../protocol/pack'
 import { nextTick } from './next-tick'
+import type { MessageSink } from './send-message'
 
 const BUSY = 1 << 0
-const PACKING = 1 << 1
+const NO_WS = 1 << 1
 const CORKED = 1 << 2
 
 /** How many bits of `state` this class uses. */
@@ -24,23 +26,23 @@ export const TICK_BITS = 3
 let busy: TickBatcher[] = []
 
 /** See the header of this file. */
-export abstract class TickBatcher implements FrameSink {
+export abstract class TickBatcher implements MessageSink {
   /** Null until the handshake is done. */
   transport: Duplex | null = null
   /** The lowest `TICK_BITS` bits belong to this class, the higher bits to its subclass. */
   protected state = 0
 
-  /** Whether short messages may be packed. Read once in a tick. */
-  protected abstract get mayPack (): boolean
+  /** Whether messages need not go through ws. Read once in a tick. */
+  protected abstract get maySkipWs (): boolean
 
-  protected get isPacking (): boolean {
-    return (this.state & PACKING) !== 0
+  protected get skipsWs (): boolean {
+    return (this.state & NO_WS) !== 0
   }
 
   /** Something is about to be sent. */
   protected startTick (): void {
     if ((this.state & BUSY) !== 0 || this.transport === null) return
-    this.state |= this.mayPack ? BUSY | PACKING : BUSY
+    this.state |= this.maySkipWs ? BUSY | NO_WS : BUSY
     if (busy.length === 0) nextTick(TickBatcher.#endTicks)
     busy.push(this)
   }
@@ -54,7 +56,7 @@ export abstract class TickBatcher implements FrameSink {
 
   protected endTick (): void {
     const isCorked = (this.state & CORKED) !== 0
-    this.state &= ~(BUSY | PACKING | CORKED)
+    this.state &= ~(BUSY | NO_WS | CORKED)
     flushPacked(this)
     if (isCorked) this.transport?.uncork()
   }
@@ -83,7 +85,5 @@ export abstract class TickBatcher implements FrameSink {
     this.cork()
     this.transport?.write(header)
     this.transport?.write(payload)
-    // Long bytes are not copied. They leave now: the application may change them afterwards.
-    if (typeof payload !== 'string') this.uncork()
   }
 }

@@ -32,9 +32,11 @@ for (const [name, prototype] of Object.entries({
     const { origin } = await serve(t, {
       plugin: {
         handle: (connection) => {
-          connection.socket.on('message', () => {
+          connection.socket.on('message', (message) => {
             // After the message has been given.
-            setImmediate(() => { connection.socket.send(`${connection.readableLength} wait`) })
+            setImmediate(() => {
+              connection.socket.send(`${message}, ${connection.readableLength} wait`)
+            })
           })
         }
       }
@@ -42,7 +44,7 @@ for (const [name, prototype] of Object.entries({
     const client = await connect(t, origin)
     for (const text of ['one', 'two']) {
       client.send(text)
-      t.equal(await client.nextText(), '0 wait', text)
+      t.equal(await client.nextText(), `${text}, 0 wait`)
     }
   })
 }

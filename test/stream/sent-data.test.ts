@@ -1,6 +1,6 @@
 // What is sent is what the application passed, as it was then, in the order of the calls.
 import { test } from 'tap'
-import { WebSocket } from 'ws'
+import ws, { WebSocket } from 'ws'
 import type { StreamSocket } from '../../src/stream/socket'
 import { createPair, turn } from '../helpers/streams'
 
@@ -189,6 +189,44 @@ test('a long message leaves at once, behind what was packed before', async (t) =
   await turn()
   t.equal(transport.bytesWritten - before, 3 + 5004 + 3)
   t.equal(socket.readyState, WebSocket.OPEN)
+})
+
+test('long bytes are with the system at once, long text with the end of the tick', async (t) => {
+  const { stream: { socket }, transport, client } = await createPair(t)
+  socket.send(Buffer.alloc(5000))
+  t.equal(transport.writableLength, 0)
+  socket.send('x'.repeat(5001))
+  t.equal(transport.writableLength, 4 + 5001)
+  await turn()
+  t.equal(transport.writableLength, 0)
+  for (const length of [5000, 5001]) t.equal((await client.next()).data.length, length)
+})
+
+// The types of ws lack it.
+interface WithSender {
+  readonly Sender: { readonly prototype: { send (...args: unknown[]): void } }
+}
+
+const { Sender } = ws as unknown as WithSender
+
+test('whole messages without a callback do without the sender of ws, at any length', async (t) => {
+  const { stream: { socket }, client } = await createPair(t)
+  const { send } = Sender.prototype
+  t.teardown(() => { Sender.prototype.send = send })
+  const sent: unknown[] = []
+  Sender.prototype.send = function (...args) {
+    sent.push(args[0])
+    Reflect.apply(send, this, args)
+  }
+  for (const length of [10, 5000, 70_000]) {
+    socket.send('x'.repeat(length))
+    socket.send(Buffer.alloc(length))
+    for (let i = 0; i < 2; i++) t.equal((await client.next()).data.length, length)
+  }
+  t.strictSame(sent, [])
+  socket.send('with a callback', done)
+  t.equal(await client.nextText(), 'with a callback')
+  t.strictSame(sent, ['with a callback'])
 })
 
 test('an agent that comes in the middle of a tick sees the long messages of it', async (t) => {

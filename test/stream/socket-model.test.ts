@@ -97,15 +97,22 @@ async function run (
   return { bytes: client.received, log }
 }
 
-for (const extensions of ['', 'permessage-deflate']) {
-  const title = extensions === '' ? 'without compression' : 'with permessage-deflate'
+const COMPRESSIONS = [
+  { title: 'without compression', extensions: '', perMessageDeflate: false },
+  { title: 'with permessage-deflate', extensions: 'permessage-deflate', perMessageDeflate: true },
+  {
+    title: 'with permessage-deflate for longer messages only',
+    extensions: 'permessage-deflate; server_no_context_takeover',
+    perMessageDeflate: { threshold: 100_000 }
+  }
+]
 
+for (const { title, extensions, perMessageDeflate } of COMPRESSIONS) {
   test(`sends the very bytes that plain ws sends, ${title}`, async (t) => {
-    const options = { perMessageDeflate: extensions !== '' }
     const { server: ourHttp } = await createHttp(t)
     const { server: plainHttp } = await createHttp(t)
-    const ours = new WebSocketStreamServer({ server: ourHttp, ...options })
-    const plain = new WebSocketServer({ server: plainHttp, ...options })
+    const ours = new WebSocketStreamServer({ server: ourHttp, perMessageDeflate })
+    const plain = new WebSocketServer({ server: plainHttp, perMessageDeflate })
 
     for (let seed = 1; seed <= CASES; seed++) {
       const random = createRandom(seed)

@@ -12,6 +12,12 @@ import {
 } from './send-data'
 import { isBudgetSpent, spendBudget } from './zlib-budget'
 
+/** A connection that messages are sent on. */
+export interface MessageSink extends FrameSink {
+  /** Gets a message that is too long to be packed: its header, and its payload as it is. */
+  writeLong (header: Buffer, payload: string | Uint8Array): void
+}
+
 /** Says that a message has to go through ws. */
 export const LEFT_TO_WS = -1
 
@@ -22,20 +28,20 @@ export const LEFT_TO_WS = -1
  * @param deflate how messages are compressed, or null if they are not
  */
 export function sendMessage (
-  sink: FrameSink, data: Data, options: SendOptions, deflate: DeflateSettings | null
+  sink: MessageSink, data: Data, options: SendOptions, deflate: DeflateSettings | null
 ): number {
   if (!isFinal(options) || Boolean(options.mask)) return LEFT_TO_WS
   const isText = typeof data === 'string'
   if (isSentAsText(data, options) !== isText) return LEFT_TO_WS
   const mayCompress = deflate !== null && isCompressed(options) ? deflate : null
-  if (isText) return sendUsual(sink, data, Buffer.byteLength(data), mayCompress)
+  if (isText) return sendWhole(sink, data, Buffer.byteLength(data), mayCompress)
   if (!(data instanceof Uint8Array)) return LEFT_TO_WS
   const bytes = data instanceof Buffer ? data : asBuffer(data)
-  return sendUsual(sink, bytes, bytes.length, mayCompress)
+  return sendWhole(sink, bytes, bytes.length, mayCompress)
 }
 
-function sendUsual (
-  sink: FrameSink, data: string | Uint8Array, size: number, deflate: DeflateSettings | null
+function sendWhole (
+  sink: MessageSink, data: string | Uint8Array, size: number, deflate: DeflateSettings | null
 ): number {
   if (deflate !== null && isDeflated(size, deflate)) return packDeflated(sink, data, size, deflate)
   if (size > MAX_PACKED_PAYLOAD) return writeLong(sink, data, size)
@@ -49,7 +55,7 @@ function asBuffer ({ buffer, byteOffset, byteLength }: Uint8Array): Buffer {
   return Buffer.from(buffer, byteOffset, byteLength)
 }
 
-function writeLong (sink: FrameSink, data: string | Uint8Array, size: number): number {
+function writeLong (sink: MessageSink, data: string | Uint8Array, size: number): number {
   // Read again: an agent may have come in the middle of the tick.
   if (isSendWrapped()) return LEFT_TO_WS
   sink.writeLong(createHeader(typeof data === 'string', size), data)
@@ -57,7 +63,7 @@ function writeLong (sink: FrameSink, data: string | Uint8Array, size: number): n
 }
 
 function packDeflated (
-  sink: FrameSink, data: string | Uint8Array, size: number, deflate: DeflateSettings
+  sink: MessageSink, data: string | Uint8Array, size: number, deflate: DeflateSettings
 ): number {
   if (size > MAX_PACKED_PAYLOAD || isBudgetSpent()) return LEFT_TO_WS
   packCompressed(sink, deflateOnce(data, deflate), typeof data === 'string')
