@@ -79,9 +79,9 @@ let isWrapped = false
 
 /**
  * Whether the `send` of ws has been replaced, by a tracing agent for example. Then each message has
- * to go through the replacement. The agent may have come before this module, so
- * the method is recognized by its source: the one of ws calls the sender. A source that is not
- * recognized counts as replaced, which costs speed and nothing else.
+ * to go through the replacement. The agent may have come before this module, so the method is
+ * recognized by its source: the one of ws calls the sender. A source that is not recognized counts
+ * as replaced, which costs speed and nothing else.
  */
 export function isSendWrapped (): boolean {
   const { send } = WebSocket.prototype
