@@ -1,7 +1,6 @@
 /**
  * Two builds of this package in one process, without a network: what does an echoed message cost
- * with the one, compared with the other? The ratio of two such rounds is good to a few per cent also
- * on a busy machine, where the figures of two processes are not.
+ * with the one, compared with the other? What disturbs the machine disturbs both of them alike.
  *
  * V8 does not optimize the same code in the same way in every process, and a build that comes second
  * may have a disadvantage. So there are several processes, and every other one has the builds in the
